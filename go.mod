@@ -1,0 +1,3 @@
+module moongate
+
+go 1.26
