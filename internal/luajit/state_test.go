@@ -1,0 +1,51 @@
+package luajit
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestStateEval(t *testing.T) {
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, c := range []struct{ code, want string }{
+		{`return 1 + 1`, "2"},
+		{`return "a\0b"`, "a\x00b"},
+		{`return nil`, "nil"},
+		{``, "nil"},
+		{`return require("ffi").abi("64bit")`, "true"},
+		{`return require("table.new")(4, 0) ~= nil`, "true"},
+		{`return require("table.nkeys")({1, 2, a = 3})`, "3"},
+		{`return require("table.isempty")({})`, "true"},
+		{`return require("table.isarray")({1})`, "true"},
+		{`return require("table.clone")({7})[1]`, "7"},
+		{`return type(require("string.buffer").new())`, "userdata"},
+		{`return type(require("thread.exdata"))`, "function"},
+		{`return type(require("jit.util").funcinfo)`, "function"},
+	} {
+		got, err := s.Eval(c.code, "=t")
+		if err != nil || got != c.want {
+			t.Errorf("%s: got %q, %v; want %q", c.code, got, err, c.want)
+		}
+	}
+}
+
+func TestStateError(t *testing.T) {
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	err = s.DoString("local function f()\nerror('boom')\nend\nf()", "=chunk")
+	e, ok := err.(*Error)
+	if !ok || e.Msg != "chunk:2: boom" || !strings.Contains(e.Traceback, "chunk:4: in main chunk") {
+		t.Fatalf("got %#v", err)
+	}
+	err = s.DoString("x = = 1", "=chunk")
+	if err == nil || !strings.HasPrefix(err.Error(), "chunk:1: unexpected symbol") {
+		t.Fatalf("got %v", err)
+	}
+}
