@@ -1,0 +1,393 @@
+// Package netio is a worker's poller and scheduler.
+//
+// A Loop owns an epoll descriptor, the timers and every descriptor of one worker. Exactly one goroutine of a Loop
+// runs at any time: it holds the baton, so state that belongs to a worker needs no locks. The goroutine that holds the
+// baton with nothing else to do leads: it polls and serves events inline, on its own stack. Code that has to wait
+// (FD.WaitRead, Sleep, Offload, ...) parks: the baton goes to another goroutine, which leads on, and comes back when
+// the event arrives. The waiting code is straight-line and knows nothing of this.
+//
+// Goroutines of a loop are coroutines (iter.Pull): the baton is handed over by a direct switch, without a visit to Go's
+// scheduler and without waking another thread.
+package netio
+
+import (
+	"errors"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Errors of waiting.
+var (
+	ErrTimeout = errors.New("timed out")
+	ErrClosed  = errors.New("descriptor closed")
+	ErrKilled  = errors.New("task killed")
+)
+
+// Task is one goroutine of a loop.
+type Task struct {
+	loop   *Loop
+	resume func() (struct{}, bool)
+	yield  func(struct{}) bool
+	timer  Timer
+	// why a parked task was woken
+	timedOut bool
+	queued   bool
+	err      error
+	killed   bool
+	next     *Task
+}
+
+// Loop is one worker's poller and scheduler. Its methods need the baton, except Post, PostReady and Wake.
+type Loop struct {
+	epfd, evfd int
+	events     [256]syscall.EpollEvent
+	n, i       int
+
+	slots     []*FD
+	freeSlots []int32
+
+	cur       *Task
+	readyHead *Task
+	readyTail *Task
+	idle      []*Task
+	jobs      []func()
+	jobsHead  int
+	jobsTurn  int // jobs that may still run before the next poll
+	tasks     int
+
+	timers timerHeap
+	mono   int64 // nanoseconds, monotonic, as of the last poll
+	wall   int64 // nanoseconds since the epoch, as of the last poll
+
+	polling atomic.Bool
+	inboxMu sync.Mutex
+	inbox   []func()
+	inboxN  atomic.Int32
+	stopped bool
+
+	// Idle, when set, is called with the baton before the loop blocks with nothing to do; it may return a shorter
+	// deadline (monotonic nanoseconds, 0 for none) by which it wants to be called again.
+	Idle func() int64
+	// Tick, when set, is called after each poll, with the clock renewed.
+	Tick func()
+}
+
+var clockBase = time.Now()
+
+// NewLoop opens the poller.
+func NewLoop() (*Loop, error) {
+	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	l := &Loop{epfd: ep}
+	efd, _, e := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if e != 0 {
+		syscall.Close(ep)
+		return nil, e
+	}
+	l.evfd = int(efd)
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: -1}
+	if err := syscall.EpollCtl(ep, syscall.EPOLL_CTL_ADD, l.evfd, &ev); err != nil {
+		syscall.Close(ep)
+		syscall.Close(l.evfd)
+		return nil, err
+	}
+	l.renewClock()
+	return l, nil
+}
+
+// Close releases the poller's descriptors; the loop must have stopped.
+func (l *Loop) Close() {
+	syscall.Close(l.epfd)
+	syscall.Close(l.evfd)
+}
+
+// Now is the monotonic time in nanoseconds as of the last poll; the zero point is the start of the process.
+func (l *Loop) Now() int64 { return l.mono }
+
+// Wall is the time in nanoseconds since the epoch as of the last poll.
+func (l *Loop) Wall() int64 { return l.wall }
+
+// RenewClock reads the clock again, for code that measures within one event.
+func (l *Loop) RenewClock() { l.renewClock() }
+
+func (l *Loop) renewClock() {
+	now := time.Now()
+	l.mono = int64(now.Sub(clockBase))
+	l.wall = now.UnixNano()
+}
+
+// Mono converts no cached time: the exact monotonic time in nanoseconds, callable from any goroutine.
+func Mono() int64 { return int64(time.Since(clockBase)) }
+
+// Run leads the loop until Stop; it is the root every task is switched to from.
+func (l *Loop) Run() {
+	for !l.stopped {
+		t := l.popReady()
+		if t == nil {
+			if n := len(l.idle); n > 0 {
+				t = l.idle[n-1]
+				l.idle = l.idle[:n-1]
+			} else {
+				t = l.newTask()
+			}
+		}
+		l.cur = t
+		t.resume()
+	}
+}
+
+// Stop ends Run after the current event.
+func (l *Loop) Stop() { l.stopped = true }
+
+// Stopped reports whether Stop was called.
+func (l *Loop) Stopped() bool { return l.stopped }
+
+// keepIdle is how many goroutines without work a loop keeps; the others end.
+const keepIdle = 64
+
+func (l *Loop) newTask() *Task {
+	t := &Task{loop: l}
+	l.tasks++
+	t.timer.idx = -1
+	t.timer.task = t
+	t.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		for {
+			l.lead()
+			if len(l.idle) >= keepIdle {
+				l.tasks--
+				return
+			}
+			l.idle = append(l.idle, t)
+			yield(struct{}{})
+		}
+	})
+	return t
+}
+
+// lead polls and serves until a parked task can go on or the loop stops.
+func (l *Loop) lead() {
+	for {
+		for l.i < l.n {
+			ev := &l.events[l.i]
+			l.i++
+			l.dispatch(ev)
+			if l.readyHead != nil || l.stopped {
+				return
+			}
+		}
+		if l.jobsTurn > 0 {
+			l.jobsTurn--
+			fn := l.jobs[l.jobsHead]
+			l.jobs[l.jobsHead] = nil
+			l.jobsHead++
+			if l.jobsHead == len(l.jobs) {
+				l.jobs, l.jobsHead = l.jobs[:0], 0
+			}
+			fn()
+		} else {
+			l.poll()
+		}
+		if l.readyHead != nil || l.stopped {
+			return
+		}
+	}
+}
+
+// poll fetches events, runs what others posted and the timers that are due. It does not block when tasks or jobs wait.
+func (l *Loop) poll() {
+	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+	if e != 0 {
+		n = 0
+	}
+	if n == 0 && l.inboxN.Load() == 0 && l.jobsHead == len(l.jobs) {
+		n = l.block()
+	}
+	l.i, l.n = 0, int(n)
+	l.renewClock()
+	if l.Tick != nil {
+		l.Tick()
+	}
+	if l.inboxN.Load() != 0 {
+		l.runInbox()
+	}
+	l.expire()
+	l.jobsTurn = len(l.jobs) - l.jobsHead
+}
+
+func (l *Loop) block() uintptr {
+	l.renewClock()
+	wait := -1
+	deadline := l.timers.next()
+	if l.Idle != nil {
+		if d := l.Idle(); d != 0 && (deadline == 0 || d < deadline) {
+			deadline = d
+		}
+	}
+	if deadline != 0 {
+		d := deadline - l.mono
+		if d <= 0 {
+			return 0
+		}
+		wait = int((d + 999_999) / 1_000_000)
+	}
+	l.polling.Store(true)
+	if l.inboxN.Load() != 0 {
+		l.polling.Store(false)
+		return 0
+	}
+	n, _, e := syscall.Syscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(wait), 0, 0)
+	l.polling.Store(false)
+	if e != 0 {
+		return 0
+	}
+	return n
+}
+
+func (l *Loop) dispatch(ev *syscall.EpollEvent) {
+	if ev.Fd < 0 {
+		var b [8]byte
+		syscall.RawSyscall(syscall.SYS_READ, uintptr(l.evfd), uintptr(unsafe.Pointer(&b[0])), 8)
+		return
+	}
+	f := l.slots[ev.Fd]
+	if f == nil || f.gen != ev.Pad {
+		return // closed earlier in this batch
+	}
+	f.event(ev.Events)
+}
+
+// Post runs fn with the baton, soon. Callable from any goroutine.
+func (l *Loop) Post(fn func()) {
+	l.inboxMu.Lock()
+	l.inbox = append(l.inbox, fn)
+	l.inboxN.Add(1)
+	l.inboxMu.Unlock()
+	if l.polling.Load() {
+		one := [8]byte{1}
+		syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.evfd), uintptr(unsafe.Pointer(&one[0])), 8)
+	}
+}
+
+func (l *Loop) runInbox() {
+	l.inboxMu.Lock()
+	q := l.inbox
+	l.inbox = nil
+	l.inboxN.Store(0)
+	l.inboxMu.Unlock()
+	l.jobs = append(l.jobs, q...)
+}
+
+// Go queues fn to run as a task of its own; it may park.
+func (l *Loop) Go(fn func()) { l.jobs = append(l.jobs, fn) }
+
+// Current is the task that holds the baton.
+func (l *Loop) Current() *Task { return l.cur }
+
+// Tasks is the number of goroutines the loop has.
+func (l *Loop) Tasks() int { return l.tasks }
+
+// Park gives the baton away until Ready(task), Kill or the deadline (monotonic nanoseconds, 0 for none).
+// It returns ErrTimeout, ErrKilled or the error given to ReadyErr.
+func (l *Loop) Park(deadline int64) error {
+	t := l.cur
+	if t.killed {
+		t.killed = false
+		return ErrKilled
+	}
+	t.timedOut, t.err = false, nil
+	if deadline != 0 {
+		l.Arm(&t.timer, deadline)
+	}
+	t.yield(struct{}{})
+	if t.timer.idx >= 0 {
+		l.Disarm(&t.timer)
+	}
+	switch {
+	case t.killed:
+		t.killed = false
+		return ErrKilled
+	case t.err != nil:
+		return t.err
+	case t.timedOut:
+		return ErrTimeout
+	}
+	return nil
+}
+
+// Ready lets a parked task go on. A task that is ready already stays so once.
+func (l *Loop) Ready(t *Task) {
+	if t.queued {
+		return
+	}
+	t.queued = true
+	t.next = nil
+	if l.readyTail == nil {
+		l.readyHead = t
+	} else {
+		l.readyTail.next = t
+	}
+	l.readyTail = t
+}
+
+// ReadyErr is Ready with an error that Park returns.
+func (l *Loop) ReadyErr(t *Task, err error) {
+	t.err = err
+	l.Ready(t)
+}
+
+// Kill wakes a parked task with ErrKilled.
+func (l *Loop) Kill(t *Task) {
+	t.killed = true
+	l.Ready(t)
+}
+
+func (l *Loop) popReady() *Task {
+	t := l.readyHead
+	if t != nil {
+		l.readyHead = t.next
+		if l.readyHead == nil {
+			l.readyTail = nil
+		}
+		t.next = nil
+		t.queued = false
+	}
+	return t
+}
+
+// Sleep parks the current task for d; a d of 0 or less lets the other events of this turn go first.
+func (l *Loop) Sleep(d time.Duration) error {
+	if d <= 0 {
+		t := l.cur
+		l.jobs = append(l.jobs, func() { l.Ready(t) })
+		return l.Park(0)
+	}
+	err := l.Park(l.mono + int64(d))
+	if err == ErrTimeout {
+		return nil
+	}
+	return err
+}
+
+// Offload runs fn on another goroutine, without the baton, and returns when it is done: for system calls that block
+// (disk, name service). fn must not touch the worker's state.
+func (l *Loop) Offload(fn func()) {
+	t := l.cur
+	done := false
+	go func() {
+		fn()
+		l.Post(func() {
+			done = true
+			l.Ready(t)
+		})
+	}()
+	for !done {
+		l.Park(0)
+	}
+}

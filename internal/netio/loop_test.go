@@ -1,0 +1,190 @@
+package netio
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func runLoop(t testing.TB, main func(l *Loop)) {
+	t.Helper()
+	l, err := NewLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Go(func() {
+		main(l)
+		l.Stop()
+	})
+	l.Run()
+	l.Close()
+}
+
+func pair(t testing.TB) (int, int) {
+	t.Helper()
+	p, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p[0], p[1]
+}
+
+func TestSleepOrder(t *testing.T) {
+	var got []int
+	runLoop(t, func(l *Loop) {
+		done := 0
+		main := l.Current()
+		for _, ms := range []int{3, 1, 2} {
+			l.Go(func() {
+				l.Sleep(time.Duration(ms) * time.Millisecond)
+				got = append(got, ms)
+				if done++; done == 3 {
+					l.Ready(main)
+				}
+			})
+		}
+		l.Park(0)
+	})
+	if len(got) != 3 || got[0] != 1 || got[1] != 2 || got[2] != 3 {
+		t.Fatalf("woken in order %v, want 1 2 3", got)
+	}
+}
+
+func TestWaitRead(t *testing.T) {
+	runLoop(t, func(l *Loop) {
+		a, b := pair(t)
+		f, err := l.Add(a, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.WaitRead(l.Now() + int64(time.Millisecond)); err != ErrTimeout {
+			t.Errorf("quiet socket: %v, want ErrTimeout", err)
+		}
+		l.Go(func() { syscall.Write(b, []byte("hello")) })
+		if err := f.WaitRead(0); err != nil {
+			t.Error(err)
+		}
+		var buf [16]byte
+		n, err := f.Read(buf[:])
+		if string(buf[:n]) != "hello" || err != nil {
+			t.Errorf("read %q, %v", buf[:n], err)
+		}
+		if f.Readable() {
+			t.Error("a short read leaves the descriptor readable")
+		}
+		l.Go(func() { f.Close() })
+		if err := f.WaitRead(0); !errors.Is(err, ErrClosed) {
+			t.Errorf("closed under a waiter: %v", err)
+		}
+		syscall.Close(b)
+	})
+}
+
+func TestPeerCloseIsReadAfterData(t *testing.T) {
+	runLoop(t, func(l *Loop) {
+		a, b := pair(t)
+		f, _ := l.Add(a, nil)
+		syscall.Write(b, []byte("x"))
+		syscall.Close(b)
+		if err := f.WaitRead(0); err != nil {
+			t.Fatal(err)
+		}
+		var buf [16]byte
+		n, _ := f.Read(buf[:])
+		if n != 1 || !f.Readable() {
+			t.Fatalf("first read %d, still readable %v", n, f.Readable())
+		}
+		if n, err := f.Read(buf[:]); n != 0 || err != nil {
+			t.Fatalf("end of file: %d %v", n, err)
+		}
+		f.Close()
+	})
+}
+
+func TestKillAndOffload(t *testing.T) {
+	runLoop(t, func(l *Loop) {
+		main := l.Current()
+		l.Go(func() { l.Kill(main) })
+		if err := l.Park(0); err != ErrKilled {
+			t.Errorf("killed: %v", err)
+		}
+		n := 0
+		l.Offload(func() { n = 7 })
+		if n != 7 {
+			t.Error("Offload returned early")
+		}
+	})
+}
+
+func TestYieldsLetEventsThrough(t *testing.T) {
+	runLoop(t, func(l *Loop) {
+		a, b := pair(t)
+		f, _ := l.Add(a, nil)
+		got := false
+		l.Go(func() { f.WaitRead(0); got = true })
+		l.Go(func() { syscall.Write(b, []byte("x")) })
+		for i := 0; !got; i++ {
+			if i > 10000 {
+				t.Fatal("a task that yields in a loop starves the poller")
+			}
+			l.Sleep(0)
+		}
+		f.Close()
+		syscall.Close(b)
+	})
+}
+
+func TestTimerHeap(t *testing.T) {
+	l := &Loop{}
+	ts := make([]*Timer, 100)
+	for i := range ts {
+		ts[i] = NewTimer(nil)
+		l.Arm(ts[i], int64((i*37)%100)+1)
+	}
+	for i := 0; i < 100; i += 3 {
+		l.Disarm(ts[i])
+	}
+	for i := 1; i < 100; i += 3 {
+		l.Arm(ts[i], int64((i*53)%100)+1)
+	}
+	last := int64(0)
+	for len(l.timers.a) > 0 {
+		x := l.timers.a[0]
+		if x.when < last {
+			t.Fatalf("%d after %d", x.when, last)
+		}
+		last = x.when
+		l.Disarm(x)
+	}
+}
+
+func BenchmarkSwitch(b *testing.B) {
+	runLoop(b, func(l *Loop) {
+		for i := 0; i < b.N; i++ {
+			l.Sleep(0)
+		}
+	})
+}
+
+func BenchmarkReadyPark(b *testing.B) {
+	runLoop(b, func(l *Loop) {
+		main := l.Current()
+		stop := false
+		var other *Task
+		l.Go(func() {
+			other = l.Current()
+			for !stop {
+				l.Ready(main)
+				l.Park(0)
+			}
+		})
+		l.Park(0)
+		b.ResetTimer()
+		for i := 0; i < b.N; i++ {
+			l.Ready(other)
+			l.Park(0)
+		}
+		stop = true
+	})
+}
