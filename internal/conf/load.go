@@ -2,6 +2,7 @@ package conf
 
 import (
 	"io"
+	"os"
 	"strings"
 )
 
@@ -22,6 +23,14 @@ type Options struct {
 
 	// Text, unless empty, stands for the contents of the file Path.
 	Text string
+
+	// SkipUnknown has directives that no module knows stepped over, with their blocks: a
+	// quick look at the process level.
+	SkipUnknown bool
+
+	// ReadFile reads configuration files; nil means from the disk. A failure to open is
+	// an *os.PathError.
+	ReadFile func(name string) ([]byte, error)
 
 	// Log gets warnings, with their place, as they are met. May be nil.
 	Log func(level, msg string)
@@ -45,8 +54,10 @@ type Config struct {
 	// types.
 	Values map[any]any
 
-	parser *parser
-	logger func(level, msg string)
+	parser      *parser
+	logger      func(level, msg string)
+	readFile    func(name string) ([]byte, error)
+	skipUnknown bool
 }
 
 // File is a configuration file as it was read.
@@ -96,6 +107,12 @@ func newConfig(opt Options) *Config {
 		Test:    opt.Test,
 		Values:  map[any]any{},
 		logger:  opt.Log,
+
+		readFile:    opt.ReadFile,
+		skipUnknown: opt.SkipUnknown,
+	}
+	if cfg.readFile == nil {
+		cfg.readFile = os.ReadFile
 	}
 	if cfg.Prefix != "" && !strings.HasSuffix(cfg.Prefix, "/") {
 		cfg.Prefix += "/"

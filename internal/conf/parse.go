@@ -109,6 +109,9 @@ func (p *parser) run(c *Cmd, end ending) error {
 		c.row = r
 		return p.set(c)
 	}
+	if p.config.skipUnknown {
+		return p.skip(c, end)
+	}
 	if len(rows) > 0 {
 		return c.Errorf("\"%s\" directive is not allowed here", c.Name)
 	}
@@ -132,6 +135,20 @@ func (p *parser) set(c *Cmd) error {
 		return p.skipBlock(c)
 	}
 	return nil
+}
+
+// skip steps over a directive without a row.
+func (p *parser) skip(c *Cmd, end ending) error {
+	if end != endOpen {
+		return nil
+	}
+	if strings.HasSuffix(c.Name, "_by_lua_block") {
+		if _, problem := p.lex.luaBody(); problem != "" {
+			return p.here().errorf("%s", problem)
+		}
+		return nil
+	}
+	return p.skipBlock(c)
 }
 
 // skipBlock steps over a block nobody has read.
@@ -177,7 +194,7 @@ func (p *parser) file(name string, f *frame) error {
 	var text []byte
 	err := error(syscall.EMFILE)
 	if p.depth < maxDepth {
-		text, err = os.ReadFile(name)
+		text, err = p.config.readFile(name)
 	}
 	if pathErr, ok := err.(*os.PathError); ok && pathErr.Op == "read" {
 		// nginx reports this where no configuration position is known.
