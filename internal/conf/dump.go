@@ -95,11 +95,9 @@ var visible = map[Context][]Kind{
 func Check(modules []*Module) error {
 	var errs []error
 	p := newConfig(Options{Modules: modules, Prefix: "/", Path: "nginx.conf"}).parser
-	for _, rows := range p.rows {
-		for _, r := range rows {
-			for _, problem := range p.check(r) {
-				errs = append(errs, fmt.Errorf("%s: %s: %s", r.module.Name, r.Name, problem))
-			}
+	for _, r := range p.all {
+		for _, problem := range p.check(r) {
+			errs = append(errs, fmt.Errorf("%s: %s: %s", r.module.Name, r.Name, problem))
 		}
 	}
 	return errors.Join(errs...)

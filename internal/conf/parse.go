@@ -16,6 +16,7 @@ type row struct {
 // parser is the state of one load.
 type parser struct {
 	config   *Config
+	all      []*row            // in order of modules
 	rows     map[string][]*row // by name, in order of modules
 	merging  [numKinds][]*row  // rows that inherit, by kind, in order of modules
 	defaults map[*row]any      // parsed default texts
@@ -47,6 +48,7 @@ func newParser(cfg *Config) *parser {
 	for _, m := range cfg.Modules {
 		for i := range m.Directives {
 			r := &row{Directive: m.Directives[i], module: m, args: m.Directives[i].arity()}
+			p.all = append(p.all, r)
 			p.rows[r.Name] = append(p.rows[r.Name], r)
 			if g, ok := r.Set.(merger); ok {
 				p.merging[g.kind()] = append(p.merging[g.kind()], r)
