@@ -173,7 +173,7 @@ func loc[V any](name string, in Context, def string, typ Type[V], field func(*lo
 }
 
 var testLocation = Module{Name: "location", Directives: []Directive{
-	loc("sendfile", InRequest, "off", Flag, func(c *locationConf) *Opt[bool] { return &c.sendfile }),
+	loc("sendfile", InRequest|LimitExcept, "off", Flag, func(c *locationConf) *Opt[bool] { return &c.sendfile }),
 	loc("client_max_body_size", HTTPServerLocation, "1m", Offset, func(c *locationConf) *Opt[int64] { return &c.bodyMax }),
 	loc("client_body_buffer_size", HTTPServerLocation, "16k", Size, func(c *locationConf) *Opt[int64] { return &c.bodyBuf }),
 	loc("send_timeout", HTTPServerLocation, "60s", Msec, func(c *locationConf) *Opt[time.Duration] { return &c.timeout }),
