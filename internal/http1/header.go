@@ -1,0 +1,114 @@
+package http1
+
+// Header is one header line. Name and Value are slices of the buffer that was
+// parsed (or of whatever an HTTP/2 driver gave to Add), the value without the
+// spaces around it.
+type Header struct {
+	Name, Value []byte
+	ID          HeaderID
+	// Invalid marks a name with bytes nginx calls invalid; such a line is
+	// kept only with ignore_invalid_headers off.
+	Invalid bool
+
+	nameOff, valueOff int32 // places in the buffer, to follow it when it moves
+}
+
+// Headers is a list of header lines with an index by HeaderID. The zero value
+// is empty and ready. Entries of List may be read freely; use Add to append.
+type Headers struct {
+	List []Header
+
+	first    [numHeaders]uint16        // place of the first line of a known name, plus one
+	repeated [numHeaders/64 + 1]uint64 // known names that occur more than once
+	dup      int                       // place of the first line that repeats a unique name, plus one
+}
+
+// maxIndexed is the number of header lines the index can tell apart. A list
+// that long has failed max_headers before, unless that was set beyond reason.
+const maxIndexed = 1<<16 - 2
+
+// uniqueHeaders are the request headers that may occur once (RFC 9110 5.3);
+// nginx answers 400 to a second one.
+var uniqueHeaders = headerSet(HHost, HIfModifiedSince, HIfUnmodifiedSince, HIfMatch, HIfNoneMatch,
+	HContentLength, HContentRange, HIfRange, HTransferEncoding, HExpect, HAuthorization, HProxyAuthorization)
+
+func headerSet(ids ...HeaderID) (s [numHeaders/64 + 1]uint64) {
+	for _, id := range ids {
+		s[id>>6] |= 1 << (id & 63)
+	}
+	return s
+}
+
+// Reset empties the list and keeps its memory.
+func (h *Headers) Reset() {
+	if len(h.List) == 0 {
+		return
+	}
+	h.List = h.List[:0]
+	clear(h.first[:])
+	clear(h.repeated[:])
+	h.dup = 0
+}
+
+// Add appends a line. The slices are kept, not copied.
+func (h *Headers) Add(name, value []byte) {
+	h.push(Header{Name: name, Value: value, ID: LookupHeader(name)})
+}
+
+func (h *Headers) push(e Header) {
+	h.List = append(h.List, e)
+	if e.ID != HUnknown {
+		h.index(e.ID)
+	}
+}
+
+// index notes that the last line of the list carries the known name id.
+func (h *Headers) index(id HeaderID) {
+	if h.first[id] == 0 {
+		h.first[id] = uint16(min(len(h.List), maxIndexed))
+		return
+	}
+	h.repeated[id>>6] |= 1 << (id & 63)
+	if h.dup == 0 && uniqueHeaders[id>>6]&(1<<(id&63)) != 0 {
+		h.dup = len(h.List)
+	}
+}
+
+// Has reports whether a line of that name is there.
+func (h *Headers) Has(id HeaderID) bool { return h.first[id] != 0 }
+
+// Get returns the value of the first line of that name, nil without one.
+func (h *Headers) Get(id HeaderID) []byte {
+	if i := h.first[id]; i != 0 {
+		return h.List[i-1].Value
+	}
+	return nil
+}
+
+// Index returns the place of the first line of that name, or -1.
+func (h *Headers) Index(id HeaderID) int { return int(h.first[id]) - 1 }
+
+// Next returns the place of the next line with the same known name as line i,
+// or -1. It looks no further when the name occurs once.
+func (h *Headers) Next(i int) int {
+	id := h.List[i].ID
+	if h.repeated[id>>6]&(1<<(id&63)) == 0 {
+		return -1
+	}
+	for j := i + 1; j < len(h.List); j++ {
+		if h.List[j].ID == id {
+			return j
+		}
+	}
+	return -1
+}
+
+// rebase points the lines into buf, which holds the same bytes as the buffer
+// they were parsed from.
+func (h *Headers) rebase(buf []byte) {
+	for i := range h.List {
+		e := &h.List[i]
+		e.Name = buf[e.nameOff:][:len(e.Name):len(e.Name)]
+		e.Value = buf[e.valueOff:][:len(e.Value):len(e.Value)]
+	}
+}
