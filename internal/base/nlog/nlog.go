@@ -97,20 +97,24 @@ type Target struct {
 func New(targets ...Target) *Logger {
 	l := &Logger{}
 	for _, t := range targets {
-		// Descending levels, so that a line stops at the first target which
-		// does not want it.
-		i := len(l.targets)
-		for i > 0 && t.Level > l.targets[i-1].Level {
-			i--
-		}
-		l.targets = append(l.targets, Target{})
-		copy(l.targets[i+1:], l.targets[i:])
-		l.targets[i] = t
-	}
-	if len(l.targets) > 0 {
-		l.level = l.targets[0].Level
+		l.Add(t)
 	}
 	return l
+}
+
+// Add adds a target. Only who makes a logger may, before others write to it:
+// a configuration adds targets while it is read.
+func (l *Logger) Add(t Target) {
+	// Descending levels, so that a line stops at the first target which does
+	// not want it.
+	i := len(l.targets)
+	for i > 0 && t.Level > l.targets[i-1].Level {
+		i--
+	}
+	l.targets = append(l.targets, Target{})
+	copy(l.targets[i+1:], l.targets[i:])
+	l.targets[i] = t
+	l.level = l.targets[0].Level
 }
 
 // Forced returns l for a connection listed in debug_connection.
