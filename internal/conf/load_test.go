@@ -313,3 +313,29 @@ func TestSkippedBlock(t *testing.T) {
 		t.Error("the block was not skipped as a whole")
 	}
 }
+
+func TestReadElsewhere(t *testing.T) {
+	files := map[string]string{
+		"/srv/n":     "nosuch a; worker_processes 3;\ninclude more; nosuch { x y { } } init_by_lua_block { '}' }",
+		"/srv/more":  "other { include nosuch; }\nserver_name misplaced; env A;",
+		"/srv/short": "nosuch {",
+	}
+	opt := Options{Modules: []*Module{&testCore}, Prefix: "/srv", Path: "n", SkipUnknown: true,
+		ReadFile: func(name string) ([]byte, error) {
+			if text, ok := files[name]; ok {
+				return []byte(text), nil
+			}
+			return nil, &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist}
+		}}
+	cfg, err := Load(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := coreLevel.Of(cfg.Core); c.workers != Some(3) || !slices.Equal(c.env, []string{"A"}) || len(cfg.Files) != 2 {
+		t.Errorf("core = %+v, %d files", *c, len(cfg.Files))
+	}
+	opt.Path = "short"
+	if _, err = Load(opt); err == nil || err.Error() != `unexpected end of file, expecting "}" in /srv/short:1` {
+		t.Errorf("%v", err)
+	}
+}
