@@ -132,11 +132,13 @@ func TestOpt(t *testing.T) {
 func TestErrorForms(t *testing.T) {
 	type form func(c *Cmd) error
 	for want, f := range map[string]form{
-		`invalid parameter "v"`:                 func(c *Cmd) error { return c.InvalidParameter(c.Args[0]) },
-		`invalid value "v"`:                     func(c *Cmd) error { return c.Invalid(c.Args[0]) },
-		`invalid value "v" in "x" directive`:    func(c *Cmd) error { return c.InvalidIn(c.Args[0], "") },
-		`"x" directive is duplicate`:            func(c *Cmd) error { return c.Duplicate() },
-		`stat() failed (13: Permission denied)`: func(c *Cmd) error { return c.Errorf("stat() failed %s", SysError(&os.PathError{Op: "stat", Path: "/x", Err: syscall.EACCES})) },
+		`invalid parameter "v"`:              func(c *Cmd) error { return c.InvalidParameter(c.Args[0]) },
+		`invalid value "v"`:                  func(c *Cmd) error { return c.Invalid(c.Args[0]) },
+		`invalid value "v" in "x" directive`: func(c *Cmd) error { return c.InvalidIn(c.Args[0], "") },
+		`"x" directive is duplicate`:         func(c *Cmd) error { return c.Duplicate() },
+		`stat() failed (13: Permission denied)`: func(c *Cmd) error {
+			return c.Errorf("stat() failed %s", SysError(&os.PathError{Op: "stat", Path: "/x", Err: syscall.EACCES}))
+		},
 	} {
 		_, err := gears("\nx v;", Directive{Name: "x", Args: Take1, Set: Func(f)})
 		if err == nil || err.Error() != want+" in /srv/conf/n:2" {
