@@ -96,7 +96,7 @@ func TestDefaultFile(t *testing.T) {
 		level       nlog.Level
 		stderr      bool
 	}{
-		{"", "/e.log", nlog.Error, false},
+		{" ", "/e.log", nlog.Error, false},
 		{"error_log memory:32k debug;", "/e.log", nlog.Debug, false},
 		{"error_log stderr;", "", nlog.Error, true},
 		{"http { error_log x.log; }", "x.log /e.log", nlog.Error, false},
