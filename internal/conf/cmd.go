@@ -56,6 +56,11 @@ func (c *Cmd) Warnf(format string, a ...any) {
 	c.p.config.log("warn", c.place().errorf(format, a...).Error())
 }
 
+// Noticef logs a notice at the place Errorf would name.
+func (c *Cmd) Noticef(format string, a ...any) {
+	c.p.config.log("notice", c.place().errorf(format, a...).Error())
+}
+
 // Bad is the error `"NAME" directive PROBLEM`, as in `"a" directive invalid value`.
 func (c *Cmd) Bad(problem string) error {
 	if c.row != nil && c.row.luaBlock() {

@@ -125,6 +125,10 @@ func newConfig(opt Options) *Config {
 	return cfg
 }
 
+// Partial reports whether unknown directives were skipped (Options.SkipUnknown): what
+// is missing may stand in their blocks.
+func (cfg *Config) Partial() bool { return cfg.skipUnknown }
+
 // FullName makes a name relative to the prefix absolute.
 func (cfg *Config) FullName(name string) string {
 	if strings.HasPrefix(name, "/") {
