@@ -1,0 +1,61 @@
+package engine
+
+import "unsafe"
+
+// arena is a request's scratch memory: bytes that live until the request ends.
+type arena struct {
+	w    *Worker
+	cur  []byte
+	full [][]byte
+}
+
+const arenaBlock = 4096
+
+// alloc gives n bytes of unspecified content.
+func (a *arena) alloc(n int) []byte {
+	if len(a.cur)+n > cap(a.cur) {
+		if n > arenaBlock/2 {
+			return make([]byte, n)
+		}
+		if a.cur != nil {
+			a.full = append(a.full, a.cur)
+		}
+		a.cur = a.w.block()
+	}
+	m := len(a.cur)
+	a.cur = a.cur[:m+n]
+	return a.cur[m : m+n : m+n]
+}
+
+// reset keeps the current block and gives the others back.
+func (a *arena) reset() {
+	for i, b := range a.full {
+		a.w.blocks = append(a.w.blocks, b[:0])
+		a.full[i] = nil
+	}
+	a.full = a.full[:0]
+	a.cur = a.cur[:0]
+}
+
+// Alloc gives n bytes that live until the request ends; their content is unspecified.
+func (r *Request) Alloc(n int) []byte { return r.mem.alloc(n) }
+
+// Copy copies b into memory that lives until the request ends.
+func (r *Request) Copy(b []byte) []byte {
+	p := r.mem.alloc(len(b))
+	copy(p, b)
+	return p
+}
+
+// CopyString is Copy of a string.
+func (r *Request) CopyString(s string) []byte {
+	p := r.mem.alloc(len(s))
+	copy(p, s)
+	return p
+}
+
+// str views b as a string without copying; b must not change while the string lives.
+func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// bytesOf views s as bytes, which must not be written to.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

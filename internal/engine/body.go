@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"moongate/internal/base/nlog"
+)
+
+// Body is the request body as far as it was read.
+type Body struct {
+	Mem      []byte   // the whole body, or its beginning when File is set
+	File     *os.File // the body when it did not fit client_body_buffer_size
+	FileSize int64
+	// KeepFile leaves the file behind when the request ends (client_body_in_file_only on).
+	KeepFile bool
+	// Read says that the whole body is here.
+	Read bool
+	// Received counts decoded bytes.
+	Received int64
+	pooled   []byte
+}
+
+// BodyError is a failure to read the request body, with the status that nginx answers.
+type BodyError struct {
+	Status Status
+	Text   string
+}
+
+func (e *BodyError) Error() string { return e.Text }
+
+// Failures of reading a body, made by the drivers.
+var (
+	ErrBodyTimeout  = &BodyError{408, "client timed out"}
+	ErrBodyClosed   = &BodyError{400, "client prematurely closed connection"}
+	ErrBodyChunk    = &BodyError{400, "client sent invalid chunked body"}
+	ErrBodyTooLarge = &BodyError{413, "client intended to send too large chunked body"}
+)
+
+// HasBody reports whether the client announced a body.
+func (r *Request) HasBody() bool { return r.In.ContentLength > 0 || r.In.Chunked }
+
+// Size is the length of the body that was read.
+func (b *Body) Size() int64 {
+	if b.File != nil {
+		return b.FileSize
+	}
+	return int64(len(b.Mem))
+}
+
+// release gives the body's memory and file back.
+func (b *Body) release() {
+	if b.File != nil {
+		if !b.KeepFile {
+			os.Remove(b.File.Name())
+		}
+		b.File.Close()
+	}
+	keep := b.pooled
+	if cap(keep) > maxKeptBody {
+		keep = nil
+	}
+	*b = Body{pooled: keep[:0]}
+}
+
+// maxKeptBody is the size up to which a request keeps the memory of its body for the next one.
+const maxKeptBody = 128 << 10
+
+// ReadBody reads the whole request body, into memory or a temporary file; it parks. Repeated calls do nothing.
+// Anything but OK is the status to finish with.
+func (r *Request) ReadBody() Status {
+	if r.Parent != nil || r.Body.Read || r.Discarded {
+		return OK
+	}
+	b := &r.Body
+	b.Read = true
+	if !r.HasBody() {
+		return OK
+	}
+	core := r.Core()
+	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 {
+		if r.Stream.Continue(r) != nil {
+			return Error
+		}
+	}
+	limit := core.ClientBodyBufferSize.V
+	size := limit
+	if n := r.In.ContentLength; n >= 0 && n <= limit+limit/4 {
+		size = n
+		limit = n
+	}
+	if core.BodyInFileOnly.V != BodyFileOff {
+		return r.bodyToFile(nil)
+	}
+	if int64(cap(b.pooled)) < size {
+		b.pooled = make([]byte, 0, size)
+	}
+	buf := b.pooled[:0]
+	for {
+		if int64(len(buf)) == limit && r.In.ContentLength >= 0 && int64(len(buf)) == r.In.ContentLength {
+			// The end is known: no read is needed to find it, but the driver must see it.
+			break
+		}
+		if int64(len(buf)) == size {
+			var one [1]byte
+			n, err := r.Stream.ReadBody(r, one[:])
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return r.bodyFailed(err)
+			}
+			if n > 0 {
+				b.Mem = buf
+				return r.bodyToFile(one[:n])
+			}
+			continue
+		}
+		n, err := r.Stream.ReadBody(r, buf[len(buf):size])
+		buf = buf[:len(buf)+n]
+		b.Received += int64(n)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return r.bodyFailed(err)
+		}
+		if st := r.checkBodySize(core); st != OK {
+			return st
+		}
+	}
+	b.Mem = buf
+	return OK
+}
+
+func (r *Request) checkBodySize(core *LocConf) Status {
+	if max := core.ClientMaxBodySize.V; max > 0 && r.Body.Received > max {
+		r.Logf(nlog.Err, "client intended to send too large chunked body: %d bytes", r.Body.Received)
+		return r.bodyStatus(413)
+	}
+	return OK
+}
+
+func (r *Request) bodyStatus(st Status) Status {
+	r.KeepAlive = false
+	r.Discarded = true
+	return st
+}
+
+func (r *Request) bodyFailed(err error) Status {
+	r.KeepAlive = false
+	var be *BodyError
+	if errors.As(err, &be) {
+		lv := nlog.Info
+		if be.Status == 413 {
+			lv = nlog.Err
+		}
+		r.Logf(lv, "%s", be.Text)
+		if be.Status == 400 && be == ErrBodyClosed {
+			r.Aborted = true
+		}
+		return be.Status
+	}
+	return Error
+}
+
+// bodyToFile moves what was read and more to a temporary file and reads the rest into it.
+func (r *Request) bodyToFile(more []byte) Status {
+	b := &r.Body
+	core := r.Core()
+	f, err := core.BodyTemp.V.Create(r)
+	if err != nil {
+		return 500
+	}
+	if core.BodyInFileOnly.V == BodyFileOff {
+		r.Logf(nlog.Warn, "a client request body is buffered to a temporary file %s", f.Name())
+	}
+	b.File = f
+	b.KeepFile = core.BodyInFileOnly.V == BodyFileOn
+	write := func(p []byte) bool {
+		n, err := f.Write(p)
+		b.FileSize += int64(n)
+		if err != nil {
+			r.Logf(nlog.Crit, "write() to \"%s\" failed %s", f.Name(), nlog.Errno(err))
+			return false
+		}
+		return true
+	}
+	if len(b.Mem)+len(more) > 0 {
+		b.Received = int64(len(b.Mem) + len(more))
+		if !write(b.Mem) || !write(more) {
+			return r.bodyStatus(500)
+		}
+	}
+	if cap(b.pooled) < 16<<10 {
+		b.pooled = make([]byte, 0, 16<<10)
+	}
+	buf := b.pooled[:cap(b.pooled)]
+	b.Mem = nil
+	for {
+		n, err := r.Stream.ReadBody(r, buf)
+		b.Received += int64(n)
+		if n > 0 && !write(buf[:n]) {
+			return r.bodyStatus(500)
+		}
+		if err == io.EOF {
+			return OK
+		}
+		if err != nil {
+			return r.bodyFailed(err)
+		}
+		if st := r.checkBodySize(core); st != OK {
+			return st
+		}
+	}
+}
+
+// DiscardBody lets the client send its body to nowhere, so that the connection stays usable. It does not wait for it.
+func (r *Request) DiscardBody() Status {
+	if r.Parent != nil || r.Body.Read || r.Discarded {
+		return OK
+	}
+	r.Discarded = true
+	return OK
+}
+
+// SetBody replaces the request body by bytes in memory that live until the request ends.
+func (r *Request) SetBody(p []byte) {
+	b := &r.Body
+	if b.File != nil {
+		pooled := b.pooled
+		b.release()
+		b.pooled = pooled
+	}
+	b.Mem, b.Read = p, true
+	r.In.ContentLength = int64(len(p))
+	r.In.Chunked = false
+}

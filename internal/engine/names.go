@@ -1,0 +1,15 @@
+package engine
+
+import "moongate/internal/http1"
+
+const (
+	hdrLocation        = http1.HLocation
+	hdrWWWAuthenticate = http1.HWWWAuthenticate
+)
+
+// Byte forms of names the engine writes itself.
+var (
+	nameLocation = []byte("Location")
+	nameGET      = []byte("GET")
+	typeHTML     = []byte("text/html")
+)

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"errors"
+	"math/bits"
+
+	"moongate/internal/base/nlog"
+)
+
+// ErrClientGone is returned by output after the connection failed.
+var ErrClientGone = errors.New("client closed connection")
+
+// UseBody makes filter f see the body of this response; called from its Header.
+func (r *Request) UseBody(f *Filter) { r.filterMask |= 1 << f.index }
+
+// UsesBody reports whether f was installed for this response.
+func (r *Request) UsesBody(f *Filter) bool { return r.filterMask&(1<<f.index) != 0 }
+
+// SendHead runs the header filters and queues the response head. Handlers call it once, before Output.
+func (r *Request) SendHead() Status {
+	if r.HeaderSent {
+		r.Logf(nlog.Alert, "header already sent")
+		return Error
+	}
+	if r.ErrStatus != 0 {
+		r.Out.Status = r.ErrStatus
+		r.Out.StatusLine = nil
+	}
+	return r.sendHead(false)
+}
+
+func (r *Request) sendHead(last bool) Status {
+	if r.Out.Status == 0 && len(r.Out.StatusLine) == 0 {
+		r.Out.Status = 200
+	}
+	for _, f := range r.filters {
+		if f.Header == nil {
+			continue
+		}
+		if st := f.Header(r); st != OK && st != Declined {
+			return st
+		}
+	}
+	r.HeaderSent = true
+	if r.Out.Status == 204 || r.Out.Status == 304 || r.Method.IsHead() && r.Out.Status >= 200 {
+		r.HeadOnly = true
+	}
+	if err := r.sink.head(r, last || r.HeadOnly); err != nil {
+		r.Aborted = true
+		return Error
+	}
+	return OK
+}
+
+// SendHeadOnly says that no body will follow: Content-Length stays what the handler set.
+func (r *Request) SendHeadOnly() Status {
+	r.HeaderOnlyR = true
+	if r.ErrStatus != 0 {
+		r.Out.Status = r.ErrStatus
+	}
+	st := r.sendHead(true)
+	return st
+}
+
+// Output passes a piece of body through the body filters to the client. It never parks; Drain does.
+func (r *Request) Output(c *Chunk) error {
+	if r.Aborted {
+		return ErrClientGone
+	}
+	if r.filterMask == 0 {
+		return r.toSink(c)
+	}
+	r.filterPos = -1
+	return r.Next(c)
+}
+
+// Next passes a chunk from a body filter on to the ones after it.
+func (r *Request) Next(c *Chunk) error {
+	pos := r.filterPos
+	m := r.filterMask >> (pos + 1)
+	if m == 0 {
+		return r.toSink(c)
+	}
+	i := pos + 1 + bits.TrailingZeros64(m)
+	r.filterPos = i
+	err := r.H.Filters[i].Body(r, c)
+	r.filterPos = pos
+	return err
+}
+
+// outputAfter passes a chunk to the body filters behind place pos: where a subrequest's output joins its parent's.
+func (r *Request) outputAfter(pos int, c *Chunk) error {
+	old := r.filterPos
+	r.filterPos = pos
+	err := r.Next(c)
+	r.filterPos = old
+	return err
+}
+
+func (r *Request) toSink(c *Chunk) error {
+	if r.HeadOnly {
+		return nil
+	}
+	r.BodySent += c.Size()
+	if err := r.sink.body(r, c); err != nil {
+		r.Aborted = true
+		return err
+	}
+	return nil
+}
+
+// Flush sends what is queued as far as the client takes it, without waiting.
+func (r *Request) Flush() error { return r.Output(&Chunk{Flush: true}) }
+
+// Pending is the number of bytes queued for the client.
+func (r *Request) Pending() int64 { return r.Stream.Pending() }
+
+// Drain parks until at most max bytes are queued: producers call it between pieces.
+func (r *Request) Drain(max int64) error {
+	if r.Aborted {
+		return ErrClientGone
+	}
+	if r.Stream.Pending() <= max {
+		return nil
+	}
+	if err := r.Stream.Drain(r, max); err != nil {
+		r.Aborted = true
+		return err
+	}
+	return nil
+}
+
+// OutputLow is the number of queued bytes up to which producers go on without waiting.
+const OutputLow = 64 << 10
+
+// SendText answers with a complete small body: head, body, end.
+func (r *Request) SendText(body []byte) Status {
+	r.Out.ContentLength = int64(len(body))
+	if st := r.SendHead(); st != OK {
+		return st
+	}
+	if r.HeadOnly {
+		return OK
+	}
+	if r.Output(&Chunk{Data: body, Last: true}) != nil {
+		return Error
+	}
+	return OK
+}
+
+// driverSink is the end of a main request's output.
+type driverSink struct{}
+
+func (driverSink) head(r *Request, last bool) error    { return r.Stream.SendHead(r, last) }
+func (driverSink) body(r *Request, c *Chunk) error     { return r.Stream.SendBody(r, c) }
+
+// finish ends a run of the phases: it turns a status into a response where none was sent. Restart means that an
+// error_page led elsewhere.
+func (r *Request) finish(st Status) Status {
+	if r.Aborted || st == Error || st == StatusClientClosed || st == StatusClose && r.Parent == nil {
+		if st == StatusClose || st == StatusClientClosed {
+			r.Out.Status = st
+		}
+		r.fail()
+		return Done
+	}
+	switch {
+	case st == Done || st == Declined:
+		return Done
+	case st >= 300 || st == 201 || st == 204 && !r.HeaderSent:
+		if r.HeaderSent {
+			// Too late for another answer: nginx cuts the response here.
+			if st >= 500 || r.Out.ContentLength >= 0 {
+				r.Logf(nlog.Debug, "status %d after the head was sent", st)
+			}
+			r.fail()
+			return Done
+		}
+		if st := r.specialResponse(st); st == Restart {
+			return st
+		} else if st == Error {
+			r.fail()
+		}
+		return Done
+	}
+	if !r.HeaderSent && r.Parent == nil {
+		// A handler that answered OK without output: an empty response.
+		if r.SendHeadEmpty() != OK {
+			r.fail()
+		}
+	}
+	return Done
+}
+
+// SendHeadEmpty sends the head of a response without body.
+func (r *Request) SendHeadEmpty() Status {
+	if r.Out.ContentLength < 0 && r.Out.Status >= 200 && r.Out.Status != 204 && r.Out.Status != 304 {
+		r.Out.ContentLength = 0
+	}
+	if st := r.SendHead(); st != OK {
+		return st
+	}
+	if r.HeadOnly {
+		return OK
+	}
+	if r.Output(&Chunk{Last: true}) != nil {
+		return Error
+	}
+	return OK
+}
+
+// fail marks the connection as not usable any more: the driver closes it.
+func (r *Request) fail() {
+	r.Main.KeepAlive = false
+	if r.Parent == nil {
+		r.Aborted = true
+	}
+}
+
+// RunLog runs the log phase; the driver calls it when the response has left.
+func (r *Request) RunLog() {
+	if r.Logged {
+		return
+	}
+	r.Logged = true
+	defer func() {
+		if p := recover(); p != nil {
+			r.Logf(nlog.Alert, "panic in the log phase: %v", p)
+		}
+	}()
+	for _, run := range r.Loc.steps[Log] {
+		run(r)
+	}
+}

@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"moongate/internal/base/nlog"
+	"moongate/internal/conf"
+	"moongate/internal/http1"
+)
+
+// Conn is a client connection as features see it. Drivers embed it.
+type Conn struct {
+	ID       uint64 // nginx's connection serial number
+	Worker   *Worker
+	Listener *Listener
+	Remote   Addr
+	Local    Addr
+	Requests uint64 // requests begun on this connection
+	// Proxy is the address pair of the PROXY protocol header, when one was read.
+	Proxy *ProxyInfo
+	// TLS is the state of a TLS connection, nil on a plain one.
+	TLS any
+	// StartMono is when the connection was accepted (monotonic nanoseconds).
+	StartMono int64
+	// Values belongs to modules which keep state per connection.
+	Values map[any]any
+	// Stats of bytes on the wire.
+	Sent int64
+	// Action is what the connection was doing, for error log lines ("reading client request line", ...).
+	Action string
+}
+
+// ProxyInfo is what a PROXY protocol header said.
+type ProxyInfo struct {
+	Src, Dst Addr
+	TLVs     []byte
+}
+
+// Stream is a driver's side of one request: HTTP/1, HTTP/2, ... Only the engine calls it.
+type Stream interface {
+	// SendHead queues the response head; last says that no body follows.
+	SendHead(r *Request, last bool) error
+	// SendBody queues a piece of body. It never parks; what the client does not take is kept in memory.
+	SendBody(r *Request, c *Chunk) error
+	// Flush pushes out what is queued, as far as the client takes it now.
+	Flush(r *Request) error
+	// Pending is the number of bytes queued.
+	Pending() int64
+	// Drain parks until at most max bytes are queued, the client is gone or its send_timeout is over.
+	Drain(r *Request, max int64) error
+	// ReadBody gives the next bytes of the request body; it parks. io.EOF ends it.
+	ReadBody(r *Request, p []byte) (int, error)
+	// Continue sends "100 Continue" when the client waits for it.
+	Continue(r *Request) error
+	// Informational sends an interim response (103) with the given header block.
+	// BodyStarted reports whether any body byte is there to be read without waiting.
+	Buffered() int
+}
+
+// HeadersOut is the response head under construction. ContentType, ContentLength and LastModified have their own
+// fields; everything else stands in List.
+type HeadersOut struct {
+	Status        Status
+	StatusLine    []byte // "599 Own Words": overrides Status on the wire
+	ContentType   []byte
+	Charset       []byte
+	ContentLength int64 // -1: not known
+	LastModified  int64 // seconds since the epoch, -1: none
+	AcceptRanges  bool
+	List          []http1.Header // an entry with a nil Name is deleted
+	Trailers      []http1.Header
+}
+
+// Request is one HTTP request, or subrequest, from its head to the log phase. It belongs to one worker; it is reused.
+type Request struct {
+	life
+	// own is what In points to in a main request; the parser resets it.
+	own http1.Message
+}
+
+// life is all of a request that begins anew with each use.
+type life struct {
+	Conn   *Conn
+	W      *Worker
+	H      *HTTP // the configuration snapshot the request is served with
+	Stream Stream
+	Main   *Request // the request of the client; itself for a main request
+	Parent *Request // nil for a main request
+	Server *Server
+	Loc    *Location
+	Scope  *conf.Scope // Loc.Scope: the configuration in force
+
+	// In is the head as received; a subrequest shares its parent's. Its Headers may be changed (ngx.req.set_header).
+	In      *http1.Message
+	RawHead []byte // the whole head as received, request line to empty line
+
+	// Working copies.
+	Method     http1.Method
+	MethodName []byte
+	URI        []byte
+	Args       []byte
+	Internal   bool
+	Out HeadersOut
+
+	HeaderSent  bool
+	BodySent    int64 // body bytes given to the client, before framing
+	HeaderSize  int64 // bytes of the response head
+	RequestLen  int64
+	Start       int64 // monotonic nanoseconds
+	StartWall   int64 // nanoseconds since the epoch
+	KeepAlive   bool
+	HeadOnly    bool // HEAD: the body is counted out
+	NoBody      bool // 204, 304
+	Lingering   bool
+	Chunked     bool
+	ErrStatus   Status // the status error_page works on ($status of the original error)
+	errorPage   bool   // in error_page processing
+	internalErr bool
+	Discarded   bool // the request body was thrown away
+	Buffered    bool
+	Aborted     bool // the client is gone
+	Logged      bool
+	HeaderOnlyR bool // only the head shall be sent: expect no body
+	LastSent    bool
+
+	Body        Body
+	Content     Handler // overrides the location's handler (nginx's content_handler)
+	Captures    []int32 // of the last regular expression
+	CaptureSubj []byte
+
+	uriChanges   int
+	uriChanged   bool
+	restartAt    Phase
+	subDepth     int
+	accessCode   Status
+	vars         []varSlot
+	gen          uint32
+	mem          arena
+	sink         sink
+	filterMask   uint64
+	filterPos    int
+	filters      []*Filter
+	ctx          []any
+	cleanups     []func()
+	Logger       *nlog.Logger
+	NoLog        bool // subrequests, unless log_subrequest
+	Subrequests  int
+	SubInMemory  bool
+	nextFree     *Request
+	scratch      []byte
+}
+
+// sink is where filtered output of a request ends: the driver, a parent request or memory.
+type sink interface {
+	head(r *Request, last bool) error
+	body(r *Request, c *Chunk) error
+}
+
+// Ctx gives the value a module keeps with the request, by the module's slot.
+func (r *Request) Ctx(s Slot) any { return r.ctx[s] }
+
+// SetCtx stores a module's value; it is forgotten when the request is redirected internally or ends.
+func (r *Request) SetCtx(s Slot, v any) { r.ctx[s] = v }
+
+// Slot names a module's place in every request.
+type Slot int
+
+var slots int
+
+// NewSlot gives a module its place in requests; called at package-variable initialisation.
+func NewSlot() Slot { slots++; return Slot(slots - 1) }
+
+// Cleanup runs f when the request ends, after the log phase, last registered first.
+func (r *Request) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+
+// IsMain reports whether r is the client's own request.
+func (r *Request) IsMain() bool { return r.Main == r }
+
+// reset makes a request ready for a new life.
+func (r *Request) reset() {
+	for i := len(r.cleanups) - 1; i >= 0; i-- {
+		r.cleanups[i]()
+		r.cleanups[i] = nil
+	}
+	r.cleanups = r.cleanups[:0]
+	r.Body.release()
+	r.mem.reset()
+	clear(r.ctx)
+	keep := kept{
+		list: r.Out.List[:0], trailers: r.Out.Trailers[:0],
+		vars: r.vars, gen: r.gen + 1, mem: r.mem, ctx: r.ctx, cleanups: r.cleanups,
+		captures: r.Captures[:0], scratch: r.scratch[:0], W: r.W,
+	}
+	r.life = life{}
+	r.Out.List, r.Out.Trailers = keep.list, keep.trailers
+	r.vars, r.gen, r.mem, r.ctx, r.cleanups = keep.vars, keep.gen, keep.mem, keep.ctx, keep.cleanups
+	r.Captures, r.scratch, r.W = keep.captures, keep.scratch, keep.W
+}
+
+// kept is the memory a request takes into its next life.
+type kept struct {
+	list, trailers []http1.Header
+	vars           []varSlot
+	gen            uint32
+	mem            arena
+	ctx            []any
+	cleanups       []func()
+	captures       []int32
+	scratch        []byte
+	W              *Worker
+}
+
+// begin fills the fields that are not zero at the start of a request or subrequest.
+func (r *Request) begin() {
+	r.Out.ContentLength = -1
+	r.Out.LastModified = -1
+	r.uriChanges = maxURIChanges
+	if len(r.ctx) < slots {
+		r.ctx = make([]any, slots)
+	}
+	if n := len(r.H.vars); len(r.vars) < n {
+		r.vars = make([]varSlot, n)
+		r.gen = 1
+	}
+}
+
+// AddHeader appends a response header; name and value must live until the response head is sent.
+func (r *Request) AddHeader(id http1.HeaderID, name, value []byte) {
+	r.Out.List = append(r.Out.List, http1.Header{Name: name, Value: value, ID: id})
+}
+
+// DelHeaderOut deletes the response headers with a known name.
+func (r *Request) DelHeaderOut(id http1.HeaderID) {
+	for i := range r.Out.List {
+		if h := &r.Out.List[i]; h.ID == id {
+			h.Name = nil
+		}
+	}
+}
+
+// HeaderOut gives the first response header with a known name.
+func (r *Request) HeaderOut(id http1.HeaderID) *http1.Header {
+	for i := range r.Out.List {
+		if h := &r.Out.List[i]; h.ID == id && h.Name != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+// SetHeaderOut replaces the response headers with a known name by one.
+func (r *Request) SetHeaderOut(id http1.HeaderID, name, value []byte) {
+	set := false
+	for i := range r.Out.List {
+		if h := &r.Out.List[i]; h.ID == id && h.Name != nil {
+			if !set {
+				h.Name, h.Value, set = name, value, true
+			} else {
+				h.Name = nil
+			}
+		}
+	}
+	if !set {
+		r.AddHeader(id, name, value)
+	}
+}
