@@ -39,7 +39,7 @@ var (
 )
 
 // HasBody reports whether the client announced a body.
-func (r *Request) HasBody() bool { return r.In.ContentLength > 0 || r.In.Chunked }
+func (r *Request) HasBody() bool { return r.ContentLength > 0 || r.ChunkedBody }
 
 // Size is the length of the body that was read.
 func (b *Body) Size() int64 {
@@ -86,7 +86,7 @@ func (r *Request) ReadBody() Status {
 	}
 	limit := core.ClientBodyBufferSize.V
 	size := limit
-	if n := r.In.ContentLength; n >= 0 && n <= limit+limit/4 {
+	if n := r.ContentLength; n >= 0 && n <= limit+limit/4 {
 		size = n
 		limit = n
 	}
@@ -98,7 +98,7 @@ func (r *Request) ReadBody() Status {
 	}
 	buf := b.pooled[:0]
 	for {
-		if int64(len(buf)) == limit && r.In.ContentLength >= 0 && int64(len(buf)) == r.In.ContentLength {
+		if int64(len(buf)) == limit && r.ContentLength >= 0 && int64(len(buf)) == r.ContentLength {
 			// The end is known: no read is needed to find it, but the driver must see it.
 			break
 		}
@@ -136,7 +136,7 @@ func (r *Request) ReadBody() Status {
 
 func (r *Request) checkBodySize(core *LocConf) Status {
 	if max := core.ClientMaxBodySize.V; max > 0 && r.Body.Received > max {
-		r.Logf(nlog.Err, "client intended to send too large chunked body: %d bytes", r.Body.Received)
+		r.Logf(nlog.Error, "client intended to send too large chunked body: %d bytes", r.Body.Received)
 		return r.bodyStatus(413)
 	}
 	return OK
@@ -154,7 +154,7 @@ func (r *Request) bodyFailed(err error) Status {
 	if errors.As(err, &be) {
 		lv := nlog.Info
 		if be.Status == 413 {
-			lv = nlog.Err
+			lv = nlog.Error
 		}
 		r.Logf(lv, "%s", be.Text)
 		if be.Status == 400 && be == ErrBodyClosed {
@@ -169,7 +169,7 @@ func (r *Request) bodyFailed(err error) Status {
 func (r *Request) bodyToFile(more []byte) Status {
 	b := &r.Body
 	core := r.Core()
-	f, err := core.BodyTemp.V.Create(r)
+	f, err := r.CreateTemp(core.BodyTemp.V)
 	if err != nil {
 		return 500
 	}
@@ -182,7 +182,7 @@ func (r *Request) bodyToFile(more []byte) Status {
 		n, err := f.Write(p)
 		b.FileSize += int64(n)
 		if err != nil {
-			r.Logf(nlog.Crit, "write() to \"%s\" failed %s", f.Name(), nlog.Errno(err))
+			r.Logf(nlog.Crit, "write() to \"%s\" failed %s", f.Name(), nlog.ErrText(err))
 			return false
 		}
 		return true
@@ -234,6 +234,6 @@ func (r *Request) SetBody(p []byte) {
 		b.pooled = pooled
 	}
 	b.Mem, b.Read = p, true
-	r.In.ContentLength = int64(len(p))
-	r.In.Chunked = false
+	r.ContentLength = int64(len(p))
+	r.ChunkedBody = false
 }

@@ -18,7 +18,7 @@ type SrvConf struct {
 	RequestPoolSize      conf.Opt[int64]
 	ClientHeaderTimeout  conf.Opt[time.Duration]
 	ClientHeaderBuffer   conf.Opt[int64]
-	LargeHeaderBuffers   conf.Opt[conf.Bufs]
+	LargeHeaderBuffers   conf.Opt[conf.Buffers]
 	MaxHeaders           conf.Opt[int]
 	IgnoreInvalidHeaders conf.Opt[bool]
 	MergeSlashes         conf.Opt[bool]
@@ -97,7 +97,7 @@ type LocConf struct {
 	ClientBodyTimeout    conf.Opt[time.Duration]
 	BodyInFileOnly       conf.Opt[BodyFile]
 	BodyInSingleBuffer   conf.Opt[bool]
-	BodyTemp             conf.Opt[TempPath]
+	BodyTemp             conf.Opt[conf.Directory]
 	Satisfy              conf.Opt[Satisfy]
 	Internal             conf.Opt[bool]
 	Sendfile             conf.Opt[bool]
@@ -106,13 +106,13 @@ type LocConf struct {
 	TCPNopush            conf.Opt[bool]
 	SendTimeout          conf.Opt[time.Duration]
 	PostponeOutput       conf.Opt[int64]
-	OutputBuffers        conf.Opt[conf.Bufs]
+	OutputBuffers        conf.Opt[conf.Buffers]
 	DirectIO             conf.Opt[int64]
 	KeepaliveTimeout     conf.Opt[Keepalive]
 	KeepaliveTime        conf.Opt[time.Duration]
 	KeepaliveMinTimeout  conf.Opt[time.Duration]
 	KeepaliveRequests    conf.Opt[int]
-	KeepaliveDisable     conf.Opt[uint64]
+	KeepaliveDisable     conf.Opt[uint32]
 	LingeringClose       conf.Opt[Lingering]
 	LingeringTime        conf.Opt[time.Duration]
 	LingeringTimeout     conf.Opt[time.Duration]
@@ -188,9 +188,9 @@ var coreRows = []conf.Directive{
 		Doc: "How long a client may take to send the whole request head; then 408."},
 	{Name: "client_header_buffer_size", In: httpSrv, Default: "1k", Set: conf.Slot(srvLevel, conf.Size, func(c *SrvConf) *conf.Opt[int64] { return &c.ClientHeaderBuffer }),
 		Doc: "The size up to which a request head needs no large buffer."},
-	{Name: "large_client_header_buffers", In: httpSrv, Default: "4 8k", Set: conf.Slot(srvLevel, conf.BufsType, func(c *SrvConf) *conf.Opt[conf.Bufs] { return &c.LargeHeaderBuffers }),
+	{Name: "large_client_header_buffers", In: httpSrv, Default: "4 8k", Set: conf.Slot(srvLevel, conf.Bufs, func(c *SrvConf) *conf.Opt[conf.Buffers] { return &c.LargeHeaderBuffers }),
 		Doc: "Number and size of buffers for long request lines and header lines: a longer request line gives 414, a longer header line 400."},
-	{Name: "max_headers", In: httpSrv, Default: "1000", Set: conf.Slot(srvLevel, conf.Int(0, 1<<30), func(c *SrvConf) *conf.Opt[int] { return &c.MaxHeaders }),
+	{Name: "max_headers", In: httpSrv, Default: "1000", Set: conf.Slot(srvLevel, conf.Number, func(c *SrvConf) *conf.Opt[int] { return &c.MaxHeaders }),
 		Doc: "The number of header lines a request may have; more gives 400."},
 	{Name: "ignore_invalid_headers", In: httpSrv, Default: "on", Set: conf.Slot(srvLevel, conf.Flag, func(c *SrvConf) *conf.Opt[bool] { return &c.IgnoreInvalidHeaders }),
 		Doc: "Ignores header lines whose names have bytes other than letters, digits, hyphens and (see underscores_in_headers) underscores."},
@@ -209,13 +209,13 @@ var coreRows = []conf.Directive{
 		Doc: "The size up to which a request body stays in memory."},
 	{Name: "client_body_timeout", In: httpAll, Default: "60s", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.ClientBodyTimeout }),
 		Doc: "How long a client may pause between two pieces of the body; then 408."},
-	{Name: "client_body_in_file_only", In: httpAll, Default: "off", Set: conf.Slot(locLevel, conf.Enum("off", BodyFileOff, "on", BodyFileOn, "clean", BodyFileClean), func(c *LocConf) *conf.Opt[BodyFile] { return &c.BodyInFileOnly }),
+	{Name: "client_body_in_file_only", In: httpAll, Default: "off", Set: conf.Slot(locLevel, conf.Enum(conf.Case("off", BodyFileOff), conf.Case("on", BodyFileOn), conf.Case("clean", BodyFileClean)), func(c *LocConf) *conf.Opt[BodyFile] { return &c.BodyInFileOnly }),
 		Doc: "Saves every request body to a file; clean removes it after the request."},
 	{Name: "client_body_in_single_buffer", In: httpAll, Default: "off", Set: conf.Slot(locLevel, conf.Flag, func(c *LocConf) *conf.Opt[bool] { return &c.BodyInSingleBuffer }),
 		Doc: "Accepted for compatibility: a body in memory always is one buffer."},
-	{Name: "client_body_temp_path", In: httpAll, Default: "client_body_temp", Set: conf.Slot(locLevel, conf.Type[TempPath](tempPathType{}), func(c *LocConf) *conf.Opt[TempPath] { return &c.BodyTemp }),
+	{Name: "client_body_temp_path", In: httpAll, Default: "client_body_temp", Set: conf.Slot(locLevel, conf.Dir, func(c *LocConf) *conf.Opt[conf.Directory] { return &c.BodyTemp }),
 		Syntax: "path [level1 [level2 [level3]]]", Doc: "The folder for request bodies that do not stay in memory."},
-	{Name: "satisfy", In: httpAll, Default: "all", Set: conf.Slot(locLevel, conf.Enum("all", SatisfyAll, "any", SatisfyAny), func(c *LocConf) *conf.Opt[Satisfy] { return &c.Satisfy }),
+	{Name: "satisfy", In: httpAll, Default: "all", Set: conf.Slot(locLevel, conf.Enum(conf.Case("all", SatisfyAll), conf.Case("any", SatisfyAny)), func(c *LocConf) *conf.Opt[Satisfy] { return &c.Satisfy }),
 		Doc: "Whether all access modules must let a request in, or any one."},
 	{Name: "internal", In: conf.Location, Args: conf.NoArgs, Set: conf.Func(func(c *conf.Cmd) error {
 		locLevel.Of(c.Scope).Internal = conf.Opt[bool]{V: true, IsSet: true}
@@ -233,25 +233,25 @@ var coreRows = []conf.Directive{
 		Doc: "How long a client may take nothing of the response before the connection is closed."},
 	{Name: "postpone_output", In: httpAll, Default: "1460", Set: conf.Slot(locLevel, conf.Size, func(c *LocConf) *conf.Opt[int64] { return &c.PostponeOutput }),
 		Doc: "Gathers output until that many bytes wait, if nobody flushes before."},
-	{Name: "output_buffers", In: httpAll, Default: "2 32k", Set: conf.Slot(locLevel, conf.BufsType, func(c *LocConf) *conf.Opt[conf.Bufs] { return &c.OutputBuffers }),
+	{Name: "output_buffers", In: httpAll, Default: "2 32k", Set: conf.Slot(locLevel, conf.Bufs, func(c *LocConf) *conf.Opt[conf.Buffers] { return &c.OutputBuffers }),
 		Doc: "The size of pieces in which files are read that cannot be sent by the kernel."},
-	{Name: "directio", In: httpAll, Default: "off", Set: conf.Slot(locLevel, conf.OrOff(conf.Offset, lgNever), func(c *LocConf) *conf.Opt[int64] { return &c.DirectIO }),
+	{Name: "directio", In: httpAll, Default: "off", Set: conf.Slot(locLevel, conf.Or("off", lgNever, conf.Offset), func(c *LocConf) *conf.Opt[int64] { return &c.DirectIO }),
 		Doc: "Accepted for compatibility: files are read through the page cache."},
 	{Name: "directio_alignment", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "512", Doc: "Accepted for compatibility, see directio."},
 	{Name: "aio", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "off", Doc: "Accepted for compatibility: blocking reads of files leave the worker by themselves."},
 	{Name: "aio_write", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "off", Doc: "Accepted for compatibility."},
 	{Name: "read_ahead", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "0", Doc: "Accepted for compatibility: the kernel reads ahead."},
-	{Name: "keepalive_timeout", In: httpAll, Default: "75s", Syntax: "timeout [header_timeout]", Set: conf.Slot(locLevel, conf.Type[Keepalive](keepaliveType{}), func(c *LocConf) *conf.Opt[Keepalive] { return &c.KeepaliveTimeout }),
+	{Name: "keepalive_timeout", In: httpAll, Default: "75s", Syntax: "timeout [header_timeout]", Set: conf.Slot(locLevel, keepaliveType, func(c *LocConf) *conf.Opt[Keepalive] { return &c.KeepaliveTimeout }),
 		Doc: "How long an idle kept-alive connection stays open; 0 switches keep-alive off. The second value is announced in the Keep-Alive header."},
 	{Name: "keepalive_time", In: httpAll, Default: "1h", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.KeepaliveTime }),
 		Doc: "The age at which a connection is closed after its current request."},
 	{Name: "keepalive_min_timeout", In: httpAll, Default: "0", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.KeepaliveMinTimeout }),
 		Doc: "How long an idle connection is kept at least when the worker stops."},
-	{Name: "keepalive_requests", In: httpAll, Default: "1000", Set: conf.Slot(locLevel, conf.Int(0, 1<<62), func(c *LocConf) *conf.Opt[int] { return &c.KeepaliveRequests }),
+	{Name: "keepalive_requests", In: httpAll, Default: "1000", Set: conf.Slot(locLevel, conf.Number, func(c *LocConf) *conf.Opt[int] { return &c.KeepaliveRequests }),
 		Doc: "The number of requests one connection may carry."},
-	{Name: "keepalive_disable", In: httpAll, Default: "msie6", Syntax: "none | browser ...", Set: conf.Slot(locLevel, conf.Bits("none", "msie6", "safari"), func(c *LocConf) *conf.Opt[uint64] { return &c.KeepaliveDisable }),
+	{Name: "keepalive_disable", In: httpAll, Default: "msie6", Syntax: "none | browser ...", Set: conf.Slot(locLevel, conf.Bits("none", "msie6", "safari"), func(c *LocConf) *conf.Opt[uint32] { return &c.KeepaliveDisable }),
 		Doc: "Switches keep-alive off for browsers that misbehave with it."},
-	{Name: "lingering_close", In: httpAll, Default: "on", Set: conf.Slot(locLevel, conf.Enum("off", LingerOff, "on", LingerOn, "always", LingerAlways), func(c *LocConf) *conf.Opt[Lingering] { return &c.LingeringClose }),
+	{Name: "lingering_close", In: httpAll, Default: "on", Set: conf.Slot(locLevel, conf.Enum(conf.Case("off", LingerOff), conf.Case("on", LingerOn), conf.Case("always", LingerAlways)), func(c *LocConf) *conf.Opt[Lingering] { return &c.LingeringClose }),
 		Doc: "Whether more is read from a client before its connection is closed, so that it can read the answer."},
 	{Name: "lingering_time", In: httpAll, Default: "30s", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.LingeringTime }),
 		Doc: "How long lingering_close may last in all."},
@@ -279,11 +279,11 @@ var coreRows = []conf.Directive{
 		Doc: "Whether bodies of unknown length are chunked in HTTP/1.1; off ends them with the connection."},
 	{Name: "etag", In: httpAll, Default: "on", Set: conf.Slot(locLevel, conf.Flag, func(c *LocConf) *conf.Opt[bool] { return &c.Etag }),
 		Doc: "Whether static files have an ETag."},
-	{Name: "if_modified_since", In: httpAll, Default: "exact", Set: conf.Slot(locLevel, conf.Enum("off", ModSinceOff, "exact", ModSinceExact, "before", ModSinceBefore), func(c *LocConf) *conf.Opt[ModSince] { return &c.IfModifiedSince }),
+	{Name: "if_modified_since", In: httpAll, Default: "exact", Set: conf.Slot(locLevel, conf.Enum(conf.Case("off", ModSinceOff), conf.Case("exact", ModSinceExact), conf.Case("before", ModSinceBefore)), func(c *LocConf) *conf.Opt[ModSince] { return &c.IfModifiedSince }),
 		Doc: "How If-Modified-Since is compared with the file's time."},
-	{Name: "max_ranges", In: httpAll, Default: "2147483647", Set: conf.Slot(locLevel, conf.Int(0, 1<<31-1), func(c *LocConf) *conf.Opt[int] { return &c.MaxRanges }),
+	{Name: "max_ranges", In: httpAll, Default: "2147483647", Set: conf.Slot(locLevel, conf.Number, func(c *LocConf) *conf.Opt[int] { return &c.MaxRanges }),
 		Doc: "The number of byte ranges one request may ask for; with more the whole file is sent."},
-	{Name: "server_tokens", In: httpAll, Default: "on", Set: conf.Slot(locLevel, conf.Enum("off", TokensOff, "on", TokensOn, "build", TokensBuild), func(c *LocConf) *conf.Opt[ServerTokens] { return &c.ServerTokens }),
+	{Name: "server_tokens", In: httpAll, Default: "on", Set: conf.Slot(locLevel, conf.Enum(conf.Case("off", TokensOff), conf.Case("on", TokensOn), conf.Case("build", TokensBuild)), func(c *LocConf) *conf.Opt[ServerTokens] { return &c.ServerTokens }),
 		Doc: "Whether the Server header and error pages carry the version."},
 	{Name: "subrequest_output_buffer_size", In: httpAll, Default: "4k", Set: conf.Slot(locLevel, conf.Size, func(c *LocConf) *conf.Opt[int64] { return &c.SubrequestBuffer }),
 		Doc: "The size of responses that modules keep in memory for their own subrequests."},

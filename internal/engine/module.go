@@ -34,4 +34,6 @@ type Module struct {
 	// StartWorker and StopWorker run in every worker, with the baton.
 	StartWorker func(w *Worker) error
 	StopWorker  func(w *Worker)
+	// ReloadWorker runs in every worker after a new snapshot took over.
+	ReloadWorker func(w *Worker, before *HTTP)
 }

@@ -121,7 +121,7 @@ func (r *Request) steps(p Phase) (st Status, ok bool) {
 
 func (r *Request) spendURIChange() Status {
 	if r.uriChanges--; r.uriChanges < 0 {
-		r.Logf(nlog.Err, "rewrite or internal redirection cycle while processing \"%s\"", r.URI)
+		r.Logf(nlog.Error, "rewrite or internal redirection cycle while processing \"%s\"", r.URI)
 		return 500
 	}
 	return OK
@@ -162,7 +162,7 @@ func (r *Request) access() Status {
 	}
 	if r.accessCode != 0 {
 		if r.accessCode == 403 {
-			r.Logf(nlog.Err, "access forbidden by rule")
+			r.Logf(nlog.Error, "access forbidden by rule")
 		}
 		return r.accessCode
 	}
@@ -180,7 +180,7 @@ func (r *Request) content() Status {
 		}
 	}
 	if n := len(r.URI); n > 0 && r.URI[n-1] == '/' {
-		r.Logf(nlog.Err, "directory index of \"%s\" is forbidden", r.MapPath(nil))
+		r.Logf(nlog.Error, "directory index of \"%s\" is forbidden", r.MapPath(nil))
 		return 403
 	}
 	r.Logf(nlog.Debug, "no handler found")
@@ -199,8 +199,8 @@ func (r *Request) findConfig() Status {
 		return 404
 	}
 	r.enter()
-	if n := core.ClientMaxBodySize.V; n != 0 && r.In.ContentLength > n && !r.Discarded && r.IsMain() {
-		r.Logf(nlog.Err, "client intended to send too large body: %d bytes", r.In.ContentLength)
+	if n := core.ClientMaxBodySize.V; n != 0 && r.ContentLength > n && !r.Discarded && r.IsMain() {
+		r.Logf(nlog.Error, "client intended to send too large body: %d bytes", r.ContentLength)
 		return 413
 	}
 	return OK
@@ -234,7 +234,7 @@ func (r *Request) updateKeepAlive(c *LocConf) {
 	switch {
 	case c.KeepaliveTimeout.V.Timeout == 0,
 		r.Conn.Requests >= uint64(c.KeepaliveRequests.V),
-		r.Conn.Worker.loop().Now()-r.Conn.StartMono > int64(c.KeepaliveTime.V):
+		r.Conn.Worker.Loop.Now()-r.Conn.StartMono > int64(c.KeepaliveTime.V):
 		r.KeepAlive = false
 	}
 }
@@ -242,7 +242,6 @@ func (r *Request) updateKeepAlive(c *LocConf) {
 // SetURI changes the URI in the rewrite phase; the location is searched again after the phase.
 func (r *Request) SetURI(uri []byte, jump bool) {
 	r.URI = uri
-	r.ExtenPos = -1
 	if jump {
 		r.uriChanged = true
 	}
@@ -255,11 +254,10 @@ func (r *Request) URIChanged() bool { return r.uriChanged }
 // uri and args must live as long as the request.
 func (r *Request) InternalRedirect(uri, args []byte) Status {
 	if r.uriChanges--; r.uriChanges < 0 {
-		r.Logf(nlog.Err, "rewrite or internal redirection cycle while internally redirecting to \"%s\"", uri)
+		r.Logf(nlog.Error, "rewrite or internal redirection cycle while internally redirecting to \"%s\"", uri)
 		return 500
 	}
 	r.URI, r.Args = uri, args
-	r.ExtenPos = -1
 	r.Internal = true
 	r.leaveLocation()
 	r.Loc = r.Server.Loc
@@ -272,16 +270,16 @@ func (r *Request) InternalRedirect(uri, args []byte) Status {
 // NamedRedirect sends the request on to a named location ("@name").
 func (r *Request) NamedRedirect(name []byte) Status {
 	if r.uriChanges--; r.uriChanges < 0 {
-		r.Logf(nlog.Err, "rewrite or internal redirection cycle while redirect to named location \"%s\"", name)
+		r.Logf(nlog.Error, "rewrite or internal redirection cycle while redirect to named location \"%s\"", name)
 		return 500
 	}
 	if len(r.URI) == 0 {
-		r.Logf(nlog.Err, "empty URI in redirect to named location \"%s\"", name)
+		r.Logf(nlog.Error, "empty URI in redirect to named location \"%s\"", name)
 		return 500
 	}
 	l := r.Server.named[str(name)]
 	if l == nil {
-		r.Logf(nlog.Err, "could not find named location \"%s\"", name)
+		r.Logf(nlog.Error, "could not find named location \"%s\"", name)
 		return 500
 	}
 	r.Internal = true

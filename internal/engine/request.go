@@ -72,7 +72,7 @@ type HeadersOut struct {
 // Request is one HTTP request, or subrequest, from its head to the log phase. It belongs to one worker; it is reused.
 type Request struct {
 	life
-	// own is what In points to in a main request; the parser resets it.
+	// own is the head of a subrequest that differs from its parent's.
 	own http1.Message
 }
 
@@ -98,6 +98,9 @@ type life struct {
 	URI        []byte
 	Args       []byte
 	Internal   bool
+	// ContentLength and ChunkedBody frame the request body; -1 and false: there is none.
+	ContentLength int64
+	ChunkedBody   bool
 	Out HeadersOut
 
 	HeaderSent  bool
@@ -171,6 +174,17 @@ func NewSlot() Slot { slots++; return Slot(slots - 1) }
 // Cleanup runs f when the request ends, after the log phase, last registered first.
 func (r *Request) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 
+// OwnHead gives the request head for changing; a subrequest gets a copy of what it shares with its parent.
+func (r *Request) OwnHead() *http1.Message {
+	if r.Parent != nil && r.In != &r.own {
+		list := append([]http1.Header(nil), r.In.List...)
+		r.own = *r.In
+		r.own.List = list
+		r.In = &r.own
+	}
+	return r.In
+}
+
 // IsMain reports whether r is the client's own request.
 func (r *Request) IsMain() bool { return r.Main == r }
 
@@ -211,6 +225,7 @@ type kept struct {
 // begin fills the fields that are not zero at the start of a request or subrequest.
 func (r *Request) begin() {
 	r.Out.ContentLength = -1
+	r.ContentLength = -1
 	r.Out.LastModified = -1
 	r.uriChanges = maxURIChanges
 	if len(r.ctx) < slots {

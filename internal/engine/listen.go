@@ -1,0 +1,428 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"moongate/internal/base/units"
+	"moongate/internal/conf"
+)
+
+// Addr is the address of one end of a connection.
+type Addr struct {
+	IP   netip.AddrPort
+	Unix bool // a unix socket; Path may be empty
+	Path string
+}
+
+// AppendIP appends the address without port: "127.0.0.1", "unix:".
+func (a *Addr) AppendIP(dst []byte) []byte {
+	if a.Unix {
+		return append(dst, "unix:"...)
+	}
+	return a.IP.Addr().Unmap().AppendTo(dst)
+}
+
+// String is the address with port.
+func (a *Addr) String() string {
+	if a.Unix {
+		return "unix:" + a.Path
+	}
+	return netip.AddrPortFrom(a.IP.Addr().Unmap(), a.IP.Port()).String()
+}
+
+// ListenOpt is one listen directive.
+type ListenOpt struct {
+	Addr      netip.AddrPort
+	Unix      string
+	Text      string // as nginx shows it: "0.0.0.0:80", "unix:/path"
+	Default   bool
+	Set       bool // socket options were given
+	Backlog   int
+	Rcvbuf    int
+	Sndbuf    int
+	SoKeep    int // 0 unset, 1 on, -1 off
+	KeepIdle  time.Duration
+	KeepIntvl time.Duration
+	KeepCnt   int
+	Deferred  bool
+	Reuseport bool
+	IPv6Only  int // 0 unset, 1 on, -1 off
+	Fastopen  int
+	Setfib    int
+	AcceptFlt string
+	Bind      bool
+	TLS       bool
+	HTTP2     bool
+	QUIC      bool
+	ProxyProt bool
+	Multipath bool
+}
+
+// Key identifies the address.
+func (l *ListenOpt) Key() string { return l.Text }
+
+func (l *ListenOpt) wildcard() bool { return l.Unix == "" && l.Addr.Addr().IsUnspecified() }
+
+// AddrConf is an address with the servers behind it.
+type AddrConf struct {
+	ListenOpt
+	names      *nameTable
+	hasDefault bool
+	http       *HTTP
+}
+
+// Default is the server for hosts that no name matches.
+func (a *AddrConf) DefaultServer() *Server { return a.names.def }
+
+// combine adds the listen of another server for the same address.
+func (a *AddrConf) combine(l *ListenOpt) error {
+	if l.Set {
+		if a.Set {
+			return fmt.Errorf("duplicate listen options for %s", l.Text)
+		}
+		d, tls, h2, pp := a.Default, a.TLS, a.HTTP2, a.ProxyProt
+		a.ListenOpt = *l
+		a.Default, a.TLS, a.HTTP2, a.ProxyProt = d || l.Default, tls, h2, pp
+	}
+	a.TLS = a.TLS || l.TLS
+	a.HTTP2 = a.HTTP2 || l.HTTP2
+	a.ProxyProt = a.ProxyProt || l.ProxyProt
+	return nil
+}
+
+var listenRows = []conf.Directive{
+	{Name: "listen", Default: "*:80", In: conf.Server, Args: conf.OneMore, Set: conf.Func(readListen),
+		Syntax: "address[:port] | port | unix:path [default_server] [bind] [backlog=number] [rcvbuf=size] [sndbuf=size] [reuseport] [deferred] [ipv6only=on|off] [so_keepalive=on|off|[idle]:[interval]:[count]] [fastopen=number] [proxy_protocol] [ssl] [http2]",
+		Doc:    "An address the server is reached at."},
+}
+
+func isRoot() bool { return os.Geteuid() == 0 }
+
+func hostname() string { n, _ := os.Hostname(); return n }
+
+// ParseListenAddr reads "addr:port", "port", "[v6]:port", "unix:path", "*:port". A port range gives several.
+func ParseListenAddr(text string) ([]ListenOpt, error) {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		if path == "" {
+			return nil, fmt.Errorf("no path in the unix domain socket in \"%s\" of the \"listen\" directive", text)
+		}
+		return []ListenOpt{{Unix: path, Text: text}}, nil
+	}
+	fail := func(why string) ([]ListenOpt, error) {
+		return nil, fmt.Errorf("%s in \"%s\" of the \"listen\" directive", why, text)
+	}
+	host, port := "", ""
+	switch {
+	case strings.HasPrefix(text, "["):
+		i := strings.IndexByte(text, ']')
+		if i < 0 {
+			return fail("invalid host")
+		}
+		host = text[1:i]
+		if rest := text[i+1:]; rest != "" {
+			if rest[0] != ':' {
+				return fail("invalid port")
+			}
+			port = rest[1:]
+		}
+		if _, err := netip.ParseAddr(host); err != nil {
+			return fail("invalid IPv6 address")
+		}
+	case strings.Contains(text, ":"):
+		host, port, _ = strings.Cut(text, ":")
+		if host == "" {
+			return fail("no host")
+		}
+	default:
+		if _, err := strconv.Atoi(strings.SplitN(text, "-", 2)[0]); err == nil {
+			host, port = "*", text
+		} else {
+			host = text
+		}
+	}
+	if port == "" {
+		port = "80"
+	}
+	lo, hi, isRange := strings.Cut(port, "-")
+	first, err := strconv.Atoi(lo)
+	if err != nil || first < 1 || first > 65535 {
+		return fail("invalid port")
+	}
+	last := first
+	if isRange {
+		if last, err = strconv.Atoi(hi); err != nil || last < first || last > 65535 {
+			return fail("invalid port")
+		}
+	}
+	ip := netip.IPv4Unspecified()
+	if host != "*" {
+		if ip, err = netip.ParseAddr(host); err != nil {
+			ips, err := lookupHost(host)
+			if err != nil || len(ips) == 0 {
+				return fail("host not found")
+			}
+			ip = ips[0]
+		}
+	}
+	var out []ListenOpt
+	for p := first; p <= last; p++ {
+		a := netip.AddrPortFrom(ip, uint16(p))
+		out = append(out, ListenOpt{Addr: a, Text: a.String()})
+	}
+	return out, nil
+}
+
+func readListen(c *conf.Cmd) error {
+	ls, err := ParseListenAddr(c.Args[0])
+	if err != nil {
+		return c.Errorf("%s", err)
+	}
+	srv := srvLevel.Of(c.Scope).srv
+	for i := range ls {
+		l := &ls[i]
+		l.Backlog = 511
+		l.Fastopen = -1
+		if err := l.params(c); err != nil {
+			return err
+		}
+		for j := range srv.Listens {
+			if srv.Listens[j].Key() == l.Key() {
+				return c.Errorf("a duplicate listen %s", c.Args[0])
+			}
+		}
+		srv.Listens = append(srv.Listens, *l)
+	}
+	return nil
+}
+
+func (l *ListenOpt) params(c *conf.Cmd) error {
+	for _, a := range c.Args[1:] {
+		key, val, hasVal := strings.Cut(a, "=")
+		ok := true
+		switch {
+		case a == "default_server" || a == "default":
+			l.Default = true
+			continue
+		case a == "ssl":
+			l.TLS = true
+			continue
+		case a == "http2":
+			c.Warnf("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
+			l.HTTP2 = true
+			continue
+		case a == "quic":
+			l.QUIC = true
+			continue
+		case a == "proxy_protocol":
+			l.ProxyProt = true
+			continue
+		case a == "bind":
+			l.Bind = true
+		case a == "deferred":
+			l.Deferred = true
+		case a == "reuseport":
+			l.Reuseport = true
+		case a == "multipath":
+			l.Multipath = true
+		case key == "backlog" && hasVal:
+			l.Backlog, ok = atoi(val)
+			if !ok || l.Backlog == 0 {
+				return c.Errorf("invalid backlog \"%s\"", val)
+			}
+		case key == "rcvbuf" && hasVal:
+			n, ok := units.Size(val)
+			if !ok {
+				return c.Errorf("invalid rcvbuf \"%s\"", val)
+			}
+			l.Rcvbuf = int(n)
+		case key == "sndbuf" && hasVal:
+			n, ok := units.Size(val)
+			if !ok {
+				return c.Errorf("invalid sndbuf \"%s\"", val)
+			}
+			l.Sndbuf = int(n)
+		case key == "fastopen" && hasVal:
+			if l.Fastopen, ok = atoi(val); !ok {
+				return c.Errorf("invalid fastopen \"%s\"", val)
+			}
+		case key == "setfib" && hasVal:
+			if l.Setfib, ok = atoi(val); !ok {
+				return c.Errorf("invalid setfib \"%s\"", val)
+			}
+		case key == "accept_filter" && hasVal:
+			return c.Errorf("accept filters \"%s\" are not supported on this platform, ignored", val)
+		case key == "ipv6only" && hasVal:
+			if l.Unix != "" || !l.Addr.Addr().Is6() {
+				return c.Errorf("ipv6only is not supported on addr \"%s\"", l.Text)
+			}
+			switch val {
+			case "on":
+				l.IPv6Only = 1
+			case "off":
+				l.IPv6Only = -1
+			default:
+				return c.Errorf("invalid ipv6only flags \"%s\"", val)
+			}
+		case key == "so_keepalive" && hasVal:
+			if !l.keepaliveParam(val) {
+				return c.Errorf("invalid so_keepalive value: \"%s\"", val)
+			}
+		default:
+			return c.InvalidParameter(a)
+		}
+		l.Set = true
+	}
+	return nil
+}
+
+func (l *ListenOpt) keepaliveParam(val string) bool {
+	switch val {
+	case "on":
+		l.SoKeep = 1
+		return true
+	case "off":
+		l.SoKeep = -1
+		return true
+	}
+	p := strings.Split(val, ":")
+	if len(p) > 3 || strings.Trim(val, ":") == "" {
+		return false
+	}
+	ok := true
+	if p[0] != "" {
+		l.KeepIdle, ok = units.Sec(p[0])
+	}
+	if ok && len(p) > 1 && p[1] != "" {
+		l.KeepIntvl, ok = units.Sec(p[1])
+	}
+	if ok && len(p) > 2 && p[2] != "" {
+		l.KeepCnt, ok = atoi(p[2])
+	}
+	l.SoKeep = 1
+	return ok
+}
+
+func atoi(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 0
+}
+
+// Listener is an open listening socket; it survives reloads. Its configuration is replaced by each snapshot.
+type Listener struct {
+	Key string
+	FD  int
+	// conf is the newest snapshot's view of the address.
+	conf *AddrConf
+}
+
+// Conf is the address as configured now.
+func (l *Listener) Conf() *AddrConf { return l.conf }
+
+// open makes the listening socket of an address.
+func (l *ListenOpt) open() (int, error) {
+	if l.Unix != "" {
+		return l.openUnix()
+	}
+	family := syscall.AF_INET
+	if l.Addr.Addr().Is6() {
+		family = syscall.AF_INET6
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("socket() %s failed %w", l.Text, err)
+	}
+	set := func(level, opt, v int) { syscall.SetsockoptInt(fd, level, opt, v) }
+	set(syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	if l.Reuseport {
+		set(syscall.SOL_SOCKET, 15, 1) // SO_REUSEPORT
+	}
+	if family == syscall.AF_INET6 {
+		v6 := 1
+		if l.IPv6Only < 0 {
+			v6 = 0
+		}
+		set(syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, v6)
+	}
+	var sa syscall.Sockaddr
+	if family == syscall.AF_INET6 {
+		sa = &syscall.SockaddrInet6{Port: int(l.Addr.Port()), Addr: l.Addr.Addr().As16()}
+	} else {
+		sa = &syscall.SockaddrInet4{Port: int(l.Addr.Port()), Addr: l.Addr.Addr().As4()}
+	}
+	if err := syscall.Bind(fd, sa); err != nil {
+		syscall.Close(fd)
+		return -1, &BindError{l.Text, err}
+	}
+	l.tune(fd)
+	if err := syscall.Listen(fd, l.Backlog); err != nil {
+		syscall.Close(fd)
+		return -1, fmt.Errorf("listen() to %s, backlog %d failed %w", l.Text, l.Backlog, err)
+	}
+	return fd, nil
+}
+
+// BindError is a failed bind(); the starter may try again, as nginx does.
+type BindError struct {
+	Addr string
+	Err  error
+}
+
+func (e *BindError) Error() string { return "bind() to " + e.Addr + " failed" }
+func (e *BindError) Unwrap() error { return e.Err }
+
+// tune sets the socket options that listen's parameters ask for.
+func (l *ListenOpt) tune(fd int) {
+	set := func(level, opt, v int) { syscall.SetsockoptInt(fd, level, opt, v) }
+	if l.Rcvbuf > 0 {
+		set(syscall.SOL_SOCKET, syscall.SO_RCVBUF, l.Rcvbuf)
+	}
+	if l.Sndbuf > 0 {
+		set(syscall.SOL_SOCKET, syscall.SO_SNDBUF, l.Sndbuf)
+	}
+	if l.SoKeep != 0 {
+		on := 0
+		if l.SoKeep > 0 {
+			on = 1
+		}
+		set(syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, on)
+		if l.KeepIdle > 0 {
+			set(syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, int(l.KeepIdle/time.Second))
+		}
+		if l.KeepIntvl > 0 {
+			set(syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, int(l.KeepIntvl/time.Second))
+		}
+		if l.KeepCnt > 0 {
+			set(syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, l.KeepCnt)
+		}
+	}
+	if l.Fastopen > 0 {
+		set(syscall.IPPROTO_TCP, 23, l.Fastopen) // TCP_FASTOPEN
+	}
+	if l.Deferred {
+		set(syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, 1)
+	}
+}
+
+func (l *ListenOpt) openUnix() (int, error) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("socket() %s failed %w", l.Text, err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: l.Unix}); err != nil {
+		syscall.Close(fd)
+		return -1, &BindError{l.Text, err}
+	}
+	os.Chmod(l.Unix, 0o666)
+	l.tune(fd)
+	if err := syscall.Listen(fd, l.Backlog); err != nil {
+		syscall.Close(fd)
+		return -1, fmt.Errorf("listen() to %s failed %w", l.Text, err)
+	}
+	return fd, nil
+}

@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"moongate/internal/base/nlog"
+	"moongate/internal/http1"
+)
+
+// Limits of subrequests, as nginx's.
+const (
+	maxSubrequests = 50
+	maxSubDepth    = 50
+)
+
+// SubOptions says what a subrequest is made of; zero values inherit.
+type SubOptions struct {
+	Method     http1.Method // 0: GET
+	MethodName []byte
+	Body       []byte // with HasBody
+	HasBody    bool
+	// KeepBody lets the subrequest see the parent's body (echo_subrequest without body does not).
+	KeepBody bool
+	// ShareVars makes the subrequest use the parent's variables; otherwise it gets a copy when CopyVars, else none.
+	ShareVars, CopyVars bool
+	// Capture keeps the response in memory instead of sending it within the parent's.
+	Capture bool
+	// Prepare runs before the phases (set variables, ctx).
+	Prepare func(sub *Request)
+}
+
+// Captured is the response of a captured subrequest.
+type Captured struct {
+	Req       *Request // its headers; valid until Release
+	Body      []byte
+	Truncated bool
+}
+
+// Subrequest serves uri as a child of r, to its end: the caller parks with it. The child's output goes into the
+// response of r at this point, or into memory with Capture. Close the result with Release.
+func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status) {
+	if r.Main.Subrequests++; r.Main.Subrequests > maxSubrequests {
+		r.Main.Subrequests--
+	}
+	if r.subDepth+1 > maxSubDepth {
+		r.Logf(nlog.Error, "subrequests cycle while processing \"%s\"", uri)
+		return nil, Error
+	}
+	s := r.W.newRequest()
+	s.Conn, s.H, s.Stream, s.Main, s.Parent = r.Conn, r.H, r.Stream, r.Main, r
+	s.Server, s.Start, s.StartWall = r.Server, r.W.Loop.Now(), r.W.Loop.Wall()
+	s.In = r.In
+	s.begin()
+	s.subDepth = r.subDepth + 1
+	s.Internal = true
+	s.URI, s.Args = uri, args
+	s.Method, s.MethodName = http1.MethodGet, nameGET
+	if o.Method != 0 {
+		s.Method, s.MethodName = o.Method, o.MethodName
+	}
+	switch {
+	case o.HasBody:
+		s.Body.Mem, s.Body.Read = o.Body, true
+		s.ContentLength = int64(len(o.Body))
+	case o.KeepBody:
+		s.Body.Mem, s.Body.Read = r.Body.Mem, true
+		s.Body.File, s.Body.FileSize, s.Body.KeepFile = r.Body.File, r.Body.FileSize, true
+		s.ContentLength = r.ContentLength
+	default:
+		s.Body.Read = true
+	}
+	var saved []varSlot
+	var savedGen uint32
+	if o.ShareVars {
+		saved, savedGen = s.vars, s.gen
+		s.shareVars(r)
+	} else if o.CopyVars {
+		copy(s.vars, r.vars)
+		s.gen = r.gen
+	}
+	out := &Captured{Req: s}
+	if o.Capture {
+		s.sink = &memorySink{out: out}
+	} else {
+		s.sink = parentSink{}
+	}
+	s.Loc = s.Server.Loc
+	s.Scope, s.filters, s.Logger = s.Loc.Scope, s.Loc.filters, s.Loc.Core.logger
+	if o.Prepare != nil {
+		o.Prepare(s)
+	}
+	func() {
+		defer s.rescue()
+		s.serve(ServerRewrite)
+	}()
+	if s.Core().LogSubrequest.V && !s.NoLog {
+		s.RunLog()
+	}
+	if o.KeepBody {
+		s.Body.File = nil
+	}
+	if o.ShareVars {
+		s.vars, s.gen = saved, savedGen
+	}
+	return out, OK
+}
+
+// Release recycles the subrequest; its headers and body are gone after it.
+func (c *Captured) Release() {
+	if c.Req != nil {
+		c.Req.W.freeRequest(c.Req)
+		c.Req = nil
+	}
+}
+
+// parentSink joins a subrequest's output into its parent's response.
+type parentSink struct{}
+
+func (parentSink) head(r *Request, last bool) error { return nil }
+
+func (parentSink) body(r *Request, c *Chunk) error {
+	p := r.Parent
+	if !p.HeaderSent {
+		if st := p.SendHead(); st != OK {
+			return ErrClientGone
+		}
+	}
+	d := *c
+	d.Last = false
+	if d.Size() == 0 && !d.Flush {
+		return nil
+	}
+	if p.Parent != nil {
+		return p.toSink(&d)
+	}
+	return p.outputAfter(p.H.postpone, &d)
+}
+
+// memorySink keeps a subrequest's response.
+type memorySink struct{ out *Captured }
+
+func (m *memorySink) head(r *Request, last bool) error { return nil }
+
+func (m *memorySink) body(r *Request, c *Chunk) error {
+	if c.File != nil {
+		at := len(m.out.Body)
+		m.out.Body = append(m.out.Body, make([]byte, c.Len)...)
+		n, err := c.File.ReadAt(m.out.Body[at:], c.Off)
+		m.out.Body = m.out.Body[:at+n]
+		return err
+	}
+	m.out.Body = append(m.out.Body, c.Data...)
+	return nil
+}

@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"syscall"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/http1"
+	"moongate/internal/netio"
+)
+
+// Worker is one poller with its connections and one Lua VM. All of it is used with the loop's baton.
+type Worker struct {
+	ID    int
+	Plane *Plane
+	Loop  *netio.Loop
+	HTTP  *HTTP // the newest snapshot
+	// Values belongs to modules which keep state per worker, by WorkerSlot.
+	Values []any
+
+	blocks   [][]byte
+	bufs     [numClasses][][]byte
+	freeReqs *Request
+	reqs     int
+
+	Conns    int // open client connections
+	Active   int // requests in flight
+	Requests uint64
+	Stopping bool // graceful: no new connections
+	first    *connNode
+	accepts  []*accept
+
+	dateSec int64
+	date    []byte
+}
+
+// WorkerSlot names a module's place in every worker.
+type WorkerSlot int
+
+var workerSlots int
+
+// NewWorkerSlot gives a module its place in workers; called at package-variable initialisation.
+func NewWorkerSlot() WorkerSlot { workerSlots++; return WorkerSlot(workerSlots - 1) }
+
+// block takes an arena block.
+func (w *Worker) block() []byte {
+	if n := len(w.blocks); n > 0 {
+		b := w.blocks[n-1]
+		w.blocks = w.blocks[:n-1]
+		return b
+	}
+	return make([]byte, 0, arenaBlock)
+}
+
+// Buffer classes: powers of four from 4 KiB to 1 MiB.
+const (
+	minClass   = 12
+	numClasses = 5
+)
+
+func classOf(n int) int {
+	c := 0
+	for c < numClasses && n > 1<<(minClass+2*c) {
+		c++
+	}
+	return c
+}
+
+// Buffer takes a buffer of at least n bytes, length 0, from the worker's free list.
+func (w *Worker) Buffer(n int) []byte {
+	c := classOf(n)
+	if c == numClasses {
+		return make([]byte, 0, n)
+	}
+	l := w.bufs[c]
+	if k := len(l); k > 0 {
+		b := l[k-1]
+		w.bufs[c] = l[:k-1]
+		return b
+	}
+	return make([]byte, 0, 1<<(minClass+2*c))
+}
+
+// FreeBuffer gives a buffer back; the caller forgets it.
+func (w *Worker) FreeBuffer(b []byte) {
+	c := classOf(cap(b))
+	if c < numClasses && cap(b) == 1<<(minClass+2*c) {
+		w.bufs[c] = append(w.bufs[c], b[:0])
+	}
+}
+
+// trim gives the memory of a past peak back: called when the worker is idle.
+func (w *Worker) trim() {
+	for c := range w.bufs {
+		w.bufs[c] = nil
+	}
+	w.blocks = nil
+	w.freeReqs, w.reqs = nil, 0
+}
+
+// newRequest takes a request from the free list.
+func (w *Worker) newRequest() *Request {
+	r := w.freeReqs
+	if r == nil {
+		r = &Request{}
+		r.W = w
+		r.mem.w = w
+		w.reqs++
+		return r
+	}
+	w.freeReqs = r.nextFree
+	r.nextFree = nil
+	return r
+}
+
+func (w *Worker) freeRequest(r *Request) {
+	r.reset()
+	r.nextFree = w.freeReqs
+	w.freeReqs = r
+}
+
+// Date is the current time as a Date header's value.
+func (w *Worker) Date() []byte {
+	if sec := w.Loop.Wall() / 1e9; sec != w.dateSec {
+		w.dateSec = sec
+		w.date = http1.AppendTime(w.date[:0], sec)
+	}
+	return w.date
+}
+
+// Begin makes the request of a connection whose head was parsed into in. It is the driver's to end with End.
+func (w *Worker) Begin(c *Conn, h *HTTP, s Stream, in *http1.Message) *Request {
+	r := w.newRequest()
+	r.Conn, r.H, r.Stream, r.In = c, h, s, in
+	r.Main = r
+	r.sink = driverSink{}
+	r.Start, r.StartWall = w.Loop.Now(), w.Loop.Wall()
+	r.begin()
+	c.Requests++
+	w.Requests++
+	w.Active++
+	return r
+}
+
+// Route chooses the server and fills the working copies of the head; in has passed Check and DecodeURI.
+func (r *Request) Route(a *AddrConf) {
+	in := r.In
+	r.Method, r.MethodName = in.Method, in.MethodName
+	r.URI, r.Args = in.URI, in.Args
+	r.ContentLength, r.ChunkedBody = in.ContentLength, in.Chunked
+	r.KeepAlive = in.KeepAlive && !r.W.Stopping
+	r.SetServer(a.names.def)
+	if s := a.names.find(r, in.Server); s != nil {
+		r.SetServer(s)
+	}
+}
+
+// SetServer makes s the request's server, before the phases.
+func (r *Request) SetServer(s *Server) {
+	r.Server = s
+	r.Loc = s.Loc
+	r.Scope, r.filters, r.Logger = s.Loc.Scope, s.Loc.filters, s.Loc.Core.logger
+}
+
+// End recycles the request; the log phase has run.
+func (w *Worker) End(r *Request) {
+	w.Active--
+	w.freeRequest(r)
+	if w.Stopping {
+		w.maybeFinished()
+	}
+}
+
+// connNode links the open connections of a worker.
+type connNode struct {
+	prev, next *connNode
+	c          Closer
+}
+
+// Closer is a connection that can be told that its worker stops: it closes when idle, or after its request.
+type Closer interface{ Shutdown(now bool) }
+
+// Enter adds a connection to the worker's list.
+func (w *Worker) Enter(n *ConnLink, c Closer) {
+	n.c = c
+	n.next = w.first
+	if w.first != nil {
+		w.first.prev = &n.connNode
+	}
+	w.first = &n.connNode
+	w.Conns++
+	stats.active.Add(1)
+}
+
+// ConnLink is a connection's place in its worker's list; drivers embed it.
+type ConnLink struct{ connNode }
+
+// Leave removes a connection from the worker's list.
+func (w *Worker) Leave(n *ConnLink) {
+	if n.prev != nil {
+		n.prev.next = n.next
+	} else {
+		w.first = n.next
+	}
+	if n.next != nil {
+		n.next.prev = n.prev
+	}
+	n.prev, n.next = nil, nil
+	w.Conns--
+	stats.active.Add(-1)
+	if w.Stopping {
+		w.maybeFinished()
+	}
+}
+
+// accept takes connections from one listening socket.
+type accept struct {
+	w  *Worker
+	l  *Listener
+	fd *netio.FD
+}
+
+// Ready accepts what waits; one event takes at most a few connections, so that others have their turn.
+func (a *accept) Ready(f *netio.FD) {
+	for range 4 {
+		var sa rawSockaddr
+		fd, n, e := accept4(a.fd.Sysfd(), &sa)
+		if e != 0 {
+			switch e {
+			case syscall.EAGAIN:
+			case syscall.EMFILE, syscall.ENFILE:
+				a.w.Plane.log().Log(nlog.Crit, nil, e, "accept4() failed")
+			case syscall.ECONNABORTED, syscall.EINTR:
+				continue
+			default:
+				a.w.Plane.log().Log(nlog.Alert, nil, e, "accept4() failed")
+			}
+			return
+		}
+		stats.accepted.Add(1)
+		a.w.Plane.NewConn(a.w, a.l, fd, sa.addr(n))
+		if !a.l.Conf().multi() {
+			return
+		}
+	}
+}
