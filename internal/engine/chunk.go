@@ -4,13 +4,13 @@ import "os"
 
 // Chunk is a piece of a response body on its way through the body filters.
 type Chunk struct {
-	Data  []byte    // the caller's, valid until the call returns
-	File  *os.File  // or a range of a file; the driver keeps a reference of its own until it is sent
-	Off   int64     // with File
-	Len   int64     // with File
-	Flush bool      // all that is buffered shall leave now
-	Last  bool      // nothing follows in this request
-	Owner *FileRef  // with File: what keeps the descriptor open
+	Data  []byte   // the caller's, valid until the call returns
+	File  *os.File // or a range of a file; the driver keeps a reference of its own until it is sent
+	Off   int64    // with File
+	Len   int64    // with File
+	Flush bool     // all that is buffered shall leave now
+	Last  bool     // nothing follows in this request
+	Owner *FileRef // with File: what keeps the descriptor open
 }
 
 // Size is the number of bytes of body in c.

@@ -172,10 +172,10 @@ func (c *LocConf) Logger() *nlog.Logger { return c.logger }
 func (c *LocConf) SetLogger(l *nlog.Logger) { c.logger = l }
 
 const (
-	httpAll   = conf.HTTP | conf.Server | conf.Location
-	httpIf    = httpAll | conf.LocationIf
-	httpSrv   = conf.HTTP | conf.Server
-	lgNever   = int64(1) << 62
+	httpAll = conf.HTTP | conf.Server | conf.Location
+	httpIf  = httpAll | conf.LocationIf
+	httpSrv = conf.HTTP | conf.Server
+	lgNever = int64(1) << 62
 )
 
 // coreRows are the directives of the core that describe values; blocks and listen have files of their own.

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"moongate/internal/base/nlog"
+	"moongate/internal/http1"
 )
 
 // ErrClientGone is returned by output after the connection failed.
@@ -42,7 +43,7 @@ func (r *Request) sendHead(last bool) Status {
 		}
 	}
 	r.HeaderSent = true
-	if r.Out.Status == 204 || r.Out.Status == 304 || r.Method.IsHead() && r.Out.Status >= 200 {
+	if r.Out.Status == 204 || r.Out.Status == 304 || r.Method == http1.MethodHead && r.Out.Status >= 200 {
 		r.HeadOnly = true
 	}
 	if err := r.sink.head(r, last || r.HeadOnly); err != nil {
@@ -151,8 +152,8 @@ func (r *Request) SendText(body []byte) Status {
 // driverSink is the end of a main request's output.
 type driverSink struct{}
 
-func (driverSink) head(r *Request, last bool) error    { return r.Stream.SendHead(r, last) }
-func (driverSink) body(r *Request, c *Chunk) error     { return r.Stream.SendBody(r, c) }
+func (driverSink) head(r *Request, last bool) error { return r.Stream.SendHead(r, last) }
+func (driverSink) body(r *Request, c *Chunk) error  { return r.Stream.SendBody(r, c) }
 
 // finish ends a run of the phases: it turns a status into a response where none was sent. Restart means that an
 // error_page led elsewhere.

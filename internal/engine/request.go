@@ -101,7 +101,7 @@ type life struct {
 	// ContentLength and ChunkedBody frame the request body; -1 and false: there is none.
 	ContentLength int64
 	ChunkedBody   bool
-	Out HeadersOut
+	Out           HeadersOut
 
 	HeaderSent  bool
 	BodySent    int64 // body bytes given to the client, before framing
@@ -129,26 +129,26 @@ type life struct {
 	Captures    []int32 // of the last regular expression
 	CaptureSubj []byte
 
-	uriChanges   int
-	uriChanged   bool
-	restartAt    Phase
-	subDepth     int
-	accessCode   Status
-	vars         []varSlot
-	gen          uint32
-	mem          arena
-	sink         sink
-	filterMask   uint64
-	filterPos    int
-	filters      []*Filter
-	ctx          []any
-	cleanups     []func()
-	Logger       *nlog.Logger
-	NoLog        bool // subrequests, unless log_subrequest
-	Subrequests  int
-	SubInMemory  bool
-	nextFree     *Request
-	scratch      []byte
+	uriChanges  int
+	uriChanged  bool
+	restartAt   Phase
+	subDepth    int
+	accessCode  Status
+	vars        []varSlot
+	gen         uint32
+	mem         arena
+	sink        sink
+	filterMask  uint64
+	filterPos   int
+	filters     []*Filter
+	ctx         []any
+	cleanups    []func()
+	Logger      *nlog.Logger
+	NoLog       bool // subrequests, unless log_subrequest
+	Subrequests int
+	SubInMemory bool
+	nextFree    *Request
+	scratch     []byte
 }
 
 // sink is where filtered output of a request ends: the driver, a parent request or memory.

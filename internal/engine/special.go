@@ -67,7 +67,7 @@ func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
 		if !p.URI.IsLiteral() {
 			uri, args = splitArgs(uri)
 		}
-		if !r.Method.IsGetOrHead() {
+		if r.Method&(http1.MethodGet|http1.MethodHead) == 0 {
 			r.Method, r.MethodName = http1.MethodGet, nameGET
 		}
 		return r.InternalRedirect(uri, args)
