@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"time"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
+	"moongate/internal/http1"
 )
 
 // MainConf is the core's configuration of an http block.
@@ -25,6 +27,7 @@ type SrvConf struct {
 	Underscores          conf.Opt[bool]
 	AllowConnect         conf.Opt[bool]
 	names                []serverName
+	limits               http1.Limits
 	srv                  *Server
 }
 
@@ -141,9 +144,33 @@ type LocConf struct {
 // Levels of the core.
 var (
 	mainLevel = conf.NewLevel[MainConf](conf.KindMain)
-	srvLevel  = conf.NewLevel[SrvConf](conf.KindServer)
+	srvLevel  = conf.NewLevel[SrvConf](conf.KindServer).OnInit(initServer)
 	locLevel  = conf.NewLevel[LocConf](conf.KindLocation).OnMerge(mergeLoc)
 )
+
+// initServer derives what drivers need from the settings of a server.
+func initServer(c *SrvConf, s *conf.Scope) error {
+	c.limits = http1.Limits{
+		HeaderBuffer: int(c.ClientHeaderBuffer.V), LargeCount: c.LargeHeaderBuffers.V.Num, LargeSize: int(c.LargeHeaderBuffers.V.Size),
+		MaxHeaders: c.MaxHeaders.V, IgnoreInvalid: c.IgnoreInvalidHeaders.V, Underscores: c.Underscores.V, AllowConnect: c.AllowConnect.V,
+	}
+	if c.LargeHeaderBuffers.IsSet && c.LargeHeaderBuffers.V.Size < c.ConnectionPoolSize.V {
+		return s.Errorf("the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"")
+	}
+	return nil
+}
+
+// Limits are the parser's limits for requests that arrive at this server's addresses.
+func (c *SrvConf) Limits() *http1.Limits { return &c.limits }
+
+// BadKeepalive reports whether the client is one that keepalive_disable names; mask is its value.
+func (r *Request) BadKeepalive(mask uint32) bool {
+	ua := r.In.Get(http1.HUserAgent)
+	if i := bytes.Index(ua, []byte("MSIE ")); mask&2 != 0 && i >= 0 && r.Method == http1.MethodPost && i+6 < len(ua) && ua[i+5] <= '6' && ua[i+6] == '.' {
+		return true
+	}
+	return mask&4 != 0 && bytes.Contains(ua, []byte("Safari/")) && bytes.Contains(ua, []byte("Mac OS X")) && !bytes.Contains(ua, []byte("Chrome/"))
+}
 
 // CoreLoc gives the core's configuration of a location scope, for code that has no request at hand.
 func CoreLoc(s *conf.Scope) *LocConf { return locLevel.Of(s) }

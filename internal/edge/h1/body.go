@@ -1,0 +1,194 @@
+package h1
+
+import (
+	"io"
+	"syscall"
+
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+	"moongate/internal/netio"
+)
+
+// bodyReader takes the request body off the connection.
+type bodyReader struct {
+	x       *exchange
+	left    int64 // of a body with Content-Length
+	chunked bool
+	over    bool // the end was seen
+	faulty  bool // the place of the next request is unknown
+	dec     http1.Chunked
+}
+
+func (b *bodyReader) reset(x *exchange) {
+	b.x, b.left, b.chunked, b.over, b.faulty = x, 0, false, true, false
+}
+
+func (b *bodyReader) begin(r *engine.Request) {
+	switch {
+	case r.In.Chunked:
+		b.chunked, b.over = true, false
+		b.dec.Reset()
+	case r.In.ContentLength > 0:
+		b.left, b.over = r.In.ContentLength, false
+	}
+}
+
+// unread reports whether a part of the body is still to come.
+func (b *bodyReader) unread() bool { return !b.over }
+
+// Buffered is the number of bytes behind the head that have arrived.
+func (x *exchange) Buffered() int { return len(x.c.buf) - x.c.rpos }
+
+// ReadBody gives the next bytes of the body.
+func (x *exchange) ReadBody(r *engine.Request, p []byte) (int, error) {
+	b := &x.body
+	if b.over {
+		return 0, io.EOF
+	}
+	if b.faulty {
+		return 0, engine.ErrBodyClosed
+	}
+	if b.chunked {
+		return b.readChunked(r, p)
+	}
+	c := x.c
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n := 0
+	if c.rpos < len(c.buf) {
+		n = copy(p, c.buf[c.rpos:])
+		c.rpos += n
+	} else {
+		var err error
+		if n, err = x.readSocket(r, p); err != nil {
+			b.faulty = true
+			return 0, err
+		}
+	}
+	b.left -= int64(n)
+	r.RequestLen += int64(n)
+	if b.left == 0 {
+		b.over = true
+	}
+	return n, nil
+}
+
+// readSocket reads from the connection, parking for at most client_body_timeout.
+func (x *exchange) readSocket(r *engine.Request, p []byte) (int, error) {
+	fd := &x.c.fd
+	for {
+		if fd.Sysfd() < 0 {
+			return 0, engine.ErrBodyClosed
+		}
+		n, err := fd.Read(p)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == nil:
+			return 0, engine.ErrBodyClosed
+		case err != syscall.EAGAIN:
+			return 0, engine.ErrBodyClosed
+		}
+		switch err := fd.WaitRead(x.c.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
+		case nil:
+		case netio.ErrTimeout:
+			x.timedOut = true
+			return 0, engine.ErrBodyTimeout
+		default:
+			return 0, engine.ErrBodyClosed
+		}
+	}
+}
+
+func (b *bodyReader) readChunked(r *engine.Request, p []byte) (int, error) {
+	c := b.x.c
+	for {
+		for c.rpos < len(c.buf) {
+			in := c.buf[c.rpos:]
+			if len(in) > len(p) {
+				in = in[:len(p)] // what is decoded fits p
+			}
+			data, n, st := b.dec.Next(in)
+			switch st {
+			case http1.ChunkData:
+				copy(p, data)
+				c.rpos += n
+				r.RequestLen += int64(n)
+				return len(data), nil
+			case http1.ChunkDone:
+				c.rpos += n
+				r.RequestLen += int64(n)
+				b.over = true
+				return 0, io.EOF
+			case http1.ChunkMore:
+				c.rpos += n
+				r.RequestLen += int64(n)
+			default:
+				b.faulty = true
+				if st == http1.ChunkTooLarge {
+					return 0, engine.ErrBodyTooLarge
+				}
+				return 0, engine.ErrBodyChunk
+			}
+		}
+		c.bodyRoom(r)
+		n, err := b.x.readSocket(r, c.buf[len(c.buf):cap(c.buf)])
+		if err != nil {
+			b.faulty = true
+			return 0, err
+		}
+		c.buf = c.buf[:len(c.buf)+n]
+	}
+}
+
+// bodyRoom makes room behind the head for chunked input: the head's bytes stay where they are, the consumed bytes of
+// the body are overwritten.
+func (c *conn) bodyRoom(r *engine.Request) {
+	if c.rpos == len(c.buf) {
+		head := c.ex.headEnd
+		c.buf, c.rpos = c.buf[:head], head
+	}
+	if cap(c.buf)-len(c.buf) < 1024 {
+		// The head moves to memory of the request; the buffer is the body's from here on.
+		c.keepHead(r)
+	}
+}
+
+// keepHead gives the buffer with the head to the exchange and reads on in a new one.
+func (c *conn) keepHead(r *engine.Request) {
+	rest := c.buf[c.rpos:]
+	nb := append(c.w.Buffer(max(16<<10, 2*len(rest))), rest...)
+	if c.ex.headBuf == nil {
+		c.ex.headBuf = c.buf
+	} else {
+		c.w.FreeBuffer(c.buf)
+	}
+	c.buf, c.rpos, c.ex.headEnd = nb, 0, 0
+}
+
+// skipBody reads the rest of a body that nobody wanted, so that the next request is found. It reports whether the
+// connection is usable after it.
+func (x *exchange) skipBody() bool {
+	b := &x.body
+	if b.over {
+		return true
+	}
+	if b.faulty || x.r.In.ExpectsContinue() && x.Buffered() == 0 {
+		return false
+	}
+	r := x.r
+	buf := x.c.w.Buffer(4096)
+	buf = buf[:cap(buf)]
+	defer x.c.w.FreeBuffer(buf)
+	end := x.c.w.Loop.Now() + int64(r.Core().LingeringTime.V)
+	for {
+		_, err := x.ReadBody(r, buf)
+		if err == io.EOF || b.over {
+			return true
+		}
+		if err != nil || x.c.w.Loop.Now() > end {
+			return false
+		}
+	}
+}

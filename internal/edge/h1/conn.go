@@ -1,0 +1,410 @@
+// Package h1 drives HTTP/1.x client connections: bytes in, engine.Request out, response bytes back.
+//
+// An idle connection is a conn and nothing else: no goroutine, no buffer. When bytes arrive the worker's leader calls
+// Ready, which reads, parses and serves inline; whoever has to wait parks in straight-line code. All state belongs to
+// the worker and is used with its baton.
+package h1
+
+import (
+	"syscall"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+	"moongate/internal/netio"
+)
+
+// conn is one client connection.
+type conn struct {
+	engine.Conn
+	engine.ConnLink
+	fd    netio.FD
+	w     *engine.Worker
+	timer netio.Timer
+	// idleUntil is when an idle connection is closed; the timer may be armed for an earlier moment.
+	idleUntil int64
+	ex        *exchange // of the request in progress
+	busy      bool      // a task serves the connection
+	nodelay   bool
+	closing   bool // to be closed after the request in progress
+	closed    bool
+	buf       []byte // bytes read; nil while idle
+	rpos      int    // first byte of buf that was not consumed
+}
+
+// Accept takes over a socket that was just accepted.
+func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
+	c := &conn{w: w}
+	c.Worker, c.Listener, c.Remote = w, l, remote
+	c.ID = w.Plane.NextConnID()
+	c.StartMono = w.Loop.Now()
+	c.Action = "waiting for request"
+	c.timer.Init(c.expire)
+	if err := w.Loop.AddTo(&c.fd, fd, c); err != nil {
+		syscall.Close(fd)
+		return
+	}
+	w.Enter(&c.ConnLink, c)
+	c.idle(int64(c.server().ClientHeaderTimeout.V))
+}
+
+// server is the configuration of the address's default server.
+func (c *conn) server() *engine.SrvConf { return c.Listener.Conf().DefaultServer().Conf }
+
+// Local address, asked for when first needed.
+func (c *conn) local() engine.Addr {
+	if !c.Local.Unix && !c.Local.IP.IsValid() {
+		c.Local = engine.SockName(c.fd.Sysfd())
+	}
+	return c.Local
+}
+
+// idle leaves the connection to the poller for at most d nanoseconds.
+func (c *conn) idle(d int64) {
+	c.busy = false
+	c.idleUntil = c.w.Loop.Now() + d
+	if !c.timer.Armed() || c.timer.When() > c.idleUntil {
+		c.w.Loop.Arm(&c.timer, c.idleUntil)
+	}
+}
+
+// expire is the timer's function: the deadline has moved, or the connection was idle too long.
+func (c *conn) expire() {
+	if c.closed || c.busy {
+		return
+	}
+	if c.idleUntil > c.w.Loop.Now() {
+		c.w.Loop.Arm(&c.timer, c.idleUntil)
+		return
+	}
+	c.Action = "waiting for request"
+	if c.Requests > 0 {
+		c.Action = "keepalive"
+	} else {
+		c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
+	}
+	c.close()
+}
+
+func (c *conn) log(level nlog.Level, err error, msg string) {
+	c.Listener.Conf().DefaultServer().Loc.Core.Logger().Log(level, c, err, msg)
+}
+
+// close ends the connection.
+func (c *conn) close() {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	if c.timer.Armed() {
+		c.w.Loop.Disarm(&c.timer)
+	}
+	if c.buf != nil {
+		c.w.FreeBuffer(c.buf)
+		c.buf = nil
+	}
+	c.fd.Close()
+	c.w.Leave(&c.ConnLink)
+}
+
+// Shutdown is told when the worker stops.
+func (c *conn) Shutdown(now bool) {
+	if now {
+		if !c.busy {
+			c.close()
+			return
+		}
+		c.closing = true
+		c.fd.Close() // whoever waits on it wakes with an error
+		return
+	}
+	c.closing = true
+	if !c.busy && c.Requests > 0 || !c.busy && !c.fd.Readable() {
+		c.close()
+	}
+}
+
+// Ready serves what the client sent. It is called by the poller for an idle connection.
+func (c *conn) Ready(f *netio.FD) {
+	if c.busy {
+		c.notice()
+		return
+	}
+	c.busy = true
+	for c.serveOne() {
+	}
+}
+
+// notice is called when something arrives while a task serves the connection and waits for something else: the
+// client may have gone.
+func (c *conn) notice() {
+	if x := c.ex; x != nil && c.fd.HungUp() && x.onAbort != nil {
+		x.onAbort()
+	}
+}
+
+// serveOne reads and serves one request; false leaves the connection idle or closed.
+func (c *conn) serveOne() bool {
+	w := c.w
+	sc := c.server()
+	limits := sc.Limits()
+	x := newExchange(c)
+	headDeadline := int64(0)
+	for {
+		if len(c.buf) > c.rpos {
+			n, st := x.parser.Parse(c.buf[c.rpos:], limits)
+			if st == http1.More {
+				c.rpos += n
+			} else {
+				return c.begin(x, n, st)
+			}
+		}
+		if c.buf == nil {
+			c.buf = w.Buffer(readBuffer)
+			c.rpos = 0
+		} else if len(c.buf) == cap(c.buf) {
+			c.makeRoom(limits)
+		}
+		n, err := c.fd.Read(c.buf[len(c.buf):cap(c.buf)])
+		if n > 0 {
+			if len(c.buf) == c.rpos && c.Requests == 0 || headDeadline == 0 {
+				c.Action = "reading client request line"
+			}
+			c.buf = c.buf[:len(c.buf)+n]
+			continue
+		}
+		if err == syscall.EAGAIN {
+			if len(c.buf) == c.rpos { // nothing of a request yet
+				c.freeRead()
+				x.free()
+				c.idleAgain()
+				return false
+			}
+			if headDeadline == 0 {
+				headDeadline = w.Loop.Now() + int64(sc.ClientHeaderTimeout.V)
+			}
+			err = c.fd.WaitRead(headDeadline)
+			if err == nil {
+				continue
+			}
+			if err == netio.ErrTimeout {
+				c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
+				r := w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, &x.parser.Message)
+				r.SetServer(c.Listener.Conf().DefaultServer())
+				x.start(r)
+				r.Out.Status = 408
+				r.RunLog()
+				x.finish()
+			} else {
+				x.free()
+			}
+			c.close()
+			return false
+		}
+		c.gone(x, err)
+		return false
+	}
+}
+
+// readBuffer is the size of the buffer a request head is read into at first.
+const readBuffer = 4 << 10
+
+// makeRoom moves the unconsumed bytes to a larger buffer, or to the front of this one.
+func (c *conn) makeRoom(l *http1.Limits) {
+	live := c.buf[c.rpos:]
+	if c.rpos > cap(c.buf)/2 {
+		n := copy(c.buf[:cap(c.buf)], live)
+		c.buf, c.rpos = c.buf[:n], 0
+		return
+	}
+	size := min(max(2*cap(c.buf), 2*len(live)), max(l.MaxHead()+1024, 2*readBuffer))
+	if size <= len(live) {
+		size = 2 * len(live)
+	}
+	nb := append(c.w.Buffer(size), live...)
+	c.w.FreeBuffer(c.buf)
+	c.buf, c.rpos = nb, 0
+}
+
+func (c *conn) freeRead() {
+	if c.buf != nil {
+		c.w.FreeBuffer(c.buf)
+		c.buf, c.rpos = nil, 0
+	}
+}
+
+// gone closes a connection whose peer closed it or that failed while a head was awaited.
+func (c *conn) gone(x *exchange, err error) {
+	partial := len(c.buf) > c.rpos
+	switch {
+	case err != nil:
+		c.log(nlog.Info, err, "recv() failed")
+	case partial:
+		c.Action = "reading client request headers"
+		c.log(nlog.Info, nil, "client prematurely closed connection")
+	case c.Requests > 0:
+		if lg := c.Listener.Conf().DefaultServer().Loc.Core.Logger(); lg.On(nlog.Info) {
+			lg.Logf(nlog.Info, nil, nil, "*%d client %s closed keepalive connection", c.ID, c.Remote.AppendIP(nil))
+		}
+	}
+	if partial {
+		r := c.w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, &x.parser.Message)
+		r.SetServer(c.Listener.Conf().DefaultServer())
+		x.start(r)
+		r.Out.Status = 400
+		r.RunLog()
+		x.finish()
+	} else {
+		x.free()
+	}
+	c.close()
+}
+
+// idleAgain leaves the connection waiting as it was.
+func (c *conn) idleAgain() {
+	c.busy = false
+	if c.closing {
+		c.close()
+		return
+	}
+	if !c.timer.Armed() {
+		c.w.Loop.Arm(&c.timer, max(c.idleUntil, c.w.Loop.Now()+1e9))
+	}
+}
+
+// begin serves a request whose head is complete, or answers a faulty one. It reports whether the connection may carry
+// another request at once.
+func (c *conn) begin(x *exchange, n int, st http1.State) bool {
+	w := c.w
+	a := c.Listener.Conf()
+	m := &x.parser.Message
+	c.Action = ""
+	r := w.Begin(&c.Conn, a.HTTP(), x, m)
+	r.SetServer(a.DefaultServer())
+	x.start(r)
+	if st == http1.Done {
+		r.RawHead = c.buf[c.rpos : c.rpos+n]
+		c.rpos += n
+		x.headEnd = c.rpos
+		r.RequestLen = int64(n)
+		st = m.Check(c.server().Limits())
+		if st == http1.Done {
+			x.uri, st = m.DecodeURI(x.uri[:0], c.server().MergeSlashes.V)
+		}
+	}
+	for i := range m.Ignored {
+		if r.Logger.On(nlog.Info) {
+			h := &m.Ignored[i]
+			r.Logf(nlog.Info, "client sent invalid header line: \"%s: %s\"", h.Name, h.Value)
+		}
+	}
+	if st != http1.Done {
+		return c.refuse(x, st)
+	}
+	r.Route(a)
+	x.body.begin(r)
+	r.Serve()
+	return c.done(x)
+}
+
+// refuse answers a faulty head and closes.
+func (c *conn) refuse(x *exchange, st http1.State) bool {
+	r := x.r
+	m := r.In
+	c.Action = st.Action()
+	r.Method, r.MethodName = m.Method, m.MethodName
+	r.URI, r.Args = m.URI, m.Args
+	if r.Logger.On(nlog.Info) {
+		r.Logf(nlog.Info, "%s", m.AppendError(nil, st))
+	}
+	x.refused = true
+	if st == http1.Preface {
+		x.linger = false
+		r.RejectHead(400)
+	} else {
+		if st.Lingers() {
+			x.linger = true
+		}
+		r.RejectHead(engine.Status(st.Status()))
+	}
+	return c.done(x)
+}
+
+// done ends the request: the rest of the response leaves, the log phase runs, the connection is kept or closed.
+func (c *conn) done(x *exchange) bool {
+	r := x.r
+	if !r.Aborted {
+		x.complete()
+	}
+	keep := r.KeepAlive && !r.Aborted && x.lastSeen && !c.closing && !c.closed
+	if keep && !x.skipBody() {
+		keep = false
+	}
+	r.RunLog()
+	core := r.Core()
+	keepFor := int64(core.KeepaliveTimeout.V.Timeout)
+	linger := !r.Aborted && !c.closed && c.wantsLinger(x, core)
+	lingerTime, lingerTimeout := int64(core.LingeringTime.V), int64(core.LingeringTimeout.V)
+	nodelay := core.TCPNodelay.V
+	reset := x.timedOut && core.ResetTimedout.V
+	x.finish()
+	if !keep || c.w.Stopping && len(c.buf) == c.rpos {
+		if reset {
+			syscall.SetsockoptLinger(c.fd.Sysfd(), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+		}
+		if linger {
+			c.lingerClose(lingerTime, lingerTimeout)
+		}
+		c.close()
+		return false
+	}
+	if len(c.buf) > c.rpos {
+		return true // pipelined
+	}
+	c.freeRead()
+	if nodelay && !c.nodelay && !c.Remote.Unix {
+		syscall.SetsockoptInt(c.fd.Sysfd(), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+		c.nodelay = true
+	}
+	c.Action = "keepalive"
+	c.idle(keepFor)
+	if c.fd.Readable() {
+		c.busy = true
+		return true
+	}
+	return false
+}
+
+// wantsLinger decides whether the client may still be sending.
+func (c *conn) wantsLinger(x *exchange, core *engine.LocConf) bool {
+	switch core.LingeringClose.V {
+	case engine.LingerOff:
+		return false
+	case engine.LingerAlways:
+		return true
+	}
+	return x.linger || x.body.unread() || len(c.buf) > c.rpos || c.fd.Readable() && !c.fd.HungUp()
+}
+
+// lingerClose tells the client that nothing more comes, and reads what it still sends so that the kernel does not
+// reset the connection before it has read the answer.
+func (c *conn) lingerClose(total, each int64) {
+	syscall.Shutdown(c.fd.Sysfd(), syscall.SHUT_WR)
+	end := c.w.Loop.Now() + total
+	if c.buf == nil {
+		c.buf = c.w.Buffer(readBuffer)
+	}
+	for !c.closed {
+		n, err := c.fd.Read(c.buf[:cap(c.buf)])
+		if n > 0 {
+			continue
+		}
+		if err != syscall.EAGAIN || c.closing {
+			return
+		}
+		now := c.w.Loop.Now()
+		if now >= end || c.fd.WaitRead(min(end, now+each)) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,363 @@
+package h1
+
+import (
+	"io"
+	"syscall"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+	"moongate/internal/netio"
+)
+
+// exchange is one request and its response on a connection. It is the engine's Stream.
+type exchange struct {
+	c      *conn
+	r      *engine.Request
+	parser http1.RequestParser
+	uri    []byte // memory for a decoded URI
+	// headEnd is where the head ends in the connection's buffer, or 0 when headBuf has it.
+	headEnd int
+	headBuf []byte
+	body    bodyReader
+	q       []segment
+	qh      int
+	queued  int64
+
+	chunked  bool
+	lastSeen bool // the end of the response was queued
+	linger   bool
+	timedOut bool
+	refused  bool
+	onAbort  func()
+	next     *exchange
+}
+
+type freeList struct{ first *exchange }
+
+var workerSlot = engine.NewWorkerSlot()
+
+func newExchange(c *conn) *exchange {
+	fl, _ := c.w.Values[workerSlot].(*freeList)
+	if fl == nil {
+		fl = &freeList{}
+		c.w.Values[workerSlot] = fl
+	}
+	x := fl.first
+	if x == nil {
+		x = &exchange{}
+	} else {
+		fl.first, x.next = x.next, nil
+	}
+	x.c = c
+	x.parser.Reset()
+	return x
+}
+
+// start ties the exchange to its request.
+func (x *exchange) start(r *engine.Request) {
+	x.r = r
+	x.c.ex = x
+	x.body.reset(x)
+}
+
+// finish recycles request and exchange.
+func (x *exchange) finish() {
+	for i := x.qh; i < len(x.q); i++ {
+		x.drop(&x.q[i])
+	}
+	if x.headBuf != nil {
+		x.c.w.FreeBuffer(x.headBuf)
+		x.headBuf = nil
+	}
+	x.c.ex = nil
+	r := x.r
+	x.r = nil
+	x.c.w.End(r)
+	x.free()
+}
+
+func (x *exchange) free() {
+	w := x.c.w
+	x.q, x.qh, x.queued = x.q[:0], 0, 0
+	x.chunked, x.lastSeen, x.linger, x.timedOut, x.refused, x.onAbort = false, false, false, false, false, nil
+	x.c = nil
+	fl := w.Values[workerSlot].(*freeList)
+	x.next = fl.first
+	fl.first = x
+}
+
+// complete makes sure that the end of the response is queued and has left.
+func (x *exchange) complete() {
+	r := x.r
+	if r.HeaderSent && !x.lastSeen && !r.HeadOnly {
+		// A handler ended without the last chunk: an error of its own; the client must see a broken response.
+		r.KeepAlive = false
+		x.flush()
+	}
+	if x.queued > 0 {
+		r.Drain(0)
+	}
+}
+
+// segment is queued output: bytes in memory or a range of a file.
+type segment struct {
+	b    []byte // of the worker's buffers
+	pos  int
+	f    *engine.FileRef
+	off  int64
+	left int64
+}
+
+func (x *exchange) drop(s *segment) {
+	if s.b != nil {
+		x.c.w.FreeBuffer(s.b)
+	}
+	if s.f != nil {
+		s.f.Unref()
+	}
+	*s = segment{}
+}
+
+// tail gives the last memory segment with room for n bytes more.
+func (x *exchange) tail(n int) *segment {
+	if k := len(x.q); k > x.qh {
+		if s := &x.q[k-1]; s.b != nil && cap(s.b)-len(s.b) >= n {
+			return s
+		}
+	}
+	x.q = append(x.q, segment{b: x.c.w.Buffer(max(n, 4096))})
+	return &x.q[len(x.q)-1]
+}
+
+func (x *exchange) queue(p []byte) {
+	for len(p) > 0 {
+		s := x.tail(min(len(p), 64<<10))
+		n := min(len(p), cap(s.b)-len(s.b))
+		s.b = append(s.b, p[:n]...)
+		x.queued += int64(n)
+		p = p[n:]
+	}
+}
+
+func (x *exchange) queueString(p string) {
+	s := x.tail(len(p))
+	s.b = append(s.b, p...)
+	x.queued += int64(len(p))
+}
+
+// directWrite is the size from which a piece of body is written from where it lies instead of being copied.
+const directWrite = 16 << 10
+
+// SendBody queues a piece of body and sends when it is worth it.
+func (x *exchange) SendBody(r *engine.Request, c *engine.Chunk) error {
+	if x.c.closed || x.c.fd.Sysfd() < 0 {
+		return engine.ErrClientGone
+	}
+	size := c.Size()
+	if size > 0 {
+		if x.chunked {
+			s := x.tail(32)
+			n := len(s.b)
+			s.b = http1.AppendChunkHeader(s.b, size)
+			x.queued += int64(len(s.b) - n)
+		}
+		switch {
+		case c.File != nil:
+			if err := x.queueFile(c); err != nil {
+				return err
+			}
+		case len(c.Data) >= directWrite:
+			if err := x.writeDirect(c.Data); err != nil {
+				return err
+			}
+		default:
+			x.queue(c.Data)
+		}
+		if x.chunked {
+			x.queueString("\r\n")
+		}
+	}
+	if c.Last && !x.lastSeen {
+		x.lastSeen = true
+		if x.chunked {
+			s := x.tail(64 + trailerSize(r.Out.Trailers))
+			n := len(s.b)
+			s.b = http1.AppendLastChunk(s.b, r.Out.Trailers)
+			x.queued += int64(len(s.b) - n)
+		}
+	}
+	if c.Last || c.Flush || x.queued >= r.Core().PostponeOutput.V {
+		return x.flush()
+	}
+	return nil
+}
+
+func trailerSize(t []http1.Header) int {
+	n := 0
+	for i := range t {
+		n += len(t[i].Name) + len(t[i].Value) + 4
+	}
+	return n
+}
+
+// inlineFile is the size up to which a piece of a file is read into memory and leaves together with the head.
+const inlineFile = 64 << 10
+
+func (x *exchange) queueFile(c *engine.Chunk) error {
+	if c.Len <= inlineFile {
+		s := x.tail(int(c.Len))
+		at := len(s.b)
+		n, err := preadFull(int(c.File.Fd()), s.b[at:at+int(c.Len)], c.Off)
+		if int64(n) < c.Len {
+			x.r.LogErr(nlog.Alert, err, "read() has read only %d of %d bytes from \"%s\"", n, c.Len, c.File.Name())
+			return io.ErrUnexpectedEOF
+		}
+		s.b = s.b[:at+n]
+		x.queued += int64(n)
+		return nil
+	}
+	c.Owner.Ref()
+	x.q = append(x.q, segment{f: c.Owner, off: c.Off, left: c.Len})
+	x.queued += c.Len
+	return nil
+}
+
+func preadFull(fd int, p []byte, off int64) (int, error) {
+	n := 0
+	for n < len(p) {
+		m, err := syscall.Pread(fd, p[n:], off+int64(n))
+		if m <= 0 {
+			if err == syscall.EINTR {
+				continue
+			}
+			return n, err
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// writeDirect sends large bytes without copying what the socket takes at once.
+func (x *exchange) writeDirect(p []byte) error {
+	fd := &x.c.fd
+	if x.qh == len(x.q)-1 && x.q[x.qh].b != nil {
+		s := &x.q[x.qh]
+		head := s.b[s.pos:]
+		n, err := fd.Writev(head, p)
+		if err != nil && err != syscall.EAGAIN {
+			return x.sendFailed(err)
+		}
+		x.c.Sent += int64(n)
+		if n >= len(head) {
+			p = p[n-len(head):]
+			x.queued -= int64(len(head))
+			x.drop(s)
+			x.q, x.qh = x.q[:0], 0
+		} else {
+			s.pos += n
+			x.queued -= int64(n)
+		}
+	} else if x.qh == len(x.q) {
+		n, err := fd.Write(p)
+		if err != nil && err != syscall.EAGAIN {
+			return x.sendFailed(err)
+		}
+		if n > 0 {
+			x.c.Sent += int64(n)
+			p = p[n:]
+		}
+	}
+	x.queue(p)
+	return nil
+}
+
+func (x *exchange) sendFailed(err error) error {
+	x.r.LogErr(nlog.Info, err, "writev() failed")
+	return engine.ErrClientGone
+}
+
+// flush sends what the socket takes.
+func (x *exchange) flush() error {
+	fd := &x.c.fd
+	if fd.Sysfd() < 0 {
+		return engine.ErrClientGone
+	}
+	for x.qh < len(x.q) {
+		s := &x.q[x.qh]
+		var n int
+		var err error
+		if s.f != nil {
+			n, err = fd.Sendfile(int(s.f.F.Fd()), s.off, int(min(s.left, 2<<20)))
+			if n > 0 {
+				s.off += int64(n)
+				s.left -= int64(n)
+			} else if err == nil {
+				x.r.Logf(nlog.Alert, "sendfile() reported that \"%s\" was truncated", s.f.F.Name())
+				return engine.ErrClientGone
+			}
+		} else if x.qh+1 < len(x.q) && x.q[x.qh+1].b != nil {
+			t := &x.q[x.qh+1]
+			n, err = fd.Writev(s.b[s.pos:], t.b[t.pos:])
+			if over := n - (len(s.b) - s.pos); over > 0 {
+				t.pos += over
+				s.pos = len(s.b)
+			} else if n > 0 {
+				s.pos += n
+			}
+		} else {
+			n, err = fd.Write(s.b[s.pos:])
+			if n > 0 {
+				s.pos += n
+			}
+		}
+		if n > 0 {
+			x.queued -= int64(n)
+			x.c.Sent += int64(n)
+		}
+		if err == syscall.EAGAIN {
+			return nil
+		}
+		if err != nil {
+			return x.sendFailed(err)
+		}
+		for x.qh < len(x.q) {
+			s := &x.q[x.qh]
+			if s.f != nil && s.left > 0 || s.b != nil && s.pos < len(s.b) {
+				break
+			}
+			x.drop(s)
+			x.qh++
+		}
+	}
+	x.q, x.qh = x.q[:0], 0
+	return nil
+}
+
+// Flush pushes out what is queued.
+func (x *exchange) Flush(r *engine.Request) error { return x.flush() }
+
+// Pending is the number of bytes queued.
+func (x *exchange) Pending() int64 { return x.queued }
+
+// Drain parks until at most max bytes are queued.
+func (x *exchange) Drain(r *engine.Request, max int64) error {
+	for {
+		if err := x.flush(); err != nil {
+			return err
+		}
+		if x.queued <= max {
+			return nil
+		}
+		err := x.c.fd.WaitWrite(x.c.w.Loop.Now() + int64(r.Core().SendTimeout.V))
+		switch err {
+		case nil:
+		case netio.ErrTimeout:
+			x.timedOut = true
+			r.LogErr(nlog.Info, syscall.ETIMEDOUT, "client timed out")
+			return engine.ErrClientGone
+		default:
+			return engine.ErrClientGone
+		}
+	}
+}
