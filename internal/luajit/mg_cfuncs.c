@@ -3,7 +3,10 @@
  * lets a Go declaration of tier C name one of the library's functions as "NAME.function".
  */
 #include "mg.h"
+#include "regex_ngx.h"
 
 const mg_cfunc mg_cfuncs[] = {
+    {"mg.re", mg_open_ngx_re},
+    {"ngx.re", mg_open_ngx_re_module},
     {NULL, NULL},
 };
