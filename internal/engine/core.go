@@ -87,7 +87,6 @@ type Keepalive struct{ Timeout, Header time.Duration }
 type LocConf struct {
 	loc    *Location
 	logger *nlog.Logger
-	logs   []nlog.Target
 
 	Root  conf.Opt[*Template]
 	Alias bool

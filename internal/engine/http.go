@@ -8,11 +8,12 @@ import (
 	"strconv"
 	"strings"
 
-	"moongate/internal/base/nlog"
 	"moongate/internal/base/units"
 	"moongate/internal/conf"
+	"moongate/internal/errlog"
 	"moongate/internal/http1"
 	"moongate/internal/luajit"
+	"moongate/internal/plane"
 )
 
 // HTTP is an http block: an immutable snapshot that requests are served with.
@@ -30,6 +31,7 @@ type HTTP struct {
 	undefined []*Var
 	postpone  int // place in Filters where the output of subrequests joins their parents'
 	Values    map[any]any
+	use       []usage // by worker
 }
 
 // Set is the list of modules and filters an engine is made of: the one place where order is decided.
@@ -128,6 +130,8 @@ func (h *HTTP) complete() error {
 	if err := h.checkVars(); err != nil {
 		return err
 	}
+	paths := plane.PathsIn(h.Config.Values)
+	h.EachLocation(func(_ *Server, l *Location) { paths.Add(locLevel.Of(l.Scope).BodyTemp.V.Path) })
 	for _, s := range h.Servers {
 		s.Loc.index()
 		h.compile(s.Loc)
@@ -159,9 +163,7 @@ func (l *Location) Children() []*Location {
 // compile makes the program of a location and those within.
 func (h *HTTP) compile(l *Location) {
 	l.Core = locLevel.Of(l.Scope)
-	if l.Core.logger == nil {
-		l.Core.logger = nlog.New()
-	}
+	l.Core.logger = errlog.Of(l.Scope)
 	for _, m := range h.Modules {
 		for i := range m.Steps {
 			st := &m.Steps[i]

@@ -6,11 +6,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"moongate/internal/base/units"
 	"moongate/internal/conf"
+	"moongate/internal/plane"
 )
 
 // Addr is the address of one end of a connection.
@@ -315,114 +316,27 @@ func atoi(s string) (int, bool) {
 
 // Listener is an open listening socket; it survives reloads. Its configuration is replaced by each snapshot.
 type Listener struct {
-	Key string
-	FD  int
-	// conf is the newest snapshot's view of the address.
-	conf *AddrConf
+	Key    string
+	Addr   string
+	FD     int
+	Worker int                      // with reuseport: the worker that accepts from it
+	conf   *AddrConf                // of the snapshot it was opened for
+	next   atomic.Pointer[AddrConf] // of the newest one
 }
 
 // Conf is the address as configured now.
-func (l *Listener) Conf() *AddrConf { return l.conf }
-
-// open makes the listening socket of an address.
-func (l *ListenOpt) open() (int, error) {
-	if l.Unix != "" {
-		return l.openUnix()
+func (l *Listener) Conf() *AddrConf {
+	if a := l.next.Load(); a != nil {
+		return a
 	}
-	family := syscall.AF_INET
-	if l.Addr.Addr().Is6() {
-		family = syscall.AF_INET6
-	}
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("socket() %s failed %w", l.Text, err)
-	}
-	set := func(level, opt, v int) { syscall.SetsockoptInt(fd, level, opt, v) }
-	set(syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
-	if l.Reuseport {
-		set(syscall.SOL_SOCKET, 15, 1) // SO_REUSEPORT
-	}
-	if family == syscall.AF_INET6 {
-		v6 := 1
-		if l.IPv6Only < 0 {
-			v6 = 0
-		}
-		set(syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, v6)
-	}
-	var sa syscall.Sockaddr
-	if family == syscall.AF_INET6 {
-		sa = &syscall.SockaddrInet6{Port: int(l.Addr.Port()), Addr: l.Addr.Addr().As16()}
-	} else {
-		sa = &syscall.SockaddrInet4{Port: int(l.Addr.Port()), Addr: l.Addr.Addr().As4()}
-	}
-	if err := syscall.Bind(fd, sa); err != nil {
-		syscall.Close(fd)
-		return -1, &BindError{l.Text, err}
-	}
-	l.tune(fd)
-	if err := syscall.Listen(fd, l.Backlog); err != nil {
-		syscall.Close(fd)
-		return -1, fmt.Errorf("listen() to %s, backlog %d failed %w", l.Text, l.Backlog, err)
-	}
-	return fd, nil
+	return l.conf
 }
 
-// BindError is a failed bind(); the starter may try again, as nginx does.
-type BindError struct {
-	Addr string
-	Err  error
-}
-
-func (e *BindError) Error() string { return "bind() to " + e.Addr + " failed" }
-func (e *BindError) Unwrap() error { return e.Err }
-
-// tune sets the socket options that listen's parameters ask for.
-func (l *ListenOpt) tune(fd int) {
-	set := func(level, opt, v int) { syscall.SetsockoptInt(fd, level, opt, v) }
-	if l.Rcvbuf > 0 {
-		set(syscall.SOL_SOCKET, syscall.SO_RCVBUF, l.Rcvbuf)
+// options are the socket options in the process's terms.
+func (l *ListenOpt) options() plane.Options {
+	return plane.Options{
+		Backlog: l.Backlog, RcvBuf: l.Rcvbuf, SndBuf: l.Sndbuf, FastOpen: max(l.Fastopen, 0), V6Only: l.IPv6Only >= 0,
+		ReusePort: l.Reuseport, DeferAccept: l.Deferred, MPTCP: l.Multipath, KeepAlive: l.SoKeep,
+		KeepIdle: int(l.KeepIdle / time.Second), KeepInterval: int(l.KeepIntvl / time.Second), KeepCount: l.KeepCnt,
 	}
-	if l.Sndbuf > 0 {
-		set(syscall.SOL_SOCKET, syscall.SO_SNDBUF, l.Sndbuf)
-	}
-	if l.SoKeep != 0 {
-		on := 0
-		if l.SoKeep > 0 {
-			on = 1
-		}
-		set(syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, on)
-		if l.KeepIdle > 0 {
-			set(syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, int(l.KeepIdle/time.Second))
-		}
-		if l.KeepIntvl > 0 {
-			set(syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, int(l.KeepIntvl/time.Second))
-		}
-		if l.KeepCnt > 0 {
-			set(syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, l.KeepCnt)
-		}
-	}
-	if l.Fastopen > 0 {
-		set(syscall.IPPROTO_TCP, 23, l.Fastopen) // TCP_FASTOPEN
-	}
-	if l.Deferred {
-		set(syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, 1)
-	}
-}
-
-func (l *ListenOpt) openUnix() (int, error) {
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("socket() %s failed %w", l.Text, err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: l.Unix}); err != nil {
-		syscall.Close(fd)
-		return -1, &BindError{l.Text, err}
-	}
-	os.Chmod(l.Unix, 0o666)
-	l.tune(fd)
-	if err := syscall.Listen(fd, l.Backlog); err != nil {
-		syscall.Close(fd)
-		return -1, fmt.Errorf("listen() to %s failed %w", l.Text, err)
-	}
-	return fd, nil
 }

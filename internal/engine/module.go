@@ -31,9 +31,14 @@ type Module struct {
 	Steps []Step
 	// Setup runs when the http block has been read and merged.
 	Setup func(h *HTTP) error
+	// Init runs once per snapshot before the workers meet it, outside of any worker (init_by_lua). An error refuses the
+	// snapshot.
+	Init func(p *Plane, h *HTTP) error
 	// StartWorker and StopWorker run in every worker, with the baton.
 	StartWorker func(w *Worker) error
 	StopWorker  func(w *Worker)
 	// ReloadWorker runs in every worker after a new snapshot took over.
 	ReloadWorker func(w *Worker, before *HTTP)
+	// TrimWorker gives memory back: the worker has been idle for a while after a load.
+	TrimWorker func(w *Worker)
 }

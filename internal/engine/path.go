@@ -78,19 +78,6 @@ func (r *Request) CreateTemp(d conf.Directory) (*os.File, error) {
 	return nil, os.ErrExist
 }
 
-// tempFolders lists the folders that start-up creates.
-func (h *HTTP) tempFolders() []string {
-	seen := map[string]bool{}
-	var out []string
-	h.EachLocation(func(_ *Server, l *Location) {
-		if d := locLevel.Of(l.Scope).BodyTemp.V; d.Path != "" && !seen[d.Path] {
-			seen[d.Path] = true
-			out = append(out, d.Path)
-		}
-	})
-	return out
-}
-
 // Under reports whether name lies in the folder dir.
 func Under(dir, name string) bool {
 	rel, err := filepath.Rel(dir, name)

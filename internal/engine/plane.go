@@ -1,10 +1,9 @@
 package engine
 
 import (
-	"errors"
-	"fmt"
-	"os"
+	"context"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +12,7 @@ import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/netio"
+	"moongate/internal/plane"
 )
 
 // Names the server goes by.
@@ -27,35 +27,35 @@ const ServerVersion = ServerName + "/" + Version
 
 // stats are the counters of the whole process.
 var stats struct {
-	accepted, active, handled atomic.Int64
+	accepted, active atomic.Int64
 }
 
-// Plane is the data plane: the listening sockets, the workers and the snapshot they serve.
+// Plane is the data plane: the workers and the snapshot they serve.
 type Plane struct {
 	// NewConn takes over an accepted socket; the assembly sets it to the HTTP/1 driver.
 	NewConn func(w *Worker, l *Listener, fd int, remote Addr)
-	// Logger is the main error log.
-	Logger *nlog.Logger
-	// NumWorkers is worker_processes.
-	NumWorkers int
-	// Connections is worker_connections.
-	Connections int
+	// WorkersOf tells worker_processes of a configuration.
+	WorkersOf func(cfg *conf.Config) int
+
+	// Params are those of the newest load.
+	Params *plane.Params
 
 	http      atomic.Pointer[HTTP]
-	listeners []*Listener // for reuseport: one per address and worker
+	listeners []*Listener
 	workers   []*Worker
 	done      sync.WaitGroup
 	connID    atomic.Uint64
 	started   time.Time
-	onEmpty   func()
 }
 
-func (p *Plane) log() *nlog.Logger { return p.Logger }
+var _ plane.Plane = (*Plane)(nil)
+
+func (p *Plane) log() *nlog.Logger { return p.Params.Log }
 
 // NextConnID numbers connections over all workers.
 func (p *Plane) NextConnID() uint64 { return p.connID.Add(1) }
 
-// HTTP is the newest snapshot.
+// HTTP is the newest snapshot, nil when the configuration has no http block.
 func (p *Plane) HTTP() *HTTP { return p.http.Load() }
 
 // Workers lists the workers.
@@ -72,122 +72,106 @@ func (p *Plane) Stats() (accepted, active int64, requests uint64) {
 	return stats.accepted.Load(), stats.active.Load(), requests
 }
 
-// listenerKeys are the keys of the sockets an address needs: one, or one per worker with reuseport.
-func (p *Plane) listenerKeys(a *AddrConf) []string {
-	if !a.Reuseport || p.NumWorkers <= 1 {
-		return []string{a.Key()}
+// Sockets lists what the http block listens on: one socket for an address, or one per worker with reuseport.
+func (p *Plane) Sockets(cfg *conf.Config) []plane.Socket {
+	h := FromConfig(cfg)
+	if h == nil {
+		return nil
 	}
-	keys := make([]string, p.NumWorkers)
-	for i := range keys {
-		keys[i] = fmt.Sprintf("%s#%d", a.Key(), i)
-	}
-	return keys
-}
-
-// Open opens the listening sockets of a snapshot that are not open yet; inherited has descriptors by key, from a
-// supervisor or an older binary. An address in use is tried for half a second, as nginx does. On an error the sockets
-// that were new are closed and everything else is as before.
-func (p *Plane) Open(h *HTTP, inherited map[string]int) ([]*Listener, error) {
-	var list, fresh []*Listener
-	fail := func(err error) ([]*Listener, error) {
-		for _, l := range fresh {
-			syscall.Close(l.FD)
-		}
-		return nil, err
-	}
+	var out []plane.Socket
 	for _, a := range h.Addrs {
-		for _, key := range p.listenerKeys(a) {
-			if l := p.listener(key); l != nil {
-				list = append(list, l)
-				continue
-			}
-			fd, ok := inherited[key]
-			if !ok {
-				var err error
-				for try := 0; try < 5; try++ {
-					if fd, err = a.open(); err == nil {
-						break
-					}
-					var be *BindError
-					if !errors.As(err, &be) || !errors.Is(err, syscall.EADDRINUSE) {
-						break
-					}
-					p.log().Logf(nlog.Emerg, nil, be.Err, "bind() to %s failed", be.Addr)
-					if try < 4 {
-						p.log().Log(nlog.Notice, nil, nil, "try again to bind() after 500ms")
-						time.Sleep(500 * time.Millisecond)
-					}
-				}
-				if err != nil {
-					return fail(err)
-				}
-			} else {
-				syscall.SetNonblock(fd, true)
-				syscall.Listen(fd, a.Backlog)
-			}
-			l := &Listener{Key: key, FD: fd, conf: a}
-			fresh = append(fresh, l)
-			list = append(list, l)
+		n := 1
+		if a.Reuseport && p.WorkersOf != nil {
+			n = max(p.WorkersOf(cfg), 1)
+		}
+		for i := range n {
+			out = append(out, plane.Socket{Addr: a.Text, Type: syscall.SOCK_STREAM, Worker: i, Options: a.options()})
 		}
 	}
-	return list, nil
+	return out
 }
 
-func (p *Plane) listener(key string) *Listener {
-	for _, l := range p.listeners {
-		if l.Key == key {
-			return l
+// listenersOf ties open sockets to the addresses of a snapshot; the ones that are known already stay the same object.
+func (p *Plane) listenersOf(h *HTTP, socks []plane.Socket) []*Listener {
+	var out []*Listener
+	for i := range socks {
+		s := &socks[i]
+		key := s.Key()
+		var l *Listener
+		for _, old := range p.listeners {
+			if old.Key == key {
+				l = old
+			}
+		}
+		if l == nil {
+			l = &Listener{Key: key, Addr: s.Addr, FD: s.FD, Worker: s.Worker}
+			l.conf = h.addr(s.Addr)
+		}
+		if h.addr(s.Addr) != nil {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// addr finds an address of the snapshot.
+func (h *HTTP) addr(text string) *AddrConf {
+	for _, a := range h.Addrs {
+		if a.Text == text {
+			return a
 		}
 	}
 	return nil
 }
 
-// Descriptors gives the listening sockets by key, to be inherited.
-func (p *Plane) Descriptors() map[string]int {
-	m := map[string]int{}
-	for _, l := range p.listeners {
-		m[l.Key] = l.FD
-	}
-	return m
+// emptyHTTP stands for a configuration without an http block.
+func emptyHTTP(cfg *conf.Config) *HTTP {
+	return &HTTP{Config: cfg, table: newVarTable(nil), Values: map[any]any{}}
 }
 
-// Prepare makes the folders and checks that a snapshot needs before it serves.
-func (p *Plane) Prepare(h *HTTP, uid, gid int) error {
-	for _, d := range h.tempFolders() {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return fmt.Errorf("mkdir() \"%s\" failed %s", d, nlog.ErrText(err))
-		}
-		if uid >= 0 && os.Geteuid() == 0 {
-			os.Chown(d, uid, gid)
-		}
+// Init makes the first snapshot ready: modules run what must run before the workers exist (init_by_lua).
+func (p *Plane) Init(pp *plane.Params) error {
+	p.Params = pp
+	h := FromConfig(pp.Config)
+	if h == nil {
+		h = emptyHTTP(pp.Config)
 	}
-	return nil
-}
-
-// Start makes the workers and serves the snapshot on the given sockets.
-func (p *Plane) Start(h *HTTP, ls []*Listener) error {
-	p.listeners = ls
+	h.use = make([]usage, max(pp.Workers, 1))
+	p.listeners = p.listenersOf(h, pp.Sockets)
 	p.http.Store(h)
+	for i := range max(pp.Workers, 1) {
+		p.workers = append(p.workers, &Worker{ID: i, Plane: p, HTTP: h, Values: make([]any, workerSlots)})
+	}
+	for _, m := range h.Modules {
+		if m.Init != nil {
+			if err := m.Init(p, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Start starts the workers.
+func (p *Plane) Start() error {
 	p.started = time.Now()
-	if n := p.NumWorkers + 1; runtime.GOMAXPROCS(0) < n {
+	if n := len(p.workers) + 1; runtime.GOMAXPROCS(0) < n {
 		runtime.GOMAXPROCS(n)
 	}
-	for i := range p.NumWorkers {
+	ready := make(chan error, len(p.workers))
+	for _, w := range p.workers {
 		loop, err := netio.NewLoop()
 		if err != nil {
 			return err
 		}
-		w := &Worker{ID: i, Plane: p, Loop: loop, HTTP: h, Values: make([]any, workerSlots)}
-		p.workers = append(p.workers, w)
-	}
-	ready := make(chan error, len(p.workers))
-	for _, w := range p.workers {
+		w.Loop = loop
+		loop.Idle = w.idle
 		p.done.Add(1)
 		go func() {
 			defer p.done.Done()
-			w.Loop.Go(func() { ready <- w.start(ls) })
-			w.Loop.Run()
-			w.Loop.Close()
+			loop.Go(func() { ready <- w.start() })
+			loop.Run()
+			loop.Close()
 		}()
 	}
 	var first error
@@ -199,7 +183,7 @@ func (p *Plane) Start(h *HTTP, ls []*Listener) error {
 	return first
 }
 
-func (w *Worker) start(ls []*Listener) error {
+func (w *Worker) start() error {
 	for _, m := range w.HTTP.Modules {
 		if m.StartWorker != nil {
 			if err := m.StartWorker(w); err != nil {
@@ -207,7 +191,7 @@ func (w *Worker) start(ls []*Listener) error {
 			}
 		}
 	}
-	return w.listen(ls)
+	return w.listen(w.Plane.listeners)
 }
 
 // listen makes the worker accept from the sockets that are its own, and from no other.
@@ -229,11 +213,11 @@ next:
 				continue next
 			}
 		}
-		if l.conf.Reuseport && shared && l.Key != fmt.Sprintf("%s#%d", l.conf.Key(), w.ID) {
+		if l.Conf().Reuseport && l.Worker != w.ID {
 			continue
 		}
 		a := &accept{w: w, l: l}
-		fd, err := w.Loop.AddListener(l.FD, a, shared && !l.conf.Reuseport)
+		fd, err := w.Loop.AddListener(l.FD, a, shared && !l.Conf().Reuseport)
 		if err != nil {
 			return err
 		}
@@ -252,87 +236,68 @@ func containsListener(ls []*Listener, l *Listener) bool {
 	return false
 }
 
-// Reload serves a new snapshot: open connections go on, their next request meets it. The sockets that it does not
-// listen on any more are closed.
-func (p *Plane) Reload(h *HTTP, ls []*Listener) {
-	old := p.listeners
-	p.listeners = ls
-	p.http.Store(h)
-	var wg sync.WaitGroup
-	for _, w := range p.workers {
-		wg.Add(1)
-		w.Loop.Post(func() {
-			defer wg.Done()
-			before := w.HTTP
-			w.HTTP = h
-			for _, l := range ls {
-				for _, a := range h.Addrs {
-					if keyOf(l.Key) == a.Key() {
-						l.conf = a
-					}
-				}
+// Reload serves a new snapshot: open connections go on, their next request meets it.
+func (p *Plane) Reload(pp *plane.Params, retired func()) error {
+	h := FromConfig(pp.Config)
+	if h == nil {
+		h = emptyHTTP(pp.Config)
+	}
+	h.use = make([]usage, len(p.workers))
+	before := p.HTTP()
+	for _, m := range h.Modules {
+		if m.Init != nil {
+			if err := m.Init(p, h); err != nil {
+				return err
 			}
+		}
+	}
+	ls := p.listenersOf(h, pp.Sockets)
+	p.Params, p.listeners = pp, ls
+	p.http.Store(h)
+	var swapped sync.WaitGroup
+	var users atomic.Int64
+	users.Store(int64(len(p.workers)))
+	gone := func() {
+		if users.Add(-1) == 0 {
+			retired()
+		}
+	}
+	for _, w := range p.workers {
+		swapped.Add(1)
+		w.Loop.Post(func() {
+			defer swapped.Done()
+			w.HTTP = h
 			w.listen(ls)
-			for _, m := range before.Modules {
+			for _, m := range h.Modules {
 				if m.ReloadWorker != nil {
 					m.ReloadWorker(w, before)
 				}
 			}
+			w.retire(before, gone)
 		})
 	}
-	wg.Wait()
-	for _, l := range old {
-		if !containsListener(ls, l) {
-			syscall.Close(l.FD)
-			if l.conf.Unix != "" {
-				os.Remove(l.conf.Unix)
-			}
+	swapped.Wait()
+	// Only now, when every worker has the new snapshot, requests may be routed by it.
+	for _, l := range ls {
+		if a := h.addr(l.Addr); a != nil {
+			l.next.Store(a)
 		}
 	}
+	return nil
 }
 
-// keyOf is a listener's address without the worker's number.
-func keyOf(key string) string {
-	for i := len(key) - 1; i >= 0; i-- {
-		if key[i] == '#' {
-			return key[:i]
-		}
-	}
-	return key
-}
-
-// Drain stops accepting, closes idle connections and returns when the last request has ended, or at the deadline
-// (zero: none), when what is left is cut. Listening sockets are closed unless keep.
-func (p *Plane) Drain(deadline time.Duration, keep bool) {
+// Quit stops accepting, closes idle connections and returns when the last request has ended; what is left when ctx
+// ends is cut.
+func (p *Plane) Quit(ctx context.Context) {
 	for _, w := range p.workers {
-		w.Loop.Post(func() { w.drain() })
+		w.Loop.Post(w.drain)
 	}
 	finished := make(chan struct{})
 	go func() { p.done.Wait(); close(finished) }()
-	if !keep {
-		p.closeListeners()
-	}
-	if deadline <= 0 {
-		<-finished
-		return
-	}
 	select {
 	case <-finished:
-	case <-time.After(deadline):
+	case <-ctx.Done():
 		p.Stop()
-	}
-}
-
-func (p *Plane) closeListeners() {
-	for _, l := range p.listeners {
-		syscall.Close(l.FD)
-	}
-}
-
-// Pause stops accepting without stopping anything else (WINCH in nginx's master).
-func (p *Plane) Pause() {
-	for _, w := range p.workers {
-		w.Loop.Post(func() { w.listen(nil) })
 	}
 }
 
@@ -356,15 +321,24 @@ func (w *Worker) shutdownConns(now bool) {
 
 // maybeFinished ends a stopping worker once nothing is left to do.
 func (w *Worker) maybeFinished() {
-	if w.Conns == 0 && w.Active == 0 {
+	if w.Conns == 0 && w.Active == 0 && w.Background == 0 {
 		w.finish()
 	}
 }
 
+// AddBackground counts work that keeps a stopping worker alive (running timers).
+func (w *Worker) AddBackground(n int) {
+	w.Background += n
+	if w.Stopping && n < 0 {
+		w.maybeFinished()
+	}
+}
+
 func (w *Worker) finish() {
-	if w.Loop.Stopped() {
+	if w.finished {
 		return
 	}
+	w.finished = true
 	for _, m := range w.HTTP.Modules {
 		if m.StopWorker != nil {
 			m.StopWorker(w)
@@ -376,6 +350,9 @@ func (w *Worker) finish() {
 // Stop ends the workers at once: connections are closed, requests abandoned.
 func (p *Plane) Stop() {
 	for _, w := range p.workers {
+		if w.Loop == nil {
+			continue
+		}
 		w.Loop.Post(func() {
 			w.Stopping = true
 			w.listen(nil)
@@ -396,10 +373,37 @@ func (p *Plane) Do(f func(w *Worker)) {
 	wg.Wait()
 }
 
+// calm is how long a worker must have had nothing to do before it gives memory back.
+const calm = 3 * time.Second
+
+// idle is called when the worker has nothing to do. After a time of calm it gives the memory of the load before back.
+func (w *Worker) idle() int64 {
+	if w.Requests == w.trimmedAt {
+		return 0
+	}
+	now := w.Loop.Now()
+	if w.Requests != w.calmReqs || w.Active > 0 {
+		w.calmReqs, w.calmSince = w.Requests, now
+	}
+	if now-w.calmSince < int64(calm) {
+		return w.calmSince + int64(calm)
+	}
+	grown := w.Requests-w.trimmedAt > 1000
+	w.trimmedAt = w.Requests
+	if grown {
+		w.trim()
+		for _, m := range w.HTTP.Modules {
+			if m.TrimWorker != nil {
+				m.TrimWorker(w)
+			}
+		}
+		go debug.FreeOSMemory()
+	}
+	return 0
+}
+
 // multi reports whether one event may accept several connections.
 func (a *AddrConf) multi() bool { return false }
 
 // HTTP is the snapshot an address belongs to.
 func (a *AddrConf) HTTP() *HTTP { return a.http }
-
-var _ = conf.Main

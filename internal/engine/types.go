@@ -54,9 +54,6 @@ func mergeLoc(parent, child *LocConf, s *conf.Scope) error {
 	if child.ErrorPages == nil {
 		child.ErrorPages = parent.ErrorPages
 	}
-	if child.logger == nil {
-		child.logger = parent.logger
-	}
 	return nil
 }
 

@@ -26,8 +26,15 @@ type Worker struct {
 	Active   int // requests in flight
 	Requests uint64
 	Stopping bool // graceful: no new connections
-	first    *connNode
-	accepts  []*accept
+	// Background is the work that keeps a stopping worker alive, see AddBackground.
+	Background int
+	finished   bool
+
+	trimmedAt, calmReqs uint64
+	calmSince           int64
+
+	first   *connNode
+	accepts []*accept
 
 	dateSec int64
 	date    []byte
@@ -138,6 +145,7 @@ func (w *Worker) Begin(c *Conn, h *HTTP, s Stream, in *http1.Message) *Request {
 	c.Requests++
 	w.Requests++
 	w.Active++
+	h.use[w.ID].n++
 	return r
 }
 
@@ -164,10 +172,41 @@ func (r *Request) SetServer(s *Server) {
 // End recycles the request; the log phase has run.
 func (w *Worker) End(r *Request) {
 	w.Active--
+	h := r.H
 	w.freeRequest(r)
+	w.Release(h)
 	if w.Stopping {
 		w.maybeFinished()
 	}
+}
+
+// usage counts what a worker does with a snapshot.
+type usage struct {
+	n       int
+	retired func() // set once the snapshot has been replaced
+	_       [48]byte
+}
+
+// Hold keeps a snapshot in use (a timer, a background task); Release ends it.
+func (w *Worker) Hold(h *HTTP) { h.use[w.ID].n++ }
+
+// Release gives a snapshot up.
+func (w *Worker) Release(h *HTTP) {
+	u := &h.use[w.ID]
+	if u.n--; u.n == 0 && u.retired != nil {
+		u.retired()
+		u.retired = nil
+	}
+}
+
+// retire calls f once this worker does not use h any more.
+func (w *Worker) retire(h *HTTP, f func()) {
+	u := &h.use[w.ID]
+	if u.n == 0 {
+		f()
+		return
+	}
+	u.retired = f
 }
 
 // connNode links the open connections of a worker.
