@@ -13,9 +13,8 @@ import "moongate/internal/base/ascii"
 func (m *Message) Check(l *Limits) State {
 	m.ContentLength = -1
 	m.Server, m.Port = nil, 0
-	m.server = m.server[:0]
 	if m.LineHost != nil {
-		host, port, ok := ValidateHost(m.server, m.LineHost)
+		host, port, ok := m.validHost(m.LineHost)
 		if !ok {
 			return ErrHostInLine
 		}
@@ -44,7 +43,7 @@ func (m *Message) checkHost() State {
 		return m.duplicate()
 	}
 	if at >= 0 {
-		host, port, ok := ValidateHost(m.server, m.List[at].Value)
+		host, port, ok := m.validHost(m.List[at].Value)
 		if !ok {
 			return ErrHost
 		}
@@ -62,6 +61,18 @@ func (m *Message) checkHost() State {
 		return ErrNoHost
 	}
 	return Done
+}
+
+// validHost is ValidateHost with the memory of the message. A second host is
+// not kept beside the first.
+func (m *Message) validHost(host []byte) (name []byte, port int, ok bool) {
+	if len(m.Server) > 0 {
+		return ValidateHost(nil, host)
+	}
+	if cap(m.server) < len(host) {
+		m.server = make([]byte, 0, 2*len(host))
+	}
+	return ValidateHost(m.server[:0], host)
 }
 
 func (m *Message) duplicate() State {

@@ -235,7 +235,7 @@ func (d *Chunked) parseTrailers() bool {
 			return next == len(d.trailer)
 		case lineOK:
 			if !s.invalid {
-				d.Trailers.push(s.header(d.trailer))
+				d.Trailers.push(d.trailer, &s)
 			}
 		default:
 			return false

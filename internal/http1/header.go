@@ -52,13 +52,29 @@ func (h *Headers) Reset() {
 
 // Add appends a line. The slices are kept, not copied.
 func (h *Headers) Add(name, value []byte) {
-	h.push(Header{Name: name, Value: value, ID: LookupHeader(name)})
-}
-
-func (h *Headers) push(e Header) {
-	h.List = append(h.List, e)
+	e := h.grow()
+	*e = Header{Name: name, Value: value, ID: LookupHeader(name)}
 	if e.ID != HUnknown {
 		h.index(e.ID)
+	}
+}
+
+// grow appends an empty line.
+func (h *Headers) grow() *Header {
+	n := len(h.List)
+	if n < cap(h.List) {
+		h.List = h.List[:n+1]
+	} else {
+		h.List = append(h.List, Header{})
+	}
+	return &h.List[n]
+}
+
+// push appends the line that s has read in buf.
+func (h *Headers) push(buf []byte, s *lineScanner) {
+	s.fill(buf, h.grow())
+	if s.id != HUnknown {
+		h.index(s.id)
 	}
 }
 

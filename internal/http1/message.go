@@ -87,11 +87,22 @@ type Message struct {
 	server     []byte // memory for Server in lower case
 }
 
-// reset prepares for the next request and keeps memory.
+// reset prepares for the next request and keeps memory. It names every field
+// (a test holds it to that): assigning a fresh Message would copy the index
+// of the headers twice, a quarter of the time of a small request.
 func (m *Message) reset() {
-	headers, ignored, server := m.Headers, m.Ignored[:0], m.server[:0]
-	headers.Reset()
-	*m = Message{Headers: headers, Ignored: ignored, server: server}
+	m.Headers.Reset()
+	m.Method, m.Version, m.HeadLen = 0, 0, 0
+	m.EmptyPath, m.Complex, m.Quoted, m.Plus = false, false, false, false
+	m.MethodName, m.RequestLine, m.Unparsed, m.Protocol = nil, nil, nil, nil
+	m.Scheme, m.LineHost = nil, nil
+	m.Ignored = m.Ignored[:0]
+
+	m.Server, m.Port, m.ContentLength = nil, 0, 0
+	m.Chunked, m.Connection, m.KeepAlive, m.KeepAliveTime = false, 0, false, 0
+
+	m.URI, m.Args, m.Exten = nil, nil, nil
+	m.faulty, m.faultyByte, m.argsAt, m.extAt = nil, 0, 0, 0
 }
 
 // ValidUnparsed reports whether Unparsed may be sent on as it is

@@ -284,10 +284,7 @@ type nameEntry struct {
 	size                    uint8
 }
 
-var (
-	nameEntries [numHeaders]nameEntry
-	nameIndex   = indexNames()
-)
+var nameEntries, nameIndex = indexNames()
 
 // nameFactor was searched for: with it the names above fall into different
 // slots. A new name that collides makes TestHeaderTable fail, which prints a
@@ -300,7 +297,7 @@ func nameSlot(first, last uint64, size int) uint64 {
 	return (first + uint64(size) + bits.RotateLeft64(last, 29)) * nameFactor >> (64 - nameSlotBits)
 }
 
-func indexNames() (index [1 << nameSlotBits]HeaderID) {
+func indexNames() (entries [numHeaders]nameEntry, index [1 << nameSlotBits]HeaderID) {
 	for id := HUnknown + 1; id < numHeaders; id++ {
 		name := []byte(headerNames[id])
 		first, last, _ := nameWords(name)
@@ -311,10 +308,10 @@ func indexNames() (index [1 << nameSlotBits]HeaderID) {
 		if len(name) > 24 {
 			e.mid2 = binary.LittleEndian.Uint64(name[16:]) | caseBits
 		}
-		nameEntries[id] = e
+		entries[id] = e
 		index[nameSlot(first, last, len(name))] = id
 	}
-	return index
+	return entries, index
 }
 
 // proper reports whether every byte of w, taken before folding, is one that

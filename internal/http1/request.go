@@ -9,6 +9,7 @@ type RequestParser struct {
 
 	stage   uint8
 	state   uint8 // of the request line's state machine
+	skipped bool  // empty lines came before the request
 	pos     int   // next byte to look at
 	segment int   // end of the bytes that fit nginx's current header buffer
 	busy    int   // large buffers nginx would have taken
@@ -38,7 +39,7 @@ func (p *RequestParser) Reset() {
 	p.Message.reset()
 	p.stage, p.state, p.pos, p.busy, p.segment = stageLine, 0, 0, 0, 0
 	p.lines.state = hStart
-	p.base = nil
+	p.skipped, p.base = false, nil
 }
 
 // Parse looks at buf, which holds the request from its first byte on, and
@@ -117,26 +118,28 @@ func (p *RequestParser) header(buf []byte, l *Limits) State {
 		}
 		p.lastAt = begin
 		if s.invalid && l.IgnoreInvalid {
-			p.Ignored = append(p.Ignored, s.header(buf))
+			p.ignore(buf)
 			continue
 		}
 		if len(p.List) >= l.MaxHeaders && l.MaxHeaders > 0 {
 			return ErrTooManyHeaders
 		}
-		p.push(s.header(buf))
+		p.push(buf, s)
 	}
 }
 
-// header makes the line just read into a Header.
-func (s *lineScanner) header(buf []byte) Header {
-	return Header{
-		Name:     buf[s.nameStart:s.nameEnd:s.nameEnd],
-		Value:    buf[s.valueStart:s.valueEnd:s.valueEnd],
-		ID:       s.id,
-		Invalid:  s.invalid,
-		nameOff:  int32(s.nameStart),
-		valueOff: int32(s.valueStart),
-	}
+// ignore keeps the line just read for the log only.
+func (p *RequestParser) ignore(buf []byte) {
+	p.Ignored = append(p.Ignored, Header{})
+	p.lines.fill(buf, &p.Ignored[len(p.Ignored)-1])
+}
+
+// fill makes the line just read into a Header.
+func (s *lineScanner) fill(buf []byte, h *Header) {
+	h.Name = buf[s.nameStart:s.nameEnd:s.nameEnd]
+	h.Value = buf[s.valueStart:s.valueEnd:s.valueEnd]
+	h.ID, h.Invalid = s.id, s.invalid
+	h.nameOff, h.valueOff = int32(s.nameStart), int32(s.valueStart)
 }
 
 // overflow is called when the line that begins at begin reaches past the
@@ -159,6 +162,8 @@ func (p *RequestParser) overflow(buf []byte, end, begin int, more bool, l *Limit
 func (p *RequestParser) tooLarge(buf []byte, begin int, partial bool) State {
 	if p.stage == stageLine {
 		p.RequestLine = buf[begin:p.segment]
+		p.Method, p.Version = 0, 0 // they may come from beyond that
+		p.EmptyPath, p.Complex, p.Quoted, p.Plus = false, false, false, false
 		return ErrURITooLong
 	}
 	if !partial {
@@ -213,9 +218,9 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 func (p *RequestParser) requestLine(buf []byte, l *Limits) (int, State) {
 	if p.state == rStart && p.pos == 0 {
 		if p.segment == 0 {
-			p.segment = l.HeaderBuffer
+			p.segment = max(l.HeaderBuffer, 1)
 		}
-		if l.Preface && len(buf) > 0 && buf[0] == 'P' {
+		if l.Preface && !p.skipped && len(buf) > 0 && buf[0] == 'P' {
 			size := min(len(buf), len(preface))
 			if string(buf[:size]) == preface[:size] {
 				if size == len(preface) {
@@ -242,10 +247,14 @@ func (p *RequestParser) requestLine(buf []byte, l *Limits) (int, State) {
 		// Empty lines only: they are done with. nginx keeps them in its buffer
 		// until that is full, then begins at its start again.
 		p.pos = 0
-		if p.segment -= next; p.segment <= 0 {
-			p.segment = l.HeaderBuffer
+		p.skipped = p.skipped || next > 0
+		for p.segment -= next; p.segment <= 0; {
+			p.segment += max(l.HeaderBuffer, 1)
 		}
 		return next, More
+	}
+	for p.segment <= p.at.start {
+		p.segment += max(l.HeaderBuffer, 1)
 	}
 	if next > p.segment || st == More && next == p.segment {
 		if st := p.overflow(buf, next, p.at.start, st == More, l); st != Done {

@@ -139,7 +139,7 @@ func (p *ResponseParser) header(buf []byte, maxHeaders int) ResponseState {
 		if maxHeaders > 0 && len(p.List) >= maxHeaders {
 			return ResponseTooMany
 		}
-		p.push(s.header(buf))
+		p.push(buf, s)
 	}
 }
 

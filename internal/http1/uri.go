@@ -39,6 +39,7 @@ func (m *Message) DecodeURI(scratch []byte, mergeSlashes bool) ([]byte, State) {
 		return scratch, ErrRequest
 	}
 	m.URI, m.Args, m.Exten = u.path(), u.args, u.exten()
+	m.Quoted = m.Quoted || u.flags&URIQuoted != 0
 	m.Plus = m.Plus || u.flags&URIPlus != 0
 	return u.out, Done
 }

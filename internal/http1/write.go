@@ -3,7 +3,7 @@ package http1
 import "moongate/internal/base/ascii"
 
 // reasons holds the phrases nginx sends; codes without one get none.
-var reasons = map[int]string{
+var reasons = [600]string{
 	100: "Continue", 101: "Switching Protocols", 103: "Early Hints",
 	200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
 	301: "Moved Permanently", 302: "Moved Temporarily", 303: "See Other", 304: "Not Modified",
@@ -19,20 +19,12 @@ var reasons = map[int]string{
 	505: "HTTP Version Not Supported", 507: "Insufficient Storage",
 }
 
-// reasonTable is the same, indexed by code.
-var reasonTable = func() (table [600]string) {
-	for code, text := range reasons {
-		table[code] = text
-	}
-	return table
-}()
-
 // Reason returns nginx's phrase for a status code, or "".
 func Reason(code int) string {
-	if code < 0 || code >= len(reasonTable) {
+	if code < 0 || code >= len(reasons) {
 		return ""
 	}
-	return reasonTable[code]
+	return reasons[code]
 }
 
 // AppendStatusLine appends "HTTP/1.1 code reason" and the line end; version is

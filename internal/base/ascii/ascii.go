@@ -6,15 +6,11 @@ package ascii
 
 import "math"
 
-// lower maps A-Z to a-z and every other byte to itself.
-var lower = [256]byte{}
+// lower maps A-Z to a-z and every other byte to itself; hexValue holds the
+// value of a hexadecimal digit plus one, 0 for other bytes.
+var lower, hexValue = tables()
 
-// hexValue holds the value of a hexadecimal digit plus one; 0 means no digit.
-var hexValue = [256]byte{}
-
-var _ = fillTables()
-
-func fillTables() bool {
+func tables() (lower, hex [256]byte) {
 	for i := range lower {
 		c := byte(i)
 		if 'A' <= c && c <= 'Z' {
@@ -23,12 +19,12 @@ func fillTables() bool {
 		lower[i] = c
 		switch {
 		case '0' <= c && c <= '9':
-			hexValue[i] = c - '0' + 1
+			hex[i] = c - '0' + 1
 		case 'a' <= c && c <= 'f':
-			hexValue[i] = c - 'a' + 11
+			hex[i] = c - 'a' + 11
 		}
 	}
-	return true
+	return lower, hex
 }
 
 // Lower returns c in lower case; bytes that are no ASCII letter stay.
