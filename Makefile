@@ -1,0 +1,62 @@
+# `make` lists the targets. Everything goes through build/env.sh, which points cgo at the LuaJIT of build/luajit.
+
+# Tools that are not part of the product are pinned here and run through the Go command.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+PREFIX   ?= /usr/local
+PORT     ?= 8080
+FUZZTIME ?= 5s
+CONFIG   ?= conf/nginx.conf
+SITE     ?= examples/hello
+
+GO := . build/env.sh && go
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build run test vet policy race fuzz blocks lint bench coverage-report clean install
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+deps: ## Install missing packages (apt) and build LuaJIT into .cache
+	@build/deps
+	@build/luajit
+
+build: deps ## Build bin/moongate
+	$(GO) build -buildvcs=false -o bin/moongate ./cmd/moongate
+
+run: build ## Serve SITE (examples/hello) until Ctrl-C
+	@mkdir -p $(SITE)/logs
+	bin/moongate -p $(SITE)/ -c $(CONFIG) -g 'daemon off;'
+
+test: build ## Everything below that can fail: vet, tests, race, fuzz smoke, block tests
+	@build/test
+
+vet: deps ## go vet
+	$(GO) vet ./...
+
+policy: ## The project's rules about its own tree
+	$(GO) test -count=1 ./internal/policy
+
+race: deps ## Tests of the packages without C, with the race detector
+	@build/test race
+
+fuzz: deps ## Each fuzz target for FUZZTIME (5s)
+	@FUZZTIME=$(FUZZTIME) build/test fuzz
+
+blocks: build ## Block tests: bin/moongate test t/
+	@build/test blocks
+
+lint: deps ## staticcheck, the pinned version
+	$(GO) run $(STATICCHECK) ./...
+
+bench: build ## CPU per request, beside nginx with its Lua module when that is installed
+	bench/compare --ours bin/moongate
+
+coverage-report: build ## Compare what the binary knows with INVENTORY, a directory of tables
+	conformance/coverage --binary bin/moongate --inventory "$(INVENTORY)"
+
+clean: ## Remove bin; .cache stays (rm -rf .cache builds LuaJIT again)
+	rm -rf bin coverage.out
+
+install: build ## Copy the binary to PREFIX/bin (/usr/local)
+	install -D -m 755 bin/moongate $(DESTDIR)$(PREFIX)/bin/moongate
