@@ -1,0 +1,116 @@
+package lua
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Code is Lua code of the configuration: made once, loaded by each VM at its first use.
+type Code struct {
+	name string // chunk name: "=content_by_lua(nginx.conf:40)", "@/path/file.lua"
+	file string
+	src  []byte
+}
+
+// NewCode is code written in the configuration; name is a chunk name (see ChunkName).
+func NewCode(src, name string) *Code { return &Code{name: name, src: []byte(src)} }
+
+// NewFile is a file of source or bytecode. It is read when a VM loads it.
+func NewFile(path string) *Code { return &Code{name: "@" + path, file: path} }
+
+// Chunk is a function loaded into a VM.
+type Chunk struct {
+	vm  *VM
+	fn  int32
+	own bool
+}
+
+// LoadError says why code cannot be loaded; its text is what goes to the error log.
+type LoadError struct {
+	File string // "" for code in the configuration
+	Err  error  // an error of the file system, or *luajit.Error
+}
+
+func (e *LoadError) Error() string {
+	if e.File == "" {
+		return "failed to load inlined Lua code: " + e.Err.Error()
+	}
+	if pe, ok := e.Err.(*os.PathError); ok {
+		return `failed to load external Lua file "` + e.File + `": cannot ` + pe.Op + " " + e.File
+	}
+	return `failed to load external Lua file "` + e.File + `": ` + e.Err.Error()
+}
+
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// Load returns the code's function, compiled at the first call. The error is a *LoadError.
+func (v *VM) Load(code *Code) (*Chunk, error) {
+	if c := v.loaded[code]; c != nil {
+		return c, nil
+	}
+	src := code.src
+	if code.file != "" {
+		b, err := os.ReadFile(code.file)
+		if err != nil {
+			return nil, &LoadError{File: code.file, Err: err}
+		}
+		src = stripShebang(b)
+	}
+	fn, err := v.lj.Load(src, code.name)
+	if err != nil {
+		return nil, &LoadError{File: code.file, Err: err}
+	}
+	c := &Chunk{vm: v, fn: fn, own: true}
+	v.loaded[code] = c
+	return c, nil
+}
+
+// Unload forgets loaded code: its next Load compiles it anew.
+func (v *VM) Unload(code *Code) {
+	if c := v.loaded[code]; c != nil {
+		delete(v.loaded, code)
+		v.lj.Unref(c.fn)
+	}
+}
+
+// Function is an anchored Lua function as a chunk, which a timer runs.
+func (v *VM) Function(r Ref) Chunk { return Chunk{vm: v, fn: int32(r)} }
+
+// stripShebang blanks a first line which begins with "#", as luaL_loadfile does, keeping line numbers.
+func stripShebang(b []byte) []byte {
+	if len(b) == 0 || b[0] != '#' {
+		return b
+	}
+	for i, c := range b {
+		if c == '\n' {
+			return b[i:]
+		}
+	}
+	return nil
+}
+
+const (
+	maxChunkName = 56
+	confName     = "/nginx.conf"
+)
+
+// ChunkName is the chunk name of code in the configuration: "=content_by_lua(nginx.conf:40)". tag is the directive
+// without _block, file the configuration file, prefix the directory of the main one with its slash. A long path loses
+// its front.
+func ChunkName(tag, file, prefix string, line int) string {
+	num := strconv.Itoa(line)
+	room := maxChunkName - len(tag) - len(num)
+	show := file
+	if strings.HasSuffix(file, confName) {
+		show = confName[1:]
+	} else {
+		if rel, ok := strings.CutPrefix(file, prefix); ok && prefix != "" && rel != "" {
+			show = rel
+		}
+		if len(show) > room {
+			show = "..." + show[len(show)-max(room-3, 0):]
+		}
+	}
+	return "=" + tag + "(" + show + ":" + num + ")"
+}

@@ -1,0 +1,176 @@
+package lua
+
+import (
+	"moongate/internal/luajit"
+)
+
+// Status is how a handler ended.
+type Status uint8
+
+const (
+	// Done: it returned.
+	Done Status = iota
+	// Ended: a function ended it with Call.End.
+	Ended
+	// Failed: a Lua error, see Result.Err.
+	Failed
+)
+
+// Result is the end of a handler's run.
+type Result struct {
+	Status Status
+	Code   int // Ended: the code given to Call.End
+	Err    *RunError
+}
+
+// RunError is a Lua error which no pcall has caught.
+type RunError struct {
+	Msg   string
+	Trace string // begins with "stack traceback:"
+	Phase Phase
+}
+
+// Error is what OpenResty logs: "lua entry thread aborted: runtime error: MSG\nstack traceback:\ncoroutine 0:..." in
+// phases which may wait, "failed to run log_by_lua*: MSG\nstack traceback:..." in others, "init_by_lua error: ..." in
+// those of the process.
+func (e *RunError) Error() string {
+	switch e.Phase {
+	case PhaseInit:
+		return "init_by_lua error: " + e.Msg + "\n" + e.Trace
+	case PhaseInitWorker:
+		return "init_worker_by_lua error: " + e.Msg + "\n" + e.Trace
+	case PhaseExitWorker:
+		return "exit_worker_by_lua error: " + e.Msg + "\n" + e.Trace
+	}
+	if Yieldable.Has(e.Phase) {
+		return "lua entry thread aborted: runtime error: " + e.Msg + "\n" + e.Trace
+	}
+	return "failed to run " + e.Phase.String() + ": " + e.Msg + "\n" + e.Trace
+}
+
+// Thread is an entry coroutine with the handler it runs: the only one of a run today, one of several with light threads.
+type Thread struct {
+	vm    *VM
+	lj    *luajit.Thread
+	ctx   *Context
+	phase Phase
+	call  Call // of the operation it waits for
+}
+
+// thread takes an idle thread.
+func (v *VM) thread() (*Thread, error) {
+	if n := len(v.free); n > 0 {
+		t := v.free[n-1]
+		v.free = v.free[:n-1]
+		v.live++
+		return t, nil
+	}
+	lj, err := v.lj.NewThread()
+	if err != nil {
+		return nil, err
+	}
+	t := &Thread{vm: v, lj: lj}
+	t.call = Call{vm: v, thread: t, out: luajit.NewWire(wireSize)}
+	v.live++
+	return t, nil
+}
+
+// maxIdle threads are kept for reuse.
+const maxIdle = 1024
+
+func (v *VM) recycle(t *Thread) {
+	t.lj.ResetDone()
+	t.ctx = nil
+	t.call.args = nil
+	v.live--
+	if len(v.free) >= maxIdle {
+		v.lj.FreeThread(t.lj)
+		t.call.out.Free()
+		return
+	}
+	t.call.out.Trim(wireKeep)
+	v.free = append(v.free, t)
+}
+
+// Live is the number of handlers running or waiting.
+func (v *VM) Live() int { return v.live }
+
+// VM is where the chunk was loaded.
+func (c *Chunk) VM() *VM { return c.vm }
+
+// Run runs the chunk as the handler of a phase, for a request (ctx may be nil), until it is over. Async functions may
+// park the goroutine meanwhile. The caller holds the baton, before and after.
+func (c *Chunk) Run(ctx *Context, phase Phase) Result { return c.RunWith(ctx, phase, nil, nil) }
+
+// RunWith is Run with arguments and results: args writes the chunk's arguments, take sees what it returned as the
+// arguments of a call. Both may be nil.
+func (c *Chunk) RunWith(ctx *Context, phase Phase, args func(w *Writer), take func(c *Call)) Result {
+	v := c.vm
+	t, err := v.thread()
+	if err != nil {
+		return Result{Status: Failed, Err: &RunError{Msg: "not enough memory", Phase: phase}}
+	}
+	t.phase, t.ctx = phase, ctx
+	var lctx *luajit.Ctx
+	if ctx != nil {
+		ctx.bind(v)
+		lctx = ctx.c
+	}
+	t.lj.Prepare(c.fn, uint32(phase), lctx)
+	if args != nil {
+		t.call.out.Reset()
+		args(t.call.Push())
+		if t.lj.Args(t.call.out) != nil {
+			v.recycle(t)
+			return Result{Status: Failed, Err: &RunError{Msg: "not enough memory", Phase: phase}}
+		}
+	}
+	r := t.run()
+	if r.Status == Done && take != nil {
+		t.call.args, t.call.l = t.lj.Values(), t.lj.L()
+		take(&t.call)
+	}
+	v.recycle(t)
+	if v.lj.HasFreed() {
+		v.collect()
+	}
+	if len(v.late) > 0 && v.cur == nil {
+		v.dropLate()
+	}
+	return r
+}
+
+// run resumes the thread and serves its operations until it is over.
+func (t *Thread) run() Result {
+	v := t.vm
+	for {
+		switch t.resume() {
+		case luajit.RetDone:
+			return Result{Status: Done}
+		case luajit.RetError:
+			e := v.lj.Failure()
+			return Result{Status: Failed, Err: &RunError{Msg: e.Msg, Trace: e.Traceback, Phase: t.phase}}
+		}
+		c := &t.call
+		c.args, c.l, c.packed = t.lj.Values(), t.lj.L(), c.packed[:0]
+		out := v.invoke(c, t.lj.Op())
+		if out == ended {
+			return Result{Status: Ended, Code: c.code}
+		}
+		res, n := c.out.Seal()
+		t.lj.Outcome(out.kind(), c.errArg, res, n)
+	}
+}
+
+// resume gives the VM to the thread until it waits or is over.
+func (t *Thread) resume() int {
+	v := t.vm
+	prev := v.cur
+	v.cur = t
+	v.lj.OutFast(t.ctx != nil && t.ctx.fast)
+	rc := t.lj.Resume()
+	v.flush()
+	v.cur = prev
+	v.lj.OutFast(prev != nil && prev.ctx != nil && prev.ctx.fast)
+	return rc
+}

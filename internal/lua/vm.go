@@ -1,0 +1,274 @@
+package lua
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"moongate/internal/luajit"
+)
+
+// VM is a worker's Lua VM. One goroutine uses it at a time: whoever holds the worker's baton.
+type VM struct {
+	rt     *Runtime
+	lj     *luajit.VM
+	cur    *Thread // running, nil outside of Lua
+	free   []*Thread
+	calls  []*Call
+	late   []*Call
+	ctxs   []*luajit.Ctx
+	loaded map[*Code]*Chunk
+
+	objects []any // by handle
+	holes   []int32
+
+	live int // threads in use
+}
+
+const (
+	wireSize  = 1 << 10  // of a new call's result buffer
+	wireKeep  = 64 << 10 // above it, memory is given back after use
+	maxPacked = 1 << 20  // values in one table handed to Go
+)
+
+// NewVM makes a VM; Close frees it.
+func (rt *Runtime) NewVM() (*VM, error) {
+	v := &VM{rt: rt, loaded: map[*Code]*Chunk{}}
+	cfg := luajit.Config{Defs: rt.defs, Host: v, Yieldable: uint32(Yieldable), NoRequest: uint32(PhaseInit),
+		PlainCo: uint32(plainCoroutines), NoGuard: uint32(globalsAllowed), Guard: int32(rt.guard)}
+	if rt.opt.Unlimited {
+		cfg.Yieldable = uint32(Anywhere)
+	}
+	lj, err := luajit.NewVM(cfg)
+	if err != nil {
+		return nil, err
+	}
+	v.lj = lj
+	return v, nil
+}
+
+// Close frees the VM. No handler may be running or waiting in it.
+func (v *VM) Close() {
+	for _, t := range v.free {
+		v.lj.FreeThread(t.lj)
+		t.call.out.Free()
+	}
+	for _, c := range v.calls {
+		c.out.Free()
+	}
+	for _, c := range v.ctxs {
+		v.lj.FreeCtx(c)
+	}
+	v.free, v.calls, v.ctxs = nil, nil, nil
+	v.lj.Close()
+	v.dropLate()
+	for h, o := range v.objects {
+		if o != nil {
+			v.collected(int32(h))
+		}
+	}
+}
+
+// Runtime is what the VM was made from.
+func (v *VM) Runtime() *Runtime { return v.rt }
+
+// MemKB is the memory Lua uses, in KiB.
+func (v *VM) MemKB() int { return v.lj.Mem() / 1024 }
+
+// GC runs a full collection, and frees what is kept for reuse.
+func (v *VM) GC() {
+	for _, t := range v.free {
+		v.lj.FreeThread(t.lj)
+		t.call.out.Free()
+	}
+	v.free = v.free[:0]
+	v.lj.TrimOut(wireKeep)
+	v.lj.GC()
+	v.collect()
+}
+
+// SetPath sets package.path and package.cpath as lua_package_path does: ";;" stands for the default, $prefix and
+// ${prefix} for prefix. An empty value leaves the default.
+func (v *VM) SetPath(prefix, path, cpath string) {
+	set := func(field, value string) {
+		if value == "" {
+			return
+		}
+		value = strings.ReplaceAll(value, ";;", ";\x01;")
+		value = strings.NewReplacer("$prefix", prefix, "${prefix}", prefix).Replace(value)
+		v.lj.SetPath(field, strings.ReplaceAll(value, "\x01", v.lj.Path(field)))
+	}
+	set("path", path)
+	set("cpath", cpath)
+}
+
+// SetView gives the number which the View function with that slot returns.
+func (v *VM) SetView(slot int, num float64) { v.lj.SetView(slot, num) }
+
+// SetViewString is SetView with a string, which is copied.
+func (v *VM) SetViewString(slot int, s string) { v.lj.SetViewStr(slot, s) }
+
+// Context is the state which all handlers of one request share. The host embeds or pools it; Data leads back to the
+// request. The zero Context is ready; Release ends its life.
+type Context struct {
+	Data any
+
+	vm   *VM
+	c    *luajit.Ctx
+	fast bool
+	ext  uintptr
+}
+
+// SetExdata sets the address which FFI libraries find with thread.exdata.
+func (x *Context) SetExdata(addr uintptr) {
+	x.ext = addr
+	if x.c != nil {
+		x.c.SetExdata(addr)
+	}
+}
+
+// SetFastOutput lets ngx.say and ngx.print write to the VM's buffer without calling Go, until it is taken back. The
+// bytes come by Host.Output.
+func (x *Context) SetFastOutput(on bool) {
+	x.fast = on
+	if x.vm != nil && x.vm.cur != nil && x.vm.cur.ctx == x {
+		x.vm.lj.OutFast(on)
+	}
+}
+
+func (x *Context) bind(v *VM) {
+	if x.c != nil {
+		return
+	}
+	x.vm = v
+	if n := len(v.ctxs); n > 0 {
+		x.c, v.ctxs = v.ctxs[n-1], v.ctxs[:n-1]
+	} else {
+		x.c = v.lj.NewCtx()
+	}
+	x.c.SetExdata(x.ext)
+}
+
+// Release lets go of ngx.ctx; the Context is zero again but for Data. The VM's user must hold the baton.
+func (x *Context) Release() {
+	if x.c != nil {
+		x.vm.lj.ResetCtx(x.c)
+		x.vm.ctxs = append(x.vm.ctxs, x.c)
+	}
+	*x = Context{Data: x.Data}
+}
+
+// CtxRef anchors the ngx.ctx table of the request, for a request which inherits it; ok is false when it was not used.
+func (x *Context) CtxRef() (ref Ref, ok bool) {
+	if x.c == nil || x.c.Ref() < 0 {
+		return 0, false
+	}
+	return Ref(x.c.Ref()), true
+}
+
+// Ref is a Lua value anchored by Go: see Call.Ref and VM.Unref.
+type Ref int32
+
+// Unref lets go of a value.
+func (v *VM) Unref(r Ref) { v.lj.Unref(int32(r)) }
+
+// Call serves luajit.Host: a Sync function, or an Async one where nothing may wait.
+func (v *VM) Call(f *luajit.Frame) int32 {
+	if v.lj.Decoding() {
+		return v.callLate(f)
+	}
+	var c *Call
+	if n := len(v.calls); n > 0 {
+		c, v.calls = v.calls[n-1], v.calls[:n-1]
+	} else {
+		c = v.newCall()
+	}
+	v.serve(c, f)
+	v.calls = append(v.calls, c)
+	return f.Kind
+}
+
+func (v *VM) newCall() *Call { return &Call{vm: v, out: luajit.NewWire(wireSize), sync: true} }
+
+func (v *VM) serve(c *Call, f *luajit.Frame) {
+	c.thread, c.l, c.args = v.cur, f.L, f.Args()
+	v.flush()
+	out := v.invoke(c, f.Index)
+	f.Kind, f.Arg = out.kind(), c.errArg
+	f.Res, f.Len = c.out.Seal()
+	c.release()
+}
+
+// callLate is a call by a finalizer while Lua reads the results of another call: nothing of that may be reused.
+func (v *VM) callLate(f *luajit.Frame) int32 {
+	c := v.newCall()
+	v.serve(c, f)
+	v.late = append(v.late, c)
+	return f.Kind
+}
+
+// dropLate frees the calls made by finalizers, once the VM is at rest.
+func (v *VM) dropLate() {
+	for _, c := range v.late {
+		c.out.Free()
+	}
+	v.late = v.late[:0]
+}
+
+// invoke runs the function of an index; a panic becomes a Lua error.
+func (v *VM) invoke(c *Call, index int32) (out Outcome) {
+	c.out.Reset()
+	defer func() {
+		if p := recover(); p != nil {
+			out = v.panicked(c, v.rt.funcs[index], p)
+		}
+	}()
+	return v.rt.funcs[index].Run(c)
+}
+
+func (v *VM) panicked(c *Call, f *Func, p any) Outcome {
+	v.rt.opt.Host.Log(c.Context(), Crit, fmt.Sprintf("panic in %s: %v\n%s", f.Name, p, debug.Stack()))
+	return c.Errorf("internal error in %s: %v", f.Name, p)
+}
+
+// flush hands printed bytes to the host.
+func (v *VM) flush() {
+	if v.lj.OutLen() == 0 {
+		return
+	}
+	var ctx *Context
+	if v.cur != nil {
+		ctx = v.cur.ctx
+	}
+	v.rt.opt.Host.Output(ctx, v.lj.Out())
+	v.lj.ResetOut()
+}
+
+// Collected is implemented by objects which want to know that Lua has lost them.
+type Collected interface{ Collected() }
+
+func (v *VM) collect() {
+	if v.lj.HasFreed() {
+		v.lj.Freed(v.collected)
+	}
+}
+
+func (v *VM) collected(h int32) {
+	o := v.objects[h]
+	v.objects[h] = nil
+	v.holes = append(v.holes, h)
+	if o, ok := o.(Collected); ok {
+		o.Collected()
+	}
+}
+
+func (v *VM) keep(o any) int32 {
+	if n := len(v.holes); n > 0 {
+		h := v.holes[n-1]
+		v.holes = v.holes[:n-1]
+		v.objects[h] = o
+		return h
+	}
+	v.objects = append(v.objects, o)
+	return int32(len(v.objects) - 1)
+}

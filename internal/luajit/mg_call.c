@@ -1,0 +1,510 @@
+/*
+ * mg_call.c: the way from Lua into Go and back.
+ *
+ * mg_sync calls Go at once. mg_async yields an operation to the host and mg_async_finish, which runs in its caller's
+ * place by a tail call, pushes the operation's results or raises its error: so both have the name and position of the
+ * user's call. Errors are always raised here, after Go has returned.
+ */
+#include <alloca.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mg_vm.h"
+#include "mg_vm_api.h"
+
+#define MG_ARGS_ON_STACK 8
+#define MG_MAX_ARGS 250
+
+const char *mg_phase_name(const mg_vm *vm, uint32_t bit)
+{
+    int n = __builtin_ffs((int) bit) - 1;
+
+    if (n < 0 || vm->phases == NULL || vm->phases[n] == NULL) {
+        return "(unknown)";
+    }
+
+    return vm->phases[n];
+}
+
+static void mg_set_text(mg_vm *vm, mg_result *r, int kind, int arg, const char *text)
+{
+    r->kind = kind;
+    r->arg = arg;
+    r->res = (const uint8_t *) vm->text;
+    r->len = (size_t) snprintf(vm->text, sizeof(vm->text), "%s", text);
+}
+
+static __attribute__((noinline)) int mg_phase_error(const mg_func *f, mg_result *r)
+{
+    mg_vm *vm = f->vm;
+    char   text[128];
+
+    if (f->noreq != NULL && (vm->phase == 0 || (vm->phase & vm->norequest))) {
+        mg_set_text(vm, r, MG_ERR, 0, f->noreq);
+        return 0;
+    }
+
+    snprintf(text, sizeof(text), "API disabled in the context of %s", mg_phase_name(vm, vm->phase));
+    mg_set_text(vm, r, MG_ERR, 0, text);
+    return 0;
+}
+
+/* --- arguments --- */
+
+static const char *mg_sig_name(uint8_t letter)
+{
+    switch (letter) {
+    case 's':
+        return "string";
+    case 'n':
+    case 'i':
+        return "number";
+    case 'b':
+        return "boolean";
+    case 't':
+    case 'o':
+        return "table";
+    case 'f':
+        return "function";
+    case 'c':
+        return "thread";
+    }
+    return "value";
+}
+
+/* Is the table at idx an object of the class? */
+static int mg_is_object(lua_State *L, mg_vm *vm, int idx, int class)
+{
+    int ok;
+
+    lua_rawgeti(L, idx, 1);
+    ok = lua_type(L, -1) == LUA_TUSERDATA && lua_objlen(L, -1) == 2 * sizeof(uint32_t) &&
+         ((const uint32_t *) lua_touserdata(L, -1))[1] == (uint32_t) class;
+    (void) vm;
+    lua_pop(L, 1);
+    return ok;
+}
+
+/* Checks the arguments against the declaration and converts numbers and strings in place, as luaL_check* do. */
+static int mg_sig_check(lua_State *L, const mg_func *f, mg_result *r)
+{
+    int n = lua_gettop(L);
+
+    for (int i = 1; i <= f->nsig; i++) {
+        const uint8_t *s = f->sig + 3 * (i - 1);
+        int            type = i <= n ? lua_type(L, i) : LUA_TNONE, ok = 0;
+        char           text[96];
+
+        if (s[1] == 1 && type <= LUA_TNIL) {
+            continue;
+        }
+
+        switch (s[0]) {
+        case 'a':
+            ok = type != LUA_TNONE;
+            break;
+        case 's':
+            ok = type == LUA_TSTRING || (type == LUA_TNUMBER && lua_tolstring(L, i, NULL) != NULL);
+            break;
+        case 'n':
+        case 'i':
+            ok = type == LUA_TNUMBER;
+            if (type == LUA_TSTRING && lua_isnumber(L, i)) {
+                lua_pushnumber(L, lua_tonumber(L, i));
+                lua_replace(L, i);
+                ok = 1;
+            }
+            break;
+        case 'b':
+            ok = type == LUA_TBOOLEAN;
+            break;
+        case 't':
+            ok = type == LUA_TTABLE;
+            break;
+        case 'f':
+            ok = type == LUA_TFUNCTION;
+            break;
+        case 'c':
+            ok = type == LUA_TTHREAD;
+            break;
+        case 'o':
+            ok = type == LUA_TTABLE && mg_is_object(L, f->vm, i, s[2]);
+            break;
+        }
+
+        if (mg_unlikely(!ok)) {
+            if (s[0] == 'a') {
+                snprintf(text, sizeof(text), "value expected");
+            } else {
+                snprintf(text, sizeof(text), "%s expected, got %s", mg_sig_name(s[0]),
+                         type == LUA_TNONE ? "no value" : lua_typename(L, type));
+            }
+            mg_set_text(f->vm, r, MG_ERRARG, i, text);
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+static void mg_pack_other(lua_State *L, int idx, int type, mg_val *v)
+{
+    if (type == LUA_TTABLE) {
+        lua_rawgeti(L, idx, 1);
+        if (lua_type(L, -1) == LUA_TUSERDATA && lua_objlen(L, -1) == 2 * sizeof(uint32_t)) {
+            v->len = 1; /* perhaps an object: its handle */
+            v->num = ((const uint32_t *) lua_touserdata(L, -1))[0];
+        }
+        lua_pop(L, 1);
+    }
+
+    v->ptr = lua_topointer(L, idx);
+}
+
+void mg_pack(mg_vm *vm, lua_State *L, int first, int n, mg_val *out)
+{
+    (void) vm;
+
+    for (int i = first; i < first + n; i++, out++) {
+        int type = lua_type(L, i);
+
+        out->type = (uint32_t) type;
+        out->aux = i;
+        out->len = 0;
+
+        switch (type) {
+        case LUA_TSTRING:
+            out->ptr = lua_tolstring(L, i, &out->len);
+            break;
+        case LUA_TNUMBER:
+            out->num = lua_tonumber(L, i);
+            break;
+        case LUA_TBOOLEAN:
+            out->num = lua_toboolean(L, i);
+            break;
+        case LUA_TNIL:
+            break;
+        case LUA_TLIGHTUSERDATA:
+            out->ptr = lua_touserdata(L, i);
+            break;
+        default:
+            mg_pack_other(L, i, type, out);
+        }
+    }
+}
+
+/* --- the call --- */
+
+/* Go may run handlers nested in this call; what belongs to the caller's run is put back afterwards. */
+static void mg_cross(mg_vm *vm, mg_call *c)
+{
+    mg_thread *cur = vm->cur;
+    uint32_t   phase = vm->phase;
+    int32_t    blocked = vm->blocked, depth = vm->depth;
+
+    c->r.kind = mg_go_call(vm->slot, c);
+
+    vm->cur = cur;
+    vm->phase = phase;
+    vm->blocked = blocked;
+    vm->depth = depth;
+    vm->op = -1;
+}
+
+static void mg_call_go(lua_State *L, mg_func *f, int n, mg_result *r)
+{
+    mg_val  room[MG_ARGS_ON_STACK];
+    mg_call c = {.L = L, .args = room, .index = f->index, .nargs = n};
+
+    if (mg_unlikely(n > MG_ARGS_ON_STACK)) {
+        c.nargs = n > MG_MAX_ARGS ? MG_MAX_ARGS : n;
+        c.args = alloca((size_t) c.nargs * sizeof(mg_val));
+    }
+
+    mg_pack(f->vm, L, 1, c.nargs, c.args);
+    mg_cross(f->vm, &c);
+    *r = c.r;
+}
+
+/* A printing function: bytes go to the output buffer when the host has opened it, else to Go as one argument. */
+static void mg_call_output(lua_State *L, mg_func *f, int n, mg_result *r)
+{
+    static const uint8_t one[] = {4 /* MG_W_INT */, 1, 0, 0, 0, 0, 0, 0, 0};
+    mg_vm   *vm = f->vm;
+    mg_val   arg = {.type = LUA_TSTRING};
+    mg_call  c = {.L = L, .args = &arg, .index = f->index, .nargs = 1};
+    mg_bytes own;
+    char     why[128];
+    int      bad;
+
+    if (vm->out_fast) {
+        size_t len = vm->out.len;
+
+        bad = mg_concat(L, 1, n, &vm->out, why, sizeof(why));
+        if (bad == 0 && (f->output == 1 || mg_bytes_add(&vm->out, "\n", 1))) {
+            r->kind = MG_OK;
+            r->res = one;
+            r->len = sizeof(one);
+            return;
+        }
+        vm->out.len = len;
+        mg_set_text(vm, r, MG_ERRARG, bad, why);
+        return;
+    }
+
+    own = vm->pack; /* ours for the call: nested calls get another one */
+    memset(&vm->pack, 0, sizeof(mg_bytes));
+    own.len = 0;
+    bad = mg_concat(L, 1, n, &own, why, sizeof(why));
+
+    if (bad == 0 && (f->output == 1 || mg_bytes_add(&own, "\n", 1))) {
+        arg.ptr = own.p != NULL ? own.p : "";
+        arg.len = own.len;
+        mg_cross(vm, &c);
+        *r = c.r;
+
+    } else {
+        mg_set_text(vm, r, MG_ERRARG, bad, why);
+    }
+
+    free(vm->pack.p);
+    vm->pack = own;
+}
+
+/*
+ * Pushes results, or raises the error; runs in a C function's frame called by the user's code. Memory allocated here
+ * may run finalizers and these may call Go, which must not reuse the memory of these results: hence decoding.
+ */
+int mg_complete(lua_State *L, mg_vm *vm, const mg_result *r)
+{
+    int n;
+
+    if (r->kind == MG_OK) {
+        vm->decoding++;
+        n = mg_decode(L, vm, r->res, r->len);
+        vm->decoding--;
+        return n;
+    }
+
+    vm->decoding++;
+
+    switch (r->kind) {
+
+    case MG_ERRARG:
+        lua_pushlstring(L, (const char *) r->res, r->len);
+        vm->decoding--;
+        return luaL_argerror(L, r->arg, lua_tostring(L, -1));
+
+    case MG_ERRRAW:
+        mg_decode(L, vm, r->res, r->len);
+        vm->decoding--;
+        return lua_error(L);
+    }
+
+    luaL_where(L, 1);
+    lua_pushlstring(L, (const char *) r->res, r->len);
+    vm->decoding--;
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+static inline int mg_enter(lua_State *L, mg_func *f, mg_result *r)
+{
+    if (mg_unlikely(!(f->mask & f->vm->phase))) {
+        return mg_phase_error(f, r);
+    }
+
+    return f->nsig == 0 || mg_sig_check(L, f, r);
+}
+
+int mg_sync_call(lua_State *L, mg_func *f)
+{
+    mg_result r;
+
+    if (mg_enter(L, f, &r)) {
+        if (f->output) {
+            mg_call_output(L, f, lua_gettop(L), &r);
+        } else {
+            mg_call_go(L, f, lua_gettop(L), &r);
+        }
+    }
+
+    return mg_complete(L, f->vm, &r);
+}
+
+int mg_sync(lua_State *L)
+{
+    return mg_sync_call(L, lua_touserdata(L, lua_upvalueindex(1)));
+}
+
+int mg_async(lua_State *L)
+{
+    mg_func *f = lua_touserdata(L, lua_upvalueindex(1));
+    mg_vm   *vm = f->vm;
+
+    if (!mg_enter(L, f, &vm->fin)) {
+        return 0;
+    }
+
+    if (!(vm->phase & vm->yieldable)) { /* where nothing waits, it is an ordinary call */
+        mg_call_go(L, f, lua_gettop(L), &vm->fin);
+        return 0;
+    }
+
+    if (mg_unlikely(vm->blocked > 0 || !lua_isyieldable(L))) {
+        mg_set_text(vm, &vm->fin, MG_ERR, 0, "attempt to yield across C-call boundary");
+        return 0;
+    }
+
+    vm->op = f->index;
+    vm->op_co = L;
+    return lua_yield(L, lua_gettop(L));
+}
+
+int mg_async_finish(lua_State *L)
+{
+    mg_func *f = lua_touserdata(L, lua_upvalueindex(1));
+
+    return mg_complete(L, f->vm, &f->vm->fin);
+}
+
+int mg_view(lua_State *L)
+{
+    mg_func      *f = lua_touserdata(L, lua_upvalueindex(1));
+    const mg_val *v = &f->vm->views[lua_tointeger(L, lua_upvalueindex(2))];
+
+    if (mg_unlikely(!(f->mask & f->vm->phase))) {
+        mg_result r;
+
+        mg_phase_error(f, &r);
+        return mg_complete(L, f->vm, &r);
+    }
+
+    if (v->type == LUA_TNUMBER) {
+        lua_pushnumber(L, v->num);
+    } else if (v->type == LUA_TSTRING) {
+        lua_pushlstring(L, v->ptr, v->len);
+    } else {
+        lua_pushnil(L);
+    }
+
+    return 1;
+}
+
+/* --- ngx.ctx --- */
+
+static mg_ctx *mg_ctx_of(lua_State *L, mg_vm *vm)
+{
+    if (vm->cur == NULL || vm->cur->ctx == NULL || (vm->phase & vm->norequest)) {
+        luaL_error(L, "no request found");
+    }
+
+    return vm->cur->ctx;
+}
+
+int mg_ctx_get(lua_State *L, mg_vm *vm)
+{
+    mg_ctx *ctx = mg_ctx_of(L, vm);
+
+    if (ctx->ref == LUA_NOREF) {
+        lua_createtable(L, 0, 4);
+        lua_pushvalue(L, -1);
+        ctx->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        return 1;
+    }
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ctx->ref);
+    return 1;
+}
+
+/* The new value is at index 3. */
+int mg_ctx_set(lua_State *L, mg_vm *vm)
+{
+    mg_ctx *ctx = mg_ctx_of(L, vm);
+
+    if (ctx->ref == LUA_NOREF) {
+        ctx->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        return 0;
+    }
+
+    lua_rawseti(L, LUA_REGISTRYINDEX, ctx->ref);
+    return 0;
+}
+
+/* --- called by Go during a call or an operation: whatever may raise runs protected on the main state --- */
+
+int mg_ref_protected(lua_State *main)
+{
+    mg_vm *vm = mg_vm_of(main);
+
+    *(int32_t *) vm->job = luaL_ref(main, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/* Anchors the value at idx of L in the registry; LUA_NOREF when memory is short. */
+int32_t mg_vm_ref(mg_vm *vm, lua_State *L, int idx)
+{
+    int32_t ref = LUA_NOREF;
+
+    vm->job = &ref;
+    lua_pushvalue(vm->L, MG_SLOT_REF);
+    lua_pushvalue(L, idx);
+    lua_xmove(L, vm->L, 1);
+
+    if (lua_pcall(vm->L, 1, 0, 0) != 0) {
+        lua_pop(vm->L, 1);
+        return LUA_NOREF;
+    }
+
+    return ref;
+}
+
+int mg_concat_protected(lua_State *main)
+{
+    mg_vm *vm = mg_vm_of(main);
+    char   why[128];
+    int    bad = mg_concat(main, 1, lua_gettop(main), &vm->pack, why, sizeof(why));
+
+    if (bad != 0) {
+        mg_vm_setmsg(vm, why, strlen(why));
+    }
+
+    *(int *) vm->job = bad;
+    return 0;
+}
+
+/* Concatenates n values of L into vm->pack: 0, or the number of the bad one (from 1) with vm->msg set. */
+int mg_vm_concat(mg_vm *vm, lua_State *L, int first, int n)
+{
+    int bad = 1;
+
+    vm->pack.len = 0;
+    vm->job = &bad;
+
+    if (n > 200 || !lua_checkstack(vm->L, n + 2)) {
+        mg_vm_setmsg(vm, "too many values", 15);
+        return 1;
+    }
+
+    lua_pushvalue(vm->L, MG_SLOT_CONCAT);
+    for (int i = 0; i < n; i++) {
+        lua_pushvalue(L, first + i);
+        lua_xmove(L, vm->L, 1);
+    }
+
+    if (lua_pcall(vm->L, n, 0, 0) != 0) {
+        mg_vm_setmsg(vm, lua_tostring(vm->L, -1), strlen(lua_tostring(vm->L, -1)));
+        lua_pop(vm->L, 1);
+        return 1;
+    }
+
+    return bad;
+}
+
+/* Source, line and name of the function at a level of a call (0 is the called function itself). */
+int mg_vm_where(lua_State *L, int level, lua_Debug *ar)
+{
+    memset(ar, 0, sizeof(*ar));
+    return lua_getstack(L, level, ar) && lua_getinfo(L, "Snl", ar);
+}

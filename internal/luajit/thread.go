@@ -1,0 +1,126 @@
+package luajit
+
+/*
+#include <stdlib.h>
+#include "mg_vm_api.h"
+*/
+import "C"
+
+import "unsafe"
+
+// What Resume returns.
+const (
+	RetDone  = C.MG_RET_DONE
+	RetOp    = C.MG_RET_OP
+	RetError = C.MG_RET_ERROR
+)
+
+// Ctx is what all runs of one request share: the ngx.ctx table and the address FFI libraries find with thread.exdata.
+type Ctx struct{ c C.mg_ctx }
+
+// NewCtx returns a Ctx in C memory; FreeCtx frees it.
+func (v *VM) NewCtx() *Ctx {
+	c := (*Ctx)(C.malloc(C.sizeof_mg_ctx))
+	c.c.ref = C.LUA_NOREF
+	c.c.exdata = nil
+	return c
+}
+
+// SetExdata sets the address; 0 is none.
+func (c *Ctx) SetExdata(addr uintptr) { *(*uintptr)(unsafe.Pointer(&c.c.exdata)) = addr }
+
+// ResetCtx lets go of the ngx.ctx table.
+func (v *VM) ResetCtx(c *Ctx) {
+	if c.c.ref != C.LUA_NOREF {
+		C.mg_vm_unref(v.c, c.c.ref)
+		c.c.ref = C.LUA_NOREF
+	}
+	c.c.exdata = nil
+}
+
+// Ref is the registry reference of the ngx.ctx table, negative when there is none.
+func (c *Ctx) Ref() int32 { return int32(c.c.ref) }
+
+// FreeCtx frees a Ctx after ResetCtx.
+func (v *VM) FreeCtx(c *Ctx) { C.free(unsafe.Pointer(c)) }
+
+// Thread is an entry coroutine: it runs one handler at a time.
+type Thread struct {
+	c *C.mg_thread
+}
+
+// NewThread returns an idle thread.
+func (v *VM) NewThread() (*Thread, error) {
+	c := C.mg_thread_new(v.c)
+	if c == nil {
+		return nil, ErrMemory
+	}
+	return &Thread{c: c}, nil
+}
+
+// FreeThread frees an idle thread. Its coroutine is collected by Lua.
+func (v *VM) FreeThread(t *Thread) {
+	if v.c != nil {
+		C.mg_vm_unref(v.c, t.c.ref)
+	}
+	C.mg_thread_free(t.c)
+	t.c = nil
+}
+
+// Prepare says what the idle thread runs next: a function's registry reference, in a phase, for a request (ctx may be
+// nil).
+func (t *Thread) Prepare(fn int32, phase uint32, ctx *Ctx) {
+	t.c.fn, t.c.phase = C.int32_t(fn), C.uint32_t(phase)
+	t.c.ctx = (*C.mg_ctx)(unsafe.Pointer(ctx))
+}
+
+// Args gives the prepared function arguments, encoded in w.
+func (t *Thread) Args(w *Wire) error {
+	p, n := w.Seal()
+	if C.mg_thread_args(t.c, *(**C.uint8_t)(unsafe.Pointer(&p)), C.size_t(n)) != 0 {
+		return ErrMemory
+	}
+	return nil
+}
+
+// Outcome says how the operation the thread waits for has ended; res and n as Wire.Seal gives them, kept until Resume
+// returns.
+func (t *Thread) Outcome(kind, arg int32, res, n uintptr) {
+	t.c.r.kind, t.c.r.arg = C.int32_t(kind), C.int32_t(arg)
+	*(*uintptr)(unsafe.Pointer(&t.c.r.res)) = res
+	t.c.r.len = C.size_t(n)
+}
+
+// Resume starts or continues the thread and returns RetDone, RetOp (see Op, Values) or RetError (see Failure).
+func (t *Thread) Resume() int {
+	return int(C.mg_resume(C.uintptr_t(uintptr(unsafe.Pointer(t.c)))))
+}
+
+// Op is the index of the function whose operation the thread waits for.
+func (t *Thread) Op() int32 { return int32(t.c.op) }
+
+// L is the coroutine which waits, or which ended.
+func (t *Thread) L() LState { return uintptr(unsafe.Pointer(t.c.cur)) }
+
+// Values are the operation's arguments, or the handler's results; valid until the next Resume or Reset.
+func (t *Thread) Values() []Val {
+	return unsafe.Slice((*Val)(unsafe.Pointer(t.c.args)), t.c.nargs)
+}
+
+// Failure is the error of the thread which has just failed.
+func (v *VM) Failure() *Error {
+	return &Error{Msg: bytesString(&v.c.msg), Traceback: bytesString(&v.c.trace)}
+}
+
+// Reset makes the thread idle, whatever it was doing.
+func (t *Thread) Reset() { C.mg_thread_reset(t.c) }
+
+// ResetDone is Reset without a crossing when the thread's function has ended without results.
+func (t *Thread) ResetDone() {
+	if t.c.state == C.MG_DONE && t.c.nargs == 0 {
+		t.c.state = C.MG_IDLE
+		t.c.ctx = nil
+		return
+	}
+	t.Reset()
+}
