@@ -1,0 +1,262 @@
+// Package enginetest runs an engine of given modules inside a test: configuration text in, a serving data plane with
+// one worker on loopback ports out, and a client that speaks raw bytes.
+//
+// It knows no feature: the test says which modules and filters there are. Tests of one feature take it and what else
+// they need; tests of everything take modules.Set().
+package enginetest
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/conf"
+	"moongate/internal/edge/h1"
+	"moongate/internal/engine"
+	"moongate/internal/errlog"
+	"moongate/internal/mod/core"
+	"moongate/internal/plane"
+)
+
+// Server is a data plane that serves until the test ends.
+type Server struct {
+	Dir   string // the prefix: relative names of the configuration start here
+	Plane *engine.Plane
+	Conf  *conf.Config
+	addrs map[string]string
+	first string
+	t     testing.TB
+}
+
+// address finds the addresses that a configuration text listens on or names: 127.0.0.1:80NN.
+var address = regexp.MustCompile(`127\.0\.0\.1:80\d\d\b`)
+
+// Wrap completes a text without http block: with one around it when it has servers, else with http and server.
+func Wrap(text string) string {
+	switch {
+	case strings.Contains(text, "http {"):
+		return text
+	case strings.Contains(text, "server {"):
+		return "events { }\nhttp {\n" + text + "\n}\n"
+	}
+	return "events { }\nhttp { server { listen 127.0.0.1:8080; server_name localhost;\n" + text + "\n} }\n"
+}
+
+// Load reads a configuration (see Wrap) as the process would, in a folder of its own. Warnings go to warn, which may
+// be nil.
+func Load(t testing.TB, set *engine.Set, text string, warn *[]string) (*conf.Config, error) {
+	t.Helper()
+	return load(t.TempDir(), set, Wrap(text), warn)
+}
+
+func load(dir string, set *engine.Set, text string, warn *[]string) (*conf.Config, error) {
+	mods := append([]*conf.Module{&core.Module, &core.Events, &errlog.Module}, set.ConfModules()...)
+	for _, d := range []string{"logs", "html"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return conf.Load(conf.Options{Modules: mods, Prefix: dir, Path: "nginx.conf", Text: text,
+		Log: func(level, msg string) {
+			if warn != nil {
+				*warn = append(*warn, "["+level+"] "+msg)
+			}
+		}})
+}
+
+// Start serves a configuration (see Wrap). Each address 127.0.0.1:80NN of the text becomes a free port of its own,
+// which Addr tells.
+func Start(t testing.TB, set *engine.Set, text string) *Server {
+	t.Helper()
+	s := &Server{Dir: t.TempDir(), addrs: map[string]string{}, t: t}
+	return s.start(set, Wrap(text))
+}
+
+// StartIn is Start with a prefix that the test has put files into.
+func StartIn(t testing.TB, dir string, set *engine.Set, text string) *Server {
+	t.Helper()
+	s := &Server{Dir: dir, addrs: map[string]string{}, t: t}
+	return s.start(set, Wrap(text))
+}
+
+func (s *Server) start(set *engine.Set, text string) *Server {
+	t := s.t
+	t.Helper()
+	fds := map[string]int{}
+	text = address.ReplaceAllStringFunc(text, func(a string) string {
+		if s.addrs[a] == "" {
+			fd, real := listen(t)
+			s.addrs[a], fds[real] = real, fd
+			if s.first == "" {
+				s.first = real
+			}
+		}
+		return s.addrs[a]
+	})
+	cfg, err := load(s.Dir, set, text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Conf = cfg
+	errlog.Default(cfg, filepath.Join(s.Dir, "logs/error.log"))
+	files := nlog.FilesIn(cfg.Values)
+	if err := files.Open(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := plane.PathsIn(cfg.Values).Make(-1); err != nil {
+		t.Fatal(err)
+	}
+	p := &engine.Plane{NewConn: h1.Accept}
+	socks := p.Sockets(cfg)
+	for i := range socks {
+		fd, ok := fds[socks[i].Addr]
+		if !ok {
+			t.Fatalf("listening on %s: tests listen on 127.0.0.1:80NN", socks[i].Addr)
+		}
+		delete(fds, socks[i].Addr)
+		socks[i].FD = fd
+	}
+	for _, fd := range fds { // an address that nobody listens on refuses connections
+		syscall.Close(fd)
+	}
+	if err := p.Init(&plane.Params{Config: cfg, Sockets: socks, Workers: 1, Connections: 512, Log: errlog.Process(cfg), UID: -1, GID: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.Plane = p
+	t.Cleanup(func() {
+		p.Stop()
+		for i := range socks {
+			syscall.Close(socks[i].FD)
+		}
+		files.Close()
+	})
+	return s
+}
+
+func listen(t testing.TB) (int, string) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 128); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd, plane.AddrOf(sa)
+}
+
+// Addr tells the real address of one of the text ("127.0.0.1:8081"); "" is the first.
+func (s *Server) Addr(name string) string {
+	if name == "" {
+		return s.first
+	}
+	return s.addrs[name]
+}
+
+// patience bounds waiting for a server that hangs.
+const patience = 10 * time.Second
+
+// Dial opens a connection to the first address.
+func (s *Server) Dial() net.Conn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.first)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Raw sends bytes to the first address on a connection of its own and returns all that comes back until the server
+// closes.
+func (s *Server) Raw(data string) string {
+	s.t.Helper()
+	c := s.Dial()
+	defer c.Close()
+	if _, err := io.WriteString(c, data); err != nil {
+		s.t.Fatal(err)
+	}
+	b, err := io.ReadAll(c)
+	if err != nil {
+		s.t.Errorf("%q: %v", data, err)
+	}
+	return string(b)
+}
+
+// Get requests a URI with HTTP/1.1 and "Connection: close" and returns the whole response. Header lines are given
+// without their line ends; a Host line takes the place of "Host: localhost".
+func (s *Server) Get(uri string, lines ...string) string {
+	s.t.Helper()
+	return s.Request("GET", uri, "", lines...)
+}
+
+// Request is Get with a method and a body.
+func (s *Server) Request(method, uri, body string, lines ...string) string {
+	s.t.Helper()
+	head := method + " " + uri + " HTTP/1.1\r\nConnection: close\r\n"
+	host := false
+	for _, l := range lines {
+		head += l + "\r\n"
+		host = host || strings.HasPrefix(l, "Host:")
+	}
+	if !host {
+		head += "Host: localhost\r\n"
+	}
+	return s.Raw(head + "\r\n" + body)
+}
+
+// Do runs f in the worker and waits for it; all that the worker had begun before without waiting is done then.
+func (s *Server) Do(f func(w *engine.Worker)) { s.Plane.Do(f) }
+
+// File reads a file below the prefix, "" when it does not exist.
+func (s *Server) File(name string) string {
+	b, err := os.ReadFile(filepath.Join(s.Dir, name))
+	if err != nil && !os.IsNotExist(err) {
+		s.t.Error(err)
+	}
+	return string(b)
+}
+
+// ErrorLog is what the error log (of a text without error_log) has so far.
+func (s *Server) ErrorLog() string { return s.File("logs/error.log") }
+
+// Status is the status line of a response without "HTTP/1.1 ".
+func Status(response string) string {
+	line, _, _ := strings.Cut(response, "\r\n")
+	return strings.TrimPrefix(line, "HTTP/1.1 ")
+}
+
+// Header is the value of the first header line of that name, in the spelling it was sent with.
+func Header(response, name string) string {
+	head, _, _ := strings.Cut(response, "\r\n\r\n")
+	for l := range strings.SplitSeq(head, "\r\n") {
+		if v, ok := strings.CutPrefix(l, name+": "); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// Body is what follows the head, as sent.
+func Body(response string) string {
+	_, body, _ := strings.Cut(response, "\r\n\r\n")
+	return body
+}

@@ -1,0 +1,24 @@
+// Package modules holds the one ordered list of what the http block is made of.
+package modules
+
+import "moongate/internal/engine"
+
+// Set is the list of modules and filters, in the order they run.
+func Set() *engine.Set {
+	return &engine.Set{
+		// Within a phase steps run from top to bottom.
+		Modules: []*engine.Module{},
+
+		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,
+		// and is nearer to the client. Order as in nginx:
+		//   the body of a range of a request that was answered before    range body
+		//   304 and 412                                                  not_modified
+		//   third parties                                                lua, echo, headers-more
+		//   add_header, expires                                          headers
+		//   changes of the body                                          sub, charset, ssi, ...
+		//   subrequests in their place                                   postpone
+		//   compression                                                  gzip, gunzip
+		//   byte ranges                                                  range
+		Filters: []*engine.Filter{},
+	}
+}
