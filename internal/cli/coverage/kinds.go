@@ -1,0 +1,105 @@
+package main
+
+import "strings"
+
+// item is one thing of the inventory.
+type item struct {
+	name   string
+	group  string // the module that has it there
+	tier   string
+	stream bool
+}
+
+// table is where items come from; item returns false for a row that is none of ours.
+type table struct {
+	file string
+	item func(r row) (item, bool)
+}
+
+// kind is one part of the report.
+type kind struct {
+	title  string
+	dump   string
+	tables []table
+	has    func(known []row, it item) bool
+}
+
+var kinds = []kind{
+	{"Directives", "directives", []table{
+		{"nginx_directives.tsv", func(r row) (item, bool) {
+			return item{r["name"], r["module"], r["tier"], r["subsystem"] == "stream"}, true
+		}},
+		{"lua_directives.tsv", func(r row) (item, bool) {
+			return item{r["name"], "lua", "core", false}, true
+		}},
+		{"companion_modules.tsv", func(r row) (item, bool) {
+			return item{r["name"], r["module"], r["tier"], false}, true
+		}},
+		{"stream_lua.tsv", func(r row) (item, bool) {
+			return item{r["name"], "stream lua", "common", true}, r["kind"] == "directive"
+		}},
+	}, hasDirective},
+	{"Variables", "variables", []table{
+		{"nginx_variables.tsv", func(r row) (item, bool) {
+			return item{strings.TrimPrefix(r["name"], "$"), r["module"], r["tier"], r["subsystem"] == "stream"}, true
+		}},
+	}, hasVariable},
+	{"Lua functions", "lua", []table{
+		{"lua_api.tsv", func(r row) (item, bool) {
+			return item{r["name"], r["module"], "core", false}, true
+		}},
+	}, hasFunction},
+}
+
+// hasDirective looks for a row of the same name and side: a directive of stream{} is another one than its namesake of
+// http{}, and belongs to a module whose name begins with stream or may stand in stream{} besides.
+func hasDirective(known []row, it item) bool {
+	for _, r := range known {
+		if r["name"] != it.name {
+			continue
+		}
+		ofStream := strings.HasPrefix(r["module"], "stream")
+		if !it.stream && !ofStream || it.stream && (ofStream || strings.Contains(r["contexts"], "stream")) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasVariable takes a name with a variable part (http_NAME) for known when the binary lists the same prefix, whatever it
+// calls the part: http_NAME, http_*, http_.
+func hasVariable(known []row, it item) bool {
+	for _, r := range known {
+		if prefix(r["name"]) == prefix(it.name) {
+			return true
+		}
+	}
+	return false
+}
+
+func prefix(name string) string {
+	name = strings.TrimPrefix(name, "$")
+	for _, part := range []string{"NAME", "*"} {
+		if head, ok := strings.CutSuffix(name, "_"+part); ok {
+			return head + "_"
+		}
+	}
+	return name
+}
+
+// hasFunction compares names in one form: methods with a dot, without the module in front of an object's method.
+func hasFunction(known []row, it item) bool {
+	for _, r := range known {
+		if plain(r["name"]) == plain(it.name) {
+			return true
+		}
+	}
+	return false
+}
+
+func plain(name string) string {
+	if _, method, ok := strings.Cut(name, ": "); ok {
+		name = method
+	}
+	return strings.ReplaceAll(name, ":", ".")
+}
