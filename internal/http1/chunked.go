@@ -73,6 +73,12 @@ func (d *Chunked) Reset() {
 // body in data, a slice of buf. With ChunkData there may be more in buf[n:];
 // with ChunkDone what follows the body begins there.
 func (d *Chunked) Next(buf []byte) (data []byte, n int, st ChunkState) {
+	switch d.state {
+	case cDone:
+		return nil, 0, ChunkDone
+	case cFailed:
+		return nil, 0, ChunkInvalid
+	}
 	for n < len(buf) {
 		if d.state == cData {
 			size := len(buf) - n
@@ -88,12 +94,6 @@ func (d *Chunked) Next(buf []byte) (data []byte, n int, st ChunkState) {
 		if st != ChunkMore {
 			return nil, n, st
 		}
-	}
-	if d.state == cDone {
-		return nil, n, ChunkDone
-	}
-	if d.state == cFailed {
-		return nil, n, ChunkInvalid
 	}
 	return nil, n, ChunkMore
 }
@@ -128,10 +128,6 @@ func (d *Chunked) step(c byte) ChunkState {
 		return d.want(c, '\n', cStart)
 	case cLastExtensionLF:
 		return d.want(c, '\n', cTrailer)
-	case cDone:
-		return ChunkDone
-	case cFailed:
-		return ChunkInvalid
 	}
 	return d.stepTrailer(c)
 }

@@ -64,7 +64,7 @@ func ParseRange(dst []Range, value []byte, length int64, maxRanges int) ([]Range
 		return dst, RangeOK
 	case size > length:
 		return dst[:had], RangeNone
-	case maxRanges == UnlimitedRanges && size+count*256 > length+4096:
+	case maxRanges == UnlimitedRanges && count*256-4096 > length-size:
 		return dst[:had], RangeNone
 	}
 	return dst, RangeOK
