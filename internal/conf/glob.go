@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// glob lists the files that match a pattern, sorted bytewise, as the C library's glob
+// Glob lists the files that match a pattern, sorted bytewise, as the C library's glob
 // does: a leading dot has to be matched by a dot, "[!a]" negates, an unclosed "[" is
 // an ordinary byte. Directories that cannot be read match nothing.
-func glob(pattern string) []string {
+func Glob(pattern string) []string {
 	found := []string{""}
 	if strings.HasPrefix(pattern, "/") {
 		found[0] = "/"

@@ -32,6 +32,10 @@ type Options struct {
 	// an *os.PathError.
 	ReadFile func(name string) ([]byte, error)
 
+	// Glob lists the files that match a mask of include, sorted; nil means those on the
+	// disk.
+	Glob func(mask string) []string
+
 	// Log gets warnings, with their place, as they are met. May be nil.
 	Log func(level, msg string)
 
@@ -57,6 +61,7 @@ type Config struct {
 	parser      *parser
 	logger      func(level, msg string)
 	readFile    func(name string) ([]byte, error)
+	glob        func(mask string) []string
 	skipUnknown bool
 }
 
@@ -109,10 +114,14 @@ func newConfig(opt Options) *Config {
 		logger:  opt.Log,
 
 		readFile:    opt.ReadFile,
+		glob:        opt.Glob,
 		skipUnknown: opt.SkipUnknown,
 	}
 	if cfg.readFile == nil {
 		cfg.readFile = os.ReadFile
+	}
+	if cfg.glob == nil {
+		cfg.glob = Glob
 	}
 	if cfg.Prefix != "" && !strings.HasSuffix(cfg.Prefix, "/") {
 		cfg.Prefix += "/"
@@ -124,6 +133,11 @@ func newConfig(opt Options) *Config {
 	cfg.Core.config = cfg
 	return cfg
 }
+
+// ReadFile reads a file that a directive names: a key, a table. Modules read all such
+// files through it while the configuration loads. The server may read them as root and
+// keep what it read for the process that serves, which is not.
+func (cfg *Config) ReadFile(name string) ([]byte, error) { return cfg.readFile(name) }
 
 // Partial reports whether unknown directives were skipped (Options.SkipUnknown): what
 // is missing may stand in their blocks.

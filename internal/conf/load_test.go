@@ -272,7 +272,7 @@ func TestGlob(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, name := range glob(dir + "/" + tt.pattern) {
+		for _, name := range Glob(dir + "/" + tt.pattern) {
 			got = append(got, strings.TrimPrefix(name, dir+"/"))
 		}
 		if strings.Join(got, " ") != tt.want {

@@ -183,7 +183,7 @@ func (p *parser) include(c *Cmd) error {
 	if !strings.ContainsAny(name, "*?[") {
 		return p.file(name, c.frame)
 	}
-	for _, match := range glob(name) {
+	for _, match := range p.config.glob(name) {
 		if err := p.file(match, c.frame); err != nil {
 			return err
 		}

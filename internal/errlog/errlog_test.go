@@ -85,8 +85,8 @@ error_log main.log notice;`)
 	if l := Process(cfg).Level(); l != nlog.Notice {
 		t.Error("level of main:", l)
 	}
-	if n := len(files.Names()); n != 5 {
-		t.Error("files:", files.Names())
+	if n := len(files.List()); n != 5 {
+		t.Error("files:", n)
 	}
 }
 
@@ -106,7 +106,11 @@ func TestDefaultFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		Default(cfg, "/e.log")
-		names := strings.ReplaceAll(strings.Join(nlog.FilesIn(cfg.Values).Names(), " "), cfg.Prefix, "")
+		var list []string
+		for _, f := range nlog.FilesIn(cfg.Values).List() {
+			list = append(list, strings.TrimPrefix(f.Name(), cfg.Prefix))
+		}
+		names := strings.Join(list, " ")
 		if names != tt.names || Process(cfg).Level() != tt.level || KeepStderr(cfg) != tt.stderr {
 			t.Errorf("%q: files %q, level %v, stderr %v", tt.text, names, Process(cfg).Level(), KeepStderr(cfg))
 		}

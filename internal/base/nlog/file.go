@@ -2,6 +2,7 @@ package nlog
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -129,17 +130,11 @@ func (s *Files) Add(name string) *File {
 	return f
 }
 
-// Names returns the names of the files, stderr left out.
-func (s *Files) Names() []string {
+// List returns the files.
+func (s *Files) List() []*File {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var names []string
-	for _, f := range s.list {
-		if f.name != "" {
-			names = append(names, f.name)
-		}
-	}
-	return names
+	return slices.Clone(s.list)
 }
 
 // Open opens every file with open (nil: OpenAppend). At the first failure it
