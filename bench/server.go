@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// candidate is a binary to measure.
+type candidate struct {
+	name    string
+	binary  string
+	modules []string // dynamic modules to load
+}
+
+// server is a candidate at work on a workload, in a folder of its own.
+type server struct {
+	dir    string
+	listen string
+	cmd    *exec.Cmd
+	ended  chan struct{}
+}
+
+// start returns a server that answers the workload's request with 200.
+func start(s *settings, c candidate, w *workload) (*server, error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, err
+	}
+	srv := &server{dir: dir, ended: make(chan struct{})}
+	if srv.listen, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	line := "the quick brown fox jumps over the lazy dog 0123456789\n"
+	text := strings.Repeat(line, 16384/len(line)+1)[:16384]
+	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "www"), 0o755),
+		os.Mkdir(filepath.Join(dir, "logs"), 0o755),
+		os.WriteFile(filepath.Join(dir, "www", "16k.txt"), []byte(text), 0o644),
+		os.WriteFile(filepath.Join(dir, "site.conf"), []byte(w.configuration(c, dir, srv.listen, s.backend)), 0o644))
+	if err != nil {
+		return nil, err
+	}
+	srv.cmd = exec.Command("taskset", "-c", s.serverCPU, c.binary, "-p", dir+"/", "-c", dir+"/site.conf", "-g", "daemon off;")
+	output, err := os.Create(filepath.Join(dir, "output"))
+	if err != nil {
+		return nil, err
+	}
+	srv.cmd.Stdout, srv.cmd.Stderr = output, output
+	err = srv.cmd.Start()
+	output.Close()
+	if err != nil {
+		return nil, err
+	}
+	go func() { srv.cmd.Wait(); close(srv.ended) }()
+	if err := srv.ready("http://" + srv.listen + w.path); err != nil {
+		said, _ := os.ReadFile(filepath.Join(dir, "output"))
+		srv.stop()
+		return nil, fmt.Errorf("%w %s", err, firstLine(string(said)))
+	}
+	return srv, nil
+}
+
+// ready waits until the server answers; an answer other than 200 is an error.
+func (srv *server) ready(url string) error {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		select {
+		case <-srv.ended:
+			return errors.New("it ended:")
+		case <-time.After(20 * time.Millisecond):
+		}
+		r, err := http.Get(url)
+		if err != nil {
+			continue
+		}
+		io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			return errors.New("it answers " + r.Status)
+		}
+		return nil
+	}
+	return errors.New("it does not answer")
+}
+
+func (srv *server) stop() {
+	srv.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-srv.ended:
+	case <-time.After(5 * time.Second):
+		srv.cmd.Process.Kill()
+		<-srv.ended
+	}
+	os.RemoveAll(srv.dir)
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
+
+// sample is one round: microseconds per request, and requests per second.
+type sample struct{ user, system, rate float64 }
+
+func (s sample) total() float64 { return s.user + s.system }
+
+// median is taken column by column.
+func median(all []sample) sample {
+	column := func(of func(sample) float64) float64 {
+		var v []float64
+		for _, s := range all {
+			v = append(v, of(s))
+		}
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	return sample{
+		column(func(s sample) float64 { return s.user }),
+		column(func(s sample) float64 { return s.system }),
+		column(func(s sample) float64 { return s.rate }),
+	}
+}
+
+// load lets wrk make requests and reads the processes' CPU time before and after.
+func (srv *server) load(s *settings, w *workload) (sample, error) {
+	args := []string{"-c", s.wrkAt, "wrk", "-t1", fmt.Sprintf("-c%d", s.connections), fmt.Sprintf("-d%d", s.seconds)}
+	args = append(append(args, w.wrk...), "http://"+srv.listen+w.path)
+	user, system := cpuTime(srv.cmd.Process.Pid)
+	out, err := exec.Command("taskset", args...).CombinedOutput()
+	if err != nil {
+		return sample{}, fmt.Errorf("wrk: %w", err)
+	}
+	userAfter, systemAfter := cpuTime(srv.cmd.Process.Pid)
+	n, err := requests(string(out))
+	if err != nil {
+		return sample{}, err
+	}
+	return sample{(userAfter - user) * 1e6 / n, (systemAfter - system) * 1e6 / n, n / float64(s.seconds)}, nil
+}
+
+var counted = regexp.MustCompile(`(\d+) requests in`)
+
+// requests reads how many wrk made; a run with errors counts for nothing.
+func requests(output string) (float64, error) {
+	for line := range strings.SplitSeq(output, "\n") {
+		if strings.Contains(line, "Non-2xx") || strings.Contains(line, "Socket errors") {
+			return 0, errors.New(strings.TrimSpace(line))
+		}
+	}
+	m := counted.FindStringSubmatch(output)
+	if m == nil {
+		return 0, errors.New("wrk says: " + firstLine(output))
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
+	if err == nil && n == 0 {
+		err = errors.New("no request was answered")
+	}
+	return n, err
+}
+
+// cpuTime sums user and system seconds of a process and what descends from it.
+func cpuTime(pid int) (user, system float64) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0
+	}
+	user, system = statTimes(string(stat))
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, path := range tasks {
+		children, _ := os.ReadFile(path)
+		for _, child := range strings.Fields(string(children)) {
+			if n, err := strconv.Atoi(child); err == nil {
+				u, s := cpuTime(n)
+				user, system = user+u, system+s
+			}
+		}
+	}
+	return user, system
+}
+
+// statTimes reads fields 14 and 15 of /proc/PID/stat (proc(5)), in hundredths of a second. The name in field 2 may hold
+// anything, so counting begins behind its closing bracket.
+func statTimes(stat string) (user, system float64) {
+	_, rest, _ := strings.Cut(stat[max(0, strings.LastIndexByte(stat, ')')):], " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, 0
+	}
+	u, _ := strconv.ParseFloat(fields[11], 64)
+	s, _ := strconv.ParseFloat(fields[12], 64)
+	return u / 100, s / 100
+}

@@ -1,0 +1,82 @@
+package main
+
+import "strings"
+
+// workload is a kind of request and the configuration it needs.
+type workload struct {
+	name string
+	path string
+	wrk  []string // more arguments of wrk
+	http string   // in http{}
+	site string   // in server{}
+}
+
+var workloads = []workload{
+	{name: "return", path: "/", site: `location / { return 200 "hello\n"; }`},
+	{name: "hello", path: "/", site: `location / { content_by_lua_block { ngx.say("hello") } }`},
+	{name: "api", path: "/api?id=3", site: `
+        location = /api {
+            content_by_lua_block {
+                local headers, args = ngx.req.get_headers(), ngx.req.get_uri_args()
+                ngx.header["Content-Type"] = "application/json"
+                ngx.say('{"host":"', headers.host, '","id":"', args.id, '","uri":"', ngx.var.uri, '"}')
+            }
+        }`},
+	{name: "dict", path: "/", http: `lua_shared_dict counters 4m;`, site: `
+        location / {
+            content_by_lua_block {
+                local counters = ngx.shared.counters
+                ngx.say(counters:incr("n" .. ngx.time() % 100, 1, 0))
+            }
+        }`},
+	{name: "regex", path: "/item/77", site: `
+        location / {
+            content_by_lua_block {
+                local m = ngx.re.match(ngx.var.uri, [[^/item/(\d+)$]], "jo")
+                ngx.say(m and m[1])
+            }
+        }`},
+	{name: "subrequest", path: "/", site: `
+        location / {
+            content_by_lua_block { ngx.print(ngx.location.capture("/inner").body) }
+        }
+        location = /inner { internal; return 200 "inner\n"; }`},
+	{name: "file", path: "/16k.txt", site: `root DIR/www;`},
+	{name: "gzip", path: "/16k.txt", wrk: []string{"-H", "Accept-Encoding: gzip"}, site: `root DIR/www; gzip on; gzip_types text/plain;`},
+	{name: "proxy", path: "/", http: `upstream backend { server BACKEND; keepalive 64; }`, site: `
+        location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection ""; }`},
+	{name: "gate", path: "/", http: `upstream backend { server BACKEND; keepalive 64; }`, site: `
+        location / {
+            access_by_lua_block {
+                if ngx.req.get_headers()["x-key"] == "" then return ngx.exit(403) end
+                ngx.req.set_header("X-Checked", "yes")
+            }
+            proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
+        }`},
+}
+
+// configuration is the whole file for one server.
+func (w *workload) configuration(c candidate, dir, listen, backend string) string {
+	var b strings.Builder
+	for _, m := range c.modules {
+		b.WriteString("load_module " + m + ";\n")
+	}
+	b.WriteString(`worker_processes 1;
+error_log DIR/error.log warn;
+pid DIR/server.pid;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    default_type text/plain;
+    client_body_temp_path DIR/client; proxy_temp_path DIR/proxy;
+    fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
+    ` + w.http + `
+    server {
+        listen ` + listen + `;
+        ` + w.site + `
+    }
+}
+`)
+	return strings.NewReplacer("DIR", dir, "BACKEND", backend).Replace(b.String())
+}
