@@ -164,12 +164,15 @@ func (l *Location) Children() []*Location {
 func (h *HTTP) compile(l *Location) {
 	l.Core = locLevel.Of(l.Scope)
 	l.Core.logger = errlog.Of(l.Scope)
+	place := 0
 	for _, m := range h.Modules {
 		for i := range m.Steps {
 			st := &m.Steps[i]
 			if st.Active == nil || st.Active(l.Scope) {
 				l.steps[st.Phase] = append(l.steps[st.Phase], st.Run)
+				l.order[st.Phase] = append(l.order[st.Phase], place)
 			}
+			place++
 		}
 	}
 	for _, f := range h.Filters {
@@ -315,12 +318,15 @@ func CompileRegex(c *conf.Cmd, pattern string, caseless bool) (*luajit.Regex, er
 	}
 	h := HTTPOf(c)
 	for _, n := range re.Names() {
-		if _, err := h.DefineVar(Var{Name: n.Name, Changeable: true}); err != nil {
+		if _, err := h.DefineVar(Var{Name: n.Name, Get: noGroup}); err != nil {
 			return nil, c.Errorf("%s", err)
 		}
 	}
 	return re, nil
 }
+
+// noGroup is the Get of a named group's variable: nothing has matched yet.
+func noGroup(*Request, *Var) ([]byte, bool) { return nil, false }
 
 // NewIf makes the location of an "if" block in location or server context; the caller reads the block into its Scope.
 func NewIf(c *conf.Cmd) *Location {

@@ -34,6 +34,7 @@ type Location struct {
 	subs    []*Location // in the order of the file
 	ifs     []*Location
 	steps   [phaseCount][]Handler
+	order   [phaseCount][]int // the places of steps in the list of all modules' steps
 	filters []*Filter
 }
 

@@ -101,12 +101,18 @@ func (r *Request) runFrom(from Phase) Status {
 
 // steps runs one phase of the location's program. ok is false when the phase ended the run with st.
 func (r *Request) steps(p Phase) (st Status, ok bool) {
-	for i := 0; ; i++ {
-		list := r.Loc.steps[p] // an "if" may have replaced the location
-		if i >= len(list) {
+	loc := r.Loc
+	for i, last := 0, -1; ; i++ {
+		if r.Loc != loc { // an "if" has replaced the location: go on behind the step that did it
+			loc = r.Loc
+			for i = 0; i < len(loc.order[p]) && loc.order[p][i] <= last; i++ {
+			}
+		}
+		if i >= len(loc.steps[p]) {
 			return OK, true
 		}
-		switch st := list[i](r); st {
+		last = loc.order[p][i]
+		switch st := loc.steps[p][i](r); st {
 		case Declined:
 		case OK:
 			if p == Rewrite || p == ServerRewrite || p == PostRead {
@@ -215,15 +221,19 @@ func (r *Request) SwitchLocation(l *Location) {
 // enter applies the location's settings that the request keeps itself.
 func (r *Request) enter() {
 	l := r.Loc
+	handler := l.Handler
 	if l.Except != nil && !l.Except.Allows(r.Method) {
 		l = l.Except.Loc
 		r.Loc = l
+		if l.Handler != nil {
+			handler = l.Handler
+		}
 	}
 	r.Scope = l.Scope
 	r.Logger = l.Core.logger
 	r.filters = l.filters
-	if l.Handler != nil {
-		r.Content = l.Handler
+	if handler != nil {
+		r.Content = handler
 	}
 	if r.IsMain() && r.KeepAlive {
 		r.updateKeepAlive(l.Core)
@@ -242,6 +252,7 @@ func (r *Request) updateKeepAlive(c *LocConf) {
 // SetURI changes the URI in the rewrite phase; the location is searched again after the phase.
 func (r *Request) SetURI(uri []byte, jump bool) {
 	r.URI = uri
+	r.ValidUnparsed = false
 	if jump {
 		r.uriChanged = true
 	}
@@ -258,6 +269,7 @@ func (r *Request) InternalRedirect(uri, args []byte) Status {
 		return 500
 	}
 	r.URI, r.Args = uri, args
+	r.ValidUnparsed = false
 	r.Internal = true
 	r.leaveLocation()
 	r.Loc = r.Server.Loc

@@ -98,6 +98,9 @@ type life struct {
 	URI        []byte
 	Args       []byte
 	Internal   bool
+	// ValidUnparsed says that In.Unparsed still is what URI and Args say; ValidLocation, that URI begins with the
+	// location's name (a rewrite with "break" ends that).
+	ValidUnparsed, ValidLocation bool
 	// ContentLength and ChunkedBody frame the request body; -1 and false: there is none.
 	ContentLength int64
 	ChunkedBody   bool
@@ -136,6 +139,9 @@ type life struct {
 	accessCode  Status
 	vars        []varSlot
 	gen         uint32
+	named       Var // the variable being evaluated by name
+	varDepth    int
+	varVolatile bool
 	mem         arena
 	sink        sink
 	filterMask  uint64
@@ -144,11 +150,14 @@ type life struct {
 	ctx         []any
 	cleanups    []func()
 	Logger      *nlog.Logger
-	NoLog       bool // subrequests, unless log_subrequest
-	Subrequests int
-	SubInMemory bool
-	nextFree    *Request
-	scratch     []byte
+	// LimitRate bounds the response in bytes per second when LimitRateSet, in place of the location's limit_rate.
+	LimitRate    int64
+	LimitRateSet bool
+	NoLog        bool // subrequests, unless log_subrequest
+	Subrequests  int
+	SubInMemory  bool
+	nextFree     *Request
+	scratch      []byte
 }
 
 // sink is where filtered output of a request ends: the driver, a parent request or memory.
@@ -228,6 +237,7 @@ func (r *Request) begin() {
 	r.ContentLength = -1
 	r.Out.LastModified = -1
 	r.uriChanges = maxURIChanges
+	r.ValidLocation = true
 	if len(r.ctx) < slots {
 		r.ctx = make([]any, slots)
 	}

@@ -27,7 +27,7 @@ func (r *Request) specialResponse(st Status) Status {
 		r.ErrStatus = st
 	}
 	if st != 400 && st != 494 || r.Server != nil { // the head was read
-		if !r.errorPage && len(core.ErrorPages) > 0 && r.uriChanges > 0 {
+		if !r.errorPage && len(core.ErrorPages) > 0 && r.uriChanges >= 0 {
 			if !core.RecursiveErrorPages.V {
 				r.errorPage = true
 			}

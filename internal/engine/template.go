@@ -56,7 +56,9 @@ func (h *HTTP) Compile(text string) (*Template, error) {
 		}
 		brace := text[i] == '{'
 		if brace {
-			i++
+			if i++; i == len(text) {
+				return nil, fmt.Errorf("invalid variable name")
+			}
 		}
 		n := i
 		for n < len(text) && isNameByte(text[n]) {
@@ -75,11 +77,7 @@ func (h *HTTP) Compile(text string) (*Template, error) {
 		if brace {
 			i++
 		}
-		if len(name) == 1 && name[0] >= '1' && name[0] <= '9' {
-			parts = append(parts, part{cap: int(name[0]-'0') + 1})
-		} else {
-			parts = append(parts, part{v: h.Var(name)})
-		}
+		parts = append(parts, part{v: h.Var(name)})
 		start = i
 	}
 	flush(len(text))

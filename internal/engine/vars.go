@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"sort"
 	"strings"
 
+	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 )
 
@@ -16,24 +19,28 @@ type Var struct {
 	Set func(r *Request, v *Var, val []byte)
 	// Changeable variables may be redefined by "set", map, geo and Lua.
 	Changeable bool
-	// NoCache variables are evaluated at each use.
+	// NoCache variables are evaluated at each use, until a value is assigned.
 	NoCache bool
 	// Prefix variables answer for every name that begins with Name ("http_", "arg_", ...): Get finds the whole name
 	// in v.Name.
 	Prefix bool
+	// Weak definitions leave a prefix variable of that name what it is ("set $http_x" adds a slot only), and do not take
+	// the place of another definition.
+	Weak bool
 	// Data belongs to Get and Set.
 	Data any
 	// Doc is one sentence for the reference.
 	Doc string
 
-	index   int // slot in the request, -1 for none
-	regular bool
+	index   int  // slot in the request, -1 for none
+	defined bool // by a module or a directive, not only mentioned
 }
 
 type varSlot struct {
-	val   []byte
-	gen   uint32
-	found bool
+	val      []byte
+	gen      uint32
+	found    bool
+	volatile bool // to be evaluated anew at the next use
 }
 
 // varTable is the set of variables of one http block.
@@ -47,7 +54,7 @@ func newVarTable(modules []*Module) *varTable {
 	for _, m := range modules {
 		for i := range m.Vars {
 			v := m.Vars[i]
-			v.index = -1
+			v.index, v.defined = -1, true
 			if v.Prefix {
 				t.prefixes = append(t.prefixes, &v)
 			} else {
@@ -55,14 +62,13 @@ func newVarTable(modules []*Module) *varTable {
 			}
 		}
 	}
+	// The longest prefix wins.
+	sort.SliceStable(t.prefixes, func(i, j int) bool { return len(t.prefixes[i].Name) > len(t.prefixes[j].Name) })
 	return t
 }
 
-// lookup finds a variable without giving it a slot.
-func (t *varTable) lookup(name string) *Var {
-	if v := t.byName[name]; v != nil {
-		return v
-	}
+// prefix finds the prefix variable that answers for a name.
+func (t *varTable) prefix(name string) *Var {
 	for _, p := range t.prefixes {
 		if strings.HasPrefix(name, p.Name) {
 			return p
@@ -71,27 +77,37 @@ func (t *varTable) lookup(name string) *Var {
 	return nil
 }
 
+// lookup finds a variable without giving it a slot.
+func (t *varTable) lookup(name string) *Var {
+	if v := t.byName[name]; v != nil {
+		return v
+	}
+	return t.prefix(name)
+}
+
+// mention finds or makes the entry of a name: a copy of the prefix variable that answers for it, or a variable that may
+// be defined further down.
+func (h *HTTP) mention(name string) *Var {
+	t := h.table
+	if v := t.byName[name]; v != nil {
+		return v
+	}
+	v := &Var{Name: name}
+	if p := t.prefix(name); p != nil {
+		*v = *p
+		v.Name, v.Prefix, v.defined = name, false, false
+	} else {
+		h.undefined = append(h.undefined, v)
+	}
+	v.index = -1
+	t.byName[name] = v
+	return v
+}
+
 // Var finds a variable for use in a template and gives it a slot in requests. A name nobody defined is an error when
 // the configuration has been read (nginx: unknown "x" variable).
 func (h *HTTP) Var(name string) *Var {
-	name = strings.ToLower(name)
-	t := h.table
-	v := t.byName[name]
-	if v == nil {
-		for _, p := range t.prefixes {
-			if strings.HasPrefix(name, p.Name) {
-				c := *p
-				c.Name, c.Prefix = name, false
-				v = &c
-				break
-			}
-		}
-		if v == nil {
-			v = &Var{Name: name, index: -1} // may be defined further down
-			h.undefined = append(h.undefined, v)
-		}
-		t.byName[name] = v
-	}
+	v := h.mention(strings.ToLower(name))
 	if v.index < 0 {
 		v.index = len(h.vars)
 		h.vars = append(h.vars, v)
@@ -99,38 +115,36 @@ func (h *HTTP) Var(name string) *Var {
 	return v
 }
 
-// DefineVar adds a variable made by a directive (set, map, geo, auth_request_set, ...). An existing variable that is
-// not Changeable gives nginx's error text.
+// DefineVar adds a variable made by a directive (set, map, geo, auth_request_set, ...) and gives it a slot. The error,
+// nginx's text, is that the name is taken by a variable which is not Changeable.
 func (h *HTTP) DefineVar(d Var) (*Var, error) {
-	d.Name = strings.ToLower(d.Name)
-	v := h.table.byName[d.Name]
-	if v == nil {
-		if p := h.table.lookup(d.Name); p != nil && p.Prefix {
-			v = h.Var(d.Name)
-		}
+	name := strings.ToLower(d.Name)
+	if name == "" {
+		return nil, errors.New("invalid variable name \"$\"")
 	}
-	if v == nil {
-		c := d
-		c.index = -1
-		v = &c
-		h.table.byName[d.Name] = v
-		return h.Var(d.Name), nil
-	}
-	if !v.Changeable && v.Get != nil {
+	v := h.Var(name)
+	first := !v.defined
+	if !first && !v.Changeable {
 		return nil, fmt.Errorf("the duplicate \"%s\" variable", d.Name)
 	}
-	if d.Get != nil || v.Get == nil && v.Set == nil {
-		v.Get, v.Set, v.Data, v.NoCache = d.Get, d.Set, d.Data, d.NoCache
+	if v.Get == nil || !d.Weak && d.Get != nil {
+		v.Get, v.Data = d.Get, d.Data
 	}
-	v.Changeable = true
-	v.regular = true
-	return h.Var(d.Name), nil
+	if first && !(d.Weak && v.Get != nil && v.NoCache) {
+		v.NoCache = d.NoCache
+	}
+	v.NoCache = v.NoCache || d.NoCache
+	if d.Set != nil {
+		v.Set = d.Set
+	}
+	v.defined, v.Changeable = true, true
+	return v, nil
 }
 
 // checkVars reports the first variable that is used and never defined.
 func (h *HTTP) checkVars() error {
 	for _, v := range h.undefined {
-		if v.Get == nil && !v.regular && !v.Changeable {
+		if !v.defined {
 			return fmt.Errorf("unknown \"%s\" variable", v.Name)
 		}
 	}
@@ -143,24 +157,40 @@ func (r *Request) FindVar(name string) *Var { return r.H.table.lookup(name) }
 
 // Var evaluates a variable. The bytes live as long as the request.
 func (r *Request) Var(v *Var) ([]byte, bool) {
-	if v.index < 0 {
-		if v.Get == nil {
-			return nil, false
+	if v.index >= 0 {
+		if s := &r.vars[v.index]; s.gen == r.gen && !s.volatile {
+			return s.val, s.found
 		}
-		return v.Get(r, v)
-	}
-	s := &r.vars[v.index]
-	if s.gen == r.gen && (!v.NoCache || v.Get == nil) {
-		return s.val, s.found
 	}
 	if v.Get == nil {
 		return nil, false
 	}
-	val, found := v.Get(r, v)
-	s = &r.vars[v.index]
-	s.val, s.found, s.gen = val, found, r.gen
+	val, found := r.evalVar(v)
 	return val, found
 }
+
+// maxVarDepth bounds variables that are made of variables, as nginx does.
+const maxVarDepth = 100
+
+func (r *Request) evalVar(v *Var) ([]byte, bool) {
+	if r.varDepth >= maxVarDepth {
+		r.Logf(nlog.Error, "cycle while evaluating variable \"%s\"", v.Name)
+		return nil, false
+	}
+	r.varDepth++
+	r.varVolatile = false
+	val, found := v.Get(r, v)
+	volatile := r.varVolatile || v.NoCache
+	r.varVolatile = false
+	r.varDepth--
+	if v.index >= 0 {
+		r.vars[v.index] = varSlot{val, r.gen, found, volatile}
+	}
+	return val, found
+}
+
+// DontCache is for a Get: the value just made is to be evaluated anew at the next use.
+func (r *Request) DontCache() { r.varVolatile = true }
 
 // VarNamed evaluates the variable with that lower-case name, as ngx.var and $-prefix families do.
 func (r *Request) VarNamed(name []byte) ([]byte, bool) {
@@ -168,12 +198,11 @@ func (r *Request) VarNamed(name []byte) ([]byte, bool) {
 	if v := t.byName[string(name)]; v != nil {
 		return r.Var(v)
 	}
-	for _, p := range t.prefixes {
-		if len(name) > len(p.Name) && string(name[:len(p.Name)]) == p.Name {
-			c := *p
-			c.Name = str(name)
-			return p.Get(r, &c)
-		}
+	if p := t.prefix(str(name)); p != nil {
+		v := &r.named // Gets of prefix variables read the name first and evaluate no other by name
+		*v = *p
+		v.Name = str(name)
+		return r.evalVar(v)
 	}
 	return nil, false
 }
@@ -186,7 +215,7 @@ func (r *Request) SetVar(v *Var, val []byte) {
 	}
 	if v.index >= 0 {
 		s := &r.vars[v.index]
-		s.val, s.found, s.gen = val, true, r.gen
+		*s = varSlot{val, r.gen, true, false}
 	}
 }
 
@@ -198,7 +227,7 @@ func (r *Request) UnsetVar(v *Var) {
 	}
 	if v.index >= 0 {
 		s := &r.vars[v.index]
-		s.val, s.found, s.gen = nil, false, r.gen
+		*s = varSlot{nil, r.gen, false, false}
 	}
 }
 

@@ -154,6 +154,7 @@ func (r *Request) Route(a *AddrConf) {
 	in := r.In
 	r.Method, r.MethodName = in.Method, in.MethodName
 	r.URI, r.Args = in.URI, in.Args
+	r.ValidUnparsed = in.ValidUnparsed()
 	r.ContentLength, r.ChunkedBody = in.ContentLength, in.Chunked
 	r.KeepAlive = in.KeepAlive && !r.W.Stopping
 	r.SetServer(a.names.def)
