@@ -125,6 +125,9 @@ func (p *RequestParser) header(buf []byte, l *Limits) State {
 			return ErrTooManyHeaders
 		}
 		p.push(buf, s)
+		if p.dup != 0 {
+			return p.Check(l) // fails: no need to wait for the rest
+		}
 	}
 }
 

@@ -178,121 +178,114 @@ func findLineEnd(buf []byte, i int) int {
 func (s *lineScanner) slow(buf []byte, i int, underscores, upstream bool) (next, result int) {
 	for ; i < len(buf); i++ {
 		c := buf[i]
-		switch s.state {
-		case hStart:
-			s.nameStart, s.invalid = i, false
-			switch {
-			case c == '\r':
-				s.valueEnd = i
-				s.state = hEndAlmostDone
-			case c == '\n':
-				s.valueEnd = i
-				return i + 1, lineEnd
-			case nameClass[c] == nameFatal || c == ':':
-				s.valueEnd = i
-				return i + 1, lineBad
-			default:
-				s.state = hName
-				s.checkName(c, underscores)
-			}
-		case hName:
-			switch {
-			case c == ':':
-				s.nameEnd = i
-				s.state = hSpaceBefore
-			case c == '\r':
-				s.nameEnd, s.valueStart, s.valueEnd = i, i, i
-				s.state = hAlmostDone
-			case c == '\n':
-				s.nameEnd, s.valueStart, s.valueEnd = i, i, i
-				return s.finish(buf, i+1)
-			case c == '/' && upstream && i-s.nameStart == 4 && string(buf[s.nameStart:i]) == "HTTP":
-				s.state = hIgnore
-			case nameClass[c] == nameFatal:
-				s.valueEnd = i
-				return i + 1, lineBad
-			default:
-				s.checkName(c, underscores)
-			}
-		case hSpaceBefore:
-			switch c {
-			case ' ':
-			case '\r':
-				s.valueStart, s.valueEnd = i, i
-				s.state = hAlmostDone
-			case '\n':
-				s.valueStart, s.valueEnd = i, i
-				return s.finish(buf, i+1)
-			case 0:
-				s.valueEnd = i
-				return i + 1, lineBad
-			default:
-				s.valueStart = i
-				s.state = hValue
-			}
-		case hValue:
-			switch c {
-			case ' ':
-				s.valueEnd = i
-				s.state = hSpaceAfter
-			case '\r':
-				s.valueEnd = i
-				s.state = hAlmostDone
-			case '\n':
-				s.valueEnd = i
-				return s.finish(buf, i+1)
-			case 0:
-				s.valueEnd = i
-				return i + 1, lineBad
-			}
-		case hSpaceAfter:
-			switch c {
-			case ' ':
-			case '\r':
-				s.state = hAlmostDone
-			case '\n':
-				return s.finish(buf, i+1)
-			case 0:
-				s.valueEnd = i
-				return i + 1, lineBad
-			default:
-				s.state = hValue
-			}
-		case hIgnore:
-			if c == '\n' {
-				s.state = hStart
-			}
-		case hAlmostDone:
-			switch c {
-			case '\n':
-				return s.finish(buf, i+1)
-			case '\r':
-			default:
-				return i + 1, lineBad
-			}
-		case hEndAlmostDone:
-			if c != '\n' {
-				return i + 1, lineBad
-			}
-			s.state = hStart
-			return i + 1, lineEnd
+		if s.state == hName && c == '/' && upstream && string(buf[s.nameStart:i]) == "HTTP" {
+			s.state = hIgnore
+			continue
 		}
+		switch {
+		case s.state <= hName:
+			result = s.stepName(i, c, underscores)
+		case s.state <= hSpaceAfter:
+			result = s.stepValue(i, c)
+		default:
+			result = s.stepEnd(c)
+		}
+		if result == lineMore {
+			continue
+		}
+		if result == lineOK {
+			s.id = LookupHeader(buf[s.nameStart:s.nameEnd])
+		}
+		if result != lineBad {
+			s.state = hStart
+		}
+		return i + 1, result
 	}
 	return i, lineMore
 }
 
-// checkName notes a byte that makes the name invalid.
-func (s *lineScanner) checkName(c byte, underscores bool) {
-	switch nameClass[c] {
-	case nameUnderscore:
-		s.invalid = s.invalid || !underscores
-	case nameInvalid:
+func (s *lineScanner) stepName(i int, c byte, underscores bool) (result int) {
+	if s.state == hStart {
+		s.nameStart, s.invalid = i, false
+		s.valueEnd = i
+		switch {
+		case c == '\r':
+			s.state = hEndAlmostDone
+			return lineMore
+		case c == '\n':
+			return lineEnd
+		case c == ':':
+			return lineBad
+		}
+		s.state = hName
+	}
+	switch {
+	case c == ':':
+		s.nameEnd = i
+		s.state = hSpaceBefore
+	case c == '\r' || c == '\n': // no colon
+		s.nameEnd, s.valueStart = i, i
+		return s.endValue(i, c)
+	case nameClass[c] == nameFatal:
+		s.valueEnd = i
+		return lineBad
+	case nameClass[c] == nameInvalid, nameClass[c] == nameUnderscore && !underscores:
 		s.invalid = true
 	}
+	return lineMore
 }
 
-func (s *lineScanner) finish(buf []byte, next int) (int, int) {
-	s.state = hStart
-	s.id = LookupHeader(buf[s.nameStart:s.nameEnd])
-	return next, lineOK
+func (s *lineScanner) stepValue(i int, c byte) (result int) {
+	switch {
+	case c == 0:
+		s.valueEnd = i
+		return lineBad
+	case s.state == hSpaceBefore:
+		if c != ' ' {
+			s.valueStart = i
+			s.state = hValue
+		}
+		if c == '\r' || c == '\n' {
+			return s.endValue(i, c)
+		}
+	case c == ' ':
+		if s.state == hValue {
+			s.valueEnd = i
+		}
+		s.state = hSpaceAfter
+	case c == '\r' || c == '\n':
+		if s.state == hSpaceAfter {
+			i = s.valueEnd
+		}
+		return s.endValue(i, c)
+	default:
+		s.state = hValue
+	}
+	return lineMore
+}
+
+// endValue takes the CR or LF after a value that ends at i.
+func (s *lineScanner) endValue(i int, c byte) (result int) {
+	s.valueEnd = i
+	if c == '\n' {
+		return lineOK
+	}
+	s.state = hAlmostDone
+	return lineMore
+}
+
+func (s *lineScanner) stepEnd(c byte) (result int) {
+	switch {
+	case s.state == hIgnore:
+		if c == '\n' {
+			s.state = hStart
+		}
+	case c == '\n' && s.state == hAlmostDone:
+		return lineOK
+	case c == '\n':
+		return lineEnd
+	case c != '\r' || s.state == hEndAlmostDone:
+		return lineBad
+	}
+	return lineMore
 }

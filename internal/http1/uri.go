@@ -12,7 +12,8 @@ const (
 
 // DecodeURI fills URI, Args and Exten from Unparsed. A path that needs no
 // decoding is a slice of the buffer; otherwise it is appended to scratch, whose
-// extended form is returned. The state is Done or ErrRequest.
+// extended form is returned. The state is Done or ErrRequest. To answer the
+// first of several failures that nginx would, call it before Check.
 func (m *Message) DecodeURI(scratch []byte, mergeSlashes bool) ([]byte, State) {
 	raw := m.Unparsed
 	if !m.Complex && !m.Quoted && !m.EmptyPath {
