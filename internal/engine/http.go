@@ -32,6 +32,7 @@ type HTTP struct {
 	postpone  int // place in Filters where the output of subrequests joins their parents'
 	Values    map[any]any
 	use       []usage // by worker
+	local     [][]any // by worker, then by WorkerSlot
 }
 
 // Set is the list of modules and filters an engine is made of: the one place where order is decided.

@@ -37,8 +37,10 @@ type Module struct {
 	// StartWorker and StopWorker run in every worker, with the baton.
 	StartWorker func(w *Worker) error
 	StopWorker  func(w *Worker)
-	// ReloadWorker runs in every worker after a new snapshot took over.
-	ReloadWorker func(w *Worker, before *HTTP)
+	// ReloadWorker runs in every worker when it takes over a new snapshot after a reload; StartWorker does at the start.
+	ReloadWorker func(w *Worker, h *HTTP)
+	// RetireWorker runs in every worker when it does not use a replaced snapshot any more.
+	RetireWorker func(w *Worker, h *HTTP)
 	// TrimWorker gives memory back: the worker has been idle for a while after a load.
 	TrimWorker func(w *Worker)
 }

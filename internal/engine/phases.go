@@ -305,7 +305,7 @@ func (r *Request) NamedRedirect(name []byte) Status {
 
 // leaveLocation forgets what modules kept for the previous location, as nginx zeroes the module contexts.
 func (r *Request) leaveLocation() {
-	clear(r.ctx)
+	r.dropCtx()
 	r.filterMask = 0
 }
 

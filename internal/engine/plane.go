@@ -136,7 +136,7 @@ func (p *Plane) Init(pp *plane.Params) error {
 	if h == nil {
 		h = emptyHTTP(pp.Config)
 	}
-	h.use = make([]usage, max(pp.Workers, 1))
+	h.forWorkers(max(pp.Workers, 1))
 	p.listeners = p.listenersOf(h, pp.Sockets)
 	p.http.Store(h)
 	for i := range max(pp.Workers, 1) {
@@ -242,7 +242,7 @@ func (p *Plane) Reload(pp *plane.Params, retired func()) error {
 	if h == nil {
 		h = emptyHTTP(pp.Config)
 	}
-	h.use = make([]usage, len(p.workers))
+	h.forWorkers(len(p.workers))
 	before := p.HTTP()
 	for _, m := range h.Modules {
 		if m.Init != nil {
@@ -270,10 +270,17 @@ func (p *Plane) Reload(pp *plane.Params, retired func()) error {
 			w.listen(ls)
 			for _, m := range h.Modules {
 				if m.ReloadWorker != nil {
-					m.ReloadWorker(w, before)
+					m.ReloadWorker(w, h)
 				}
 			}
-			w.retire(before, gone)
+			w.retire(before, func() {
+				for _, m := range before.Modules {
+					if m.RetireWorker != nil {
+						m.RetireWorker(w, before)
+					}
+				}
+				gone()
+			})
 		})
 	}
 	swapped.Wait()

@@ -177,6 +177,21 @@ type Slot int
 
 var slots int
 
+// CtxReleaser is implemented by values that want to know when the request forgets them.
+type CtxReleaser interface{ ReleaseCtx() }
+
+// dropCtx forgets what modules kept with the request.
+func (r *Request) dropCtx() {
+	for i, v := range r.ctx {
+		if v != nil {
+			r.ctx[i] = nil
+			if c, ok := v.(CtxReleaser); ok {
+				c.ReleaseCtx()
+			}
+		}
+	}
+}
+
 // NewSlot gives a module its place in requests; called at package-variable initialisation.
 func NewSlot() Slot { slots++; return Slot(slots - 1) }
 
@@ -206,7 +221,7 @@ func (r *Request) reset() {
 	r.cleanups = r.cleanups[:0]
 	r.Body.release()
 	r.mem.reset()
-	clear(r.ctx)
+	r.dropCtx()
 	keep := kept{
 		list: r.Out.List[:0], trailers: r.Out.Trailers[:0],
 		vars: r.vars, gen: r.gen + 1, mem: r.mem, ctx: r.ctx, cleanups: r.cleanups,

@@ -188,6 +188,21 @@ type usage struct {
 	_       [48]byte
 }
 
+// forWorkers makes room for what n workers keep with the snapshot.
+func (h *HTTP) forWorkers(n int) {
+	h.use = make([]usage, n)
+	h.local = make([][]any, n)
+	for i := range h.local {
+		h.local[i] = make([]any, workerSlots)
+	}
+}
+
+// Local gives what a module keeps per snapshot and worker.
+func (h *HTTP) Local(w *Worker, s WorkerSlot) any { return h.local[w.ID][s] }
+
+// SetLocal stores what a module keeps per snapshot and worker.
+func (h *HTTP) SetLocal(w *Worker, s WorkerSlot, v any) { h.local[w.ID][s] = v }
+
 // Hold keeps a snapshot in use (a timer, a background task); Release ends it.
 func (w *Worker) Hold(h *HTTP) { h.use[w.ID].n++ }
 

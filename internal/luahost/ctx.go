@@ -1,0 +1,136 @@
+// Package luahost ties requests to the Lua VM of their worker: the state Lua keeps with a request, and how a handler's
+// code is run in a phase and its end turned into what the engine wants to know.
+//
+// The packages of the Lua API (luaapi/...) and the directives (mod/luamod) build on it and do not know each other.
+package luahost
+
+import (
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+)
+
+// Ctx is what Lua knows of one request. It is lost, like every module's, when the request is redirected internally.
+type Ctx struct {
+	lua.Context
+	R *engine.Request
+	W *Worker
+
+	// ExitCode is what ngx.exit was given; Exited that it was called in the running handler.
+	ExitCode int
+	Exited   bool
+	// ExecURI, when not nil, is where ngx.exec sends the request.
+	ExecURI, ExecArgs []byte
+	// EOF says that the end of the response was sent (ngx.eof).
+	EOF bool
+	// EnteredContent says that content_by_lua runs or ran.
+	EnteredContent bool
+	// Buffering gathers output of HTTP/1.0 responses to find their length.
+	Buffering bool
+	buffered  []byte
+	// HeadersSet says that Lua set a Content-Type or asked for none.
+	TypeSet bool
+
+	// BodyIn and BodyOut are the chunk a body filter sees and what it leaves behind.
+	Filter *FilterArgs
+	// SetArgs are the arguments of set_by_lua (ngx.arg).
+	SetArgs [][]byte
+	// BodySeenEOF says that body_filter_by_lua ended the body early.
+	BodySeenEOF bool
+	// NoAbort counts subrequests in flight: ngx.exit must wait for them.
+	NoAbort int
+	// CtxInherited remembers an ngx.ctx table handed over by a parent request.
+	next *Ctx
+}
+
+// FilterArgs is ngx.arg in body_filter_by_lua.
+type FilterArgs struct {
+	Data        []byte
+	EOF         bool
+	DataChanged bool
+	DataNil     bool
+}
+
+// Worker is the Lua side of a worker.
+type Worker struct {
+	W     *engine.Worker
+	VM    *lua.VM
+	free  *Ctx
+	files map[string]*lua.Code // of names with variables
+}
+
+var (
+	ctxSlot    = engine.NewSlot()
+	workerSlot = engine.NewWorkerSlot()
+)
+
+// WorkerOf gives the Lua side of a worker for a snapshot.
+func WorkerOf(w *engine.Worker, h *engine.HTTP) *Worker {
+	lw, _ := h.Local(w, workerSlot).(*Worker)
+	return lw
+}
+
+// Attach makes vm the one a worker serves the snapshot with.
+func Attach(w *engine.Worker, h *engine.HTTP, vm *lua.VM) *Worker {
+	lw := &Worker{W: w, VM: vm}
+	h.SetLocal(w, workerSlot, lw)
+	return lw
+}
+
+// Of gives the request's Ctx, making it at the first use.
+func Of(r *engine.Request) *Ctx {
+	if x, ok := r.Ctx(ctxSlot).(*Ctx); ok {
+		return x
+	}
+	return create(r)
+}
+
+// Existing gives the request's Ctx, nil when Lua has not touched the request yet.
+func Existing(r *engine.Request) *Ctx {
+	x, _ := r.Ctx(ctxSlot).(*Ctx)
+	return x
+}
+
+func create(r *engine.Request) *Ctx {
+	lw := WorkerOf(r.W, r.H)
+	x := lw.free
+	if x == nil {
+		x = &Ctx{}
+	} else {
+		lw.free, x.next = x.next, nil
+	}
+	x.R, x.W = r, lw
+	x.Context.Data = x
+	r.SetCtx(ctxSlot, x)
+	return x
+}
+
+// ReleaseCtx recycles the Ctx; the engine calls it when the request ends or leaves its location.
+func (x *Ctx) ReleaseCtx() {
+	lw := x.W
+	x.Context.Release()
+	buf := x.buffered[:0]
+	if cap(buf) > 64<<10 {
+		buf = nil
+	}
+	*x = Ctx{Context: x.Context, buffered: buf}
+	x.next = lw.free
+	lw.free = x
+}
+
+// FromCall gives the Ctx of the request a Lua function was called in; nil outside of requests (timers, init).
+func FromCall(c *lua.Call) *Ctx {
+	ctx := c.Context()
+	if ctx == nil {
+		return nil
+	}
+	x, _ := ctx.Data.(*Ctx)
+	return x
+}
+
+// Request gives the request a Lua function was called in; nil outside of requests.
+func Request(c *lua.Call) *engine.Request {
+	if x := FromCall(c); x != nil {
+		return x.R
+	}
+	return nil
+}

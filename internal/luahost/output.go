@@ -1,0 +1,94 @@
+package luahost
+
+import (
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+)
+
+// SendHead sends the response head if it has not been sent: Content-Type by default, HTTP/1.0 bodies are gathered to
+// know their length. It reports OK, or the status that ends the handler.
+func (x *Ctx) SendHead() engine.Status {
+	r := x.R
+	if r.HeaderSent {
+		return engine.OK
+	}
+	if r.Out.Status == 0 {
+		r.Out.Status = 200
+	}
+	if ConfOf(r.Scope).DefaultType.V && !x.TypeSet {
+		r.SetContentType()
+	}
+	return r.SendHead()
+}
+
+// Write sends bytes of the response; they are valid until it returns.
+func (x *Ctx) Write(b []byte) engine.Status {
+	r := x.R
+	if x.EOF || r.Aborted {
+		return engine.Error
+	}
+	if !r.HeaderSent && r.In.Version < http1.Version11 && r.IsMain() && ConfOf(r.Scope).HTTP10Buffering.V && r.Out.ContentLength < 0 && r.Method != http1.MethodHead {
+		x.Buffering = true
+		x.buffered = append(x.buffered, b...)
+		return engine.OK
+	}
+	if st := x.SendHead(); st != engine.OK {
+		return st
+	}
+	if len(b) == 0 {
+		return engine.OK
+	}
+	if r.Output(&engine.Chunk{Data: b}) != nil {
+		return engine.Error
+	}
+	return engine.OK
+}
+
+// Unbuffer ends the gathering of an HTTP/1.0 body: what was gathered is sent.
+func (x *Ctx) Unbuffer() engine.Status {
+	x.Buffering = false
+	b := x.buffered
+	x.buffered = b[:0]
+	if st := x.SendHead(); st != engine.OK {
+		return st
+	}
+	if len(b) > 0 && x.R.Output(&engine.Chunk{Data: b}) != nil {
+		return engine.Error
+	}
+	return engine.OK
+}
+
+// SendLast ends the response.
+func (x *Ctx) SendLast() engine.Status {
+	r := x.R
+	if x.EOF || r.LastSent {
+		return engine.OK
+	}
+	if x.Buffering && !r.HeaderSent {
+		b := x.buffered
+		x.buffered, x.Buffering = b[:0], false
+		r.Out.ContentLength = int64(len(b))
+		if st := x.SendHead(); st != engine.OK {
+			return st
+		}
+		x.EOF = true
+		if r.HeadOnly {
+			return engine.OK
+		}
+		if r.Output(&engine.Chunk{Data: b, Last: true}) != nil {
+			return engine.Error
+		}
+		return engine.OK
+	}
+	if st := x.SendHead(); st != engine.OK {
+		return st
+	}
+	x.EOF = true
+	if r.HeadOnly {
+		return engine.OK
+	}
+	if r.Output(&engine.Chunk{Last: true}) != nil {
+		return engine.Error
+	}
+	return engine.OK
+}

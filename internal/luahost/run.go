@@ -1,0 +1,118 @@
+package luahost
+
+import (
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+)
+
+// Run runs code as a handler of a request's phase that may produce the answer, and turns its end into a status:
+// Declined when the request shall go on.
+func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
+	x := Of(r)
+	chunk, st := x.load(code)
+	if chunk == nil {
+		return st
+	}
+	x.Exited, x.ExecURI = false, nil
+	if phase == lua.PhaseContent {
+		x.EnteredContent = true
+	}
+	x.SetFastOutput(true)
+	res := chunk.Run(&x.Context, phase)
+	x.SetFastOutput(false)
+	switch res.Status {
+	case lua.Failed:
+		r.Logf(nlog.Error, "%s", res.Err.Error())
+		if r.HeaderSent {
+			return engine.Error
+		}
+		return 500
+	case lua.Ended:
+		return x.ended()
+	}
+	if r.Aborted {
+		return engine.Error
+	}
+	if phase == lua.PhaseContent {
+		return x.SendLast()
+	}
+	if r.HeaderSent || r.Out.Status != 0 && len(x.buffered) > 0 {
+		// The answer was produced here: later phases must not produce another.
+		if st := x.SendLast(); st != engine.OK {
+			return st
+		}
+		return 200
+	}
+	return engine.Declined
+}
+
+// load gives the code's function in the request's VM; on failure the status to answer with.
+func (x *Ctx) load(code *lua.Code) (*lua.Chunk, engine.Status) {
+	chunk, err := x.W.VM.Load(code)
+	if err != nil {
+		x.R.Logf(nlog.Error, "%s", err.Error())
+		if le, ok := err.(*lua.LoadError); ok && le.Missing() {
+			return nil, 404
+		}
+		return nil, 500
+	}
+	return chunk, engine.OK
+}
+
+// ended carries out ngx.exit, ngx.exec and ngx.redirect.
+func (x *Ctx) ended() engine.Status {
+	r := x.R
+	if x.ExecURI != nil {
+		uri, args := x.ExecURI, x.ExecArgs
+		if uri[0] == '@' {
+			if len(args) > 0 {
+				r.Logf(nlog.Warn, "query strings %s ignored when exec'ing named location %s", args, uri)
+			}
+			return r.NamedRedirect(uri)
+		}
+		return r.InternalRedirect(uri, args)
+	}
+	code := engine.Status(x.ExitCode)
+	if !r.HeaderSent && r.Out.Status == 0 && code >= 200 {
+		r.Out.Status = code
+	}
+	last := x.Buffering && r.Out.Status != 0 && len(x.buffered) > 0 && code != engine.Error && code != 408 && code != engine.StatusClientClosed && code != engine.StatusClose
+	if last || code == engine.OK && x.EnteredContent || code >= 200 && code < 300 && code != 204 {
+		if st := x.SendLast(); st != engine.OK {
+			return st
+		}
+		if last && code >= 200 {
+			return 200
+		}
+	}
+	if r.HeaderSent && code > 0 && code != 408 && code != engine.StatusClientClosed && code != engine.StatusClose {
+		if x.EnteredContent {
+			return engine.OK
+		}
+		return 200
+	}
+	if code == engine.OK && !x.EnteredContent {
+		return engine.OK
+	}
+	return code
+}
+
+// RunFilter runs code in a phase that neither waits nor answers (header filter, log, set, balancer): its error is
+// logged and reported.
+func RunFilter(r *engine.Request, code *lua.Code, phase lua.Phase, take func(c *lua.Call)) (lua.Result, bool) {
+	x := Of(r)
+	chunk, _ := x.load(code)
+	if chunk == nil {
+		return lua.Result{Status: lua.Failed}, false
+	}
+	exited := x.Exited
+	x.Exited = false
+	res := chunk.RunWith(&x.Context, phase, nil, take)
+	if res.Status == lua.Failed {
+		r.Logf(nlog.Error, "%s", res.Err.Error())
+		x.Exited = exited
+		return res, false
+	}
+	return res, true
+}

@@ -1,0 +1,82 @@
+package luamod
+
+import (
+	"moongate/internal/conf"
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+)
+
+// NewFilter makes the filter that runs header_filter_by_lua and body_filter_by_lua.
+func NewFilter() *engine.Filter {
+	f := &engine.Filter{Name: "lua", Body: bodyFilter, Active: func(s *conf.Scope) bool {
+		c := luahost.ConfOf(s)
+		return c.HeaderFilter != nil || c.BodyFilter != nil
+	}}
+	f.Header = func(r *engine.Request) engine.Status {
+		c := luahost.ConfOf(r.Scope)
+		if c.BodyFilter != nil {
+			r.UseBody(f)
+		}
+		if c.HeaderFilter == nil {
+			return engine.OK
+		}
+		return headerFilter(r, c.HeaderFilter)
+	}
+	return f
+}
+
+// headerFilter runs the code on the response head. ngx.exit there ends the response with its status.
+func headerFilter(r *engine.Request, h *luahost.Handler) engine.Status {
+	if _, ok := luahost.RunFilter(r, h.For(r), lua.PhaseHeaderFilter, nil); !ok {
+		return engine.Error
+	}
+	x := luahost.Of(r)
+	if x.Exited {
+		x.Exited = false
+		if x.ExitCode == int(engine.Error) {
+			return engine.Error
+		}
+		if x.ExitCode >= 300 {
+			return engine.Status(x.ExitCode)
+		}
+	}
+	return engine.OK
+}
+
+// bodyFilter runs the code on a piece of body: ngx.arg[1] and ngx.arg[2] are its bytes and whether it is the last.
+func bodyFilter(r *engine.Request, c *engine.Chunk) error {
+	h := luahost.ConfOf(r.Scope).BodyFilter
+	if h == nil {
+		return r.Next(c)
+	}
+	x := luahost.Of(r)
+	if x.BodySeenEOF {
+		return nil // the code ended the body before; what still comes is dropped
+	}
+	data := c.Data
+	if c.File != nil {
+		buf := make([]byte, c.Len)
+		n, err := c.File.ReadAt(buf, c.Off)
+		if n < len(buf) {
+			return err
+		}
+		data = buf
+	}
+	args := luahost.FilterArgs{Data: data, EOF: c.Last}
+	outer := x.Filter
+	x.Filter = &args
+	_, ok := luahost.RunFilter(r, h.For(r), lua.PhaseBodyFilter, nil)
+	x.Filter = outer
+	if !ok {
+		return engine.ErrClientGone
+	}
+	if args.EOF && !c.Last {
+		x.BodySeenEOF = true
+	}
+	out := engine.Chunk{Data: args.Data, Flush: c.Flush, Last: args.EOF}
+	if len(out.Data) == 0 && !out.Last && !out.Flush {
+		return nil
+	}
+	return r.Next(&out)
+}

@@ -1,0 +1,64 @@
+package luamod
+
+import (
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+)
+
+// run runs a handler of a phase that may wait and answer.
+func run(r *engine.Request, h *luahost.Handler, phase lua.Phase) engine.Status {
+	if luahost.ConfOf(r.Scope).NeedRequestBody.V {
+		if st := r.ReadBody(); st != engine.OK {
+			return st
+		}
+	}
+	return luahost.Run(r, h.For(r), phase)
+}
+
+// goOn makes "fine" of a handler's end mean that the phase goes on.
+func goOn(st engine.Status) engine.Status {
+	if st == engine.OK {
+		return engine.Declined
+	}
+	return st
+}
+
+func serverRewrite(r *engine.Request) engine.Status {
+	return goOn(run(r, luahost.ConfOf(r.Scope).ServerRewrite, lua.PhaseServerRewrite))
+}
+
+func rewrite(r *engine.Request) engine.Status {
+	c := luahost.ConfOf(r.Scope)
+	if c.Rewrite == nil || r.URIChanged() {
+		return engine.Declined
+	}
+	return goOn(run(r, c.Rewrite, lua.PhaseRewrite))
+}
+
+// access lets the request in when the code ends without ngx.exit, as OpenResty does.
+func access(r *engine.Request) engine.Status {
+	st := run(r, luahost.ConfOf(r.Scope).Access, lua.PhaseAccess)
+	if st == engine.Declined {
+		return engine.OK
+	}
+	return st
+}
+
+func precontent(r *engine.Request) engine.Status {
+	return goOn(run(r, luahost.ConfOf(r.Scope).Precontent, lua.PhasePrecontent))
+}
+
+func contentPhase(r *engine.Request) engine.Status {
+	h := luahost.ConfOf(r.Scope).Content
+	if h == nil {
+		return engine.Declined
+	}
+	return run(r, h, lua.PhaseContent)
+}
+
+func logPhase(r *engine.Request) engine.Status {
+	h := luahost.ConfOf(r.Scope).Log
+	luahost.RunFilter(r, h.For(r), lua.PhaseLog, nil)
+	return engine.OK
+}

@@ -1,0 +1,134 @@
+package luamod
+
+import (
+	"strings"
+
+	"moongate/internal/conf"
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+)
+
+// place is a phase's three directives: code as a string, in a block, or in a file.
+type place struct {
+	name   string
+	in     conf.Context
+	forms  string // of "string block file"
+	doc    string
+	target func(c *conf.Cmd) **luahost.Handler
+}
+
+func loc(f func(*luahost.Conf) **luahost.Handler) func(*conf.Cmd) **luahost.Handler {
+	return func(c *conf.Cmd) **luahost.Handler { return f(luahost.Level.Of(c.Scope)) }
+}
+
+func mainOf(f func(*luahost.MainConf) **luahost.Handler) func(*conf.Cmd) **luahost.Handler {
+	return func(c *conf.Cmd) **luahost.Handler { return f(luahost.MainLevel.Of(c.Scope)) }
+}
+
+var places = []place{
+	{"init_by_lua", conf.HTTP, "string block file", "Runs Lua when the configuration is loaded, before the workers start.", mainOf(func(c *luahost.MainConf) **luahost.Handler { return &c.Init })},
+	{"init_worker_by_lua", conf.HTTP, "string block file", "Runs Lua when a worker starts.", mainOf(func(c *luahost.MainConf) **luahost.Handler { return &c.InitWorker })},
+	{"exit_worker_by_lua", conf.HTTP, "block file", "Runs Lua when a worker ends.", mainOf(func(c *luahost.MainConf) **luahost.Handler { return &c.ExitWorker })},
+	{"server_rewrite_by_lua", srvSide, "block file", "Runs Lua before a location is chosen.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.ServerRewrite })},
+	{"rewrite_by_lua", anyIf, "string block file", "Runs Lua in the rewrite phase, after the directives of the rewrite module.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Rewrite })},
+	{"access_by_lua", anyIf, "string block file", "Runs Lua in the access phase, after the other access modules.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Access })},
+	{"precontent_by_lua", anyIf, "block file", "Runs Lua before the content is made.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Precontent })},
+	{"content_by_lua", conf.Location | conf.LocationIf, "string block file", "Makes the response with Lua.", content},
+	{"header_filter_by_lua", anyIf, "string block file", "Runs Lua on the response head.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.HeaderFilter })},
+	{"body_filter_by_lua", anyIf, "string block file", "Runs Lua on each piece of the response body.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.BodyFilter })},
+	{"log_by_lua", anyIf, "string block file", "Runs Lua when the request is over.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Log })},
+}
+
+func content(c *conf.Cmd) **luahost.Handler {
+	engine.LocationOf(c.Scope).Handler = contentPhase
+	return &luahost.Level.Of(c.Scope).Content
+}
+
+func codeRows() []conf.Directive {
+	var rows []conf.Directive
+	for _, p := range places {
+		if strings.Contains(p.forms, "string") {
+			rows = append(rows, conf.Directive{Name: p.name, Syntax: "lua-script", In: p.in, Args: conf.Take1, Doc: p.doc + " Prefer the form with a block.",
+				Set: conf.Func(func(c *conf.Cmd) error { return p.set(c, c.Args[0], false) })})
+		}
+		rows = append(rows,
+			conf.Directive{Name: p.name + "_block", Syntax: "{ lua-script }", In: p.in, Args: conf.NoArgs | conf.Block, Doc: p.doc,
+				Set: conf.Func(func(c *conf.Cmd) error { return p.set(c, c.Body, false) })},
+			conf.Directive{Name: p.name + "_file", Syntax: "path", In: p.in, Args: conf.Take1, Doc: p.doc + " The code is in a file, of source or bytecode.",
+				Set: conf.Func(func(c *conf.Cmd) error { return p.set(c, c.Args[0], true) })})
+	}
+	return rows
+}
+
+// set stores the handler of a directive.
+func (p place) set(c *conf.Cmd, text string, file bool) error {
+	t := p.target(c)
+	if *t != nil {
+		return c.Duplicate()
+	}
+	luahost.MainLevel.Of(c.Scope).Used = true
+	if text == "" && !file && c.Name == p.name {
+		return c.Errorf("invalid location config: no runnable Lua code")
+	}
+	if !file {
+		*t = &luahost.Handler{Code: lua.NewCode(text, c.ChunkName(p.name))}
+		return nil
+	}
+	tpl, err := engine.CompileArg(c, text)
+	if err != nil {
+		return err
+	}
+	if tpl.IsLiteral() {
+		*t = &luahost.Handler{Code: lua.NewFile(c.Config().FullName(text))}
+		return nil
+	}
+	*t = &luahost.Handler{File: tpl}
+	return nil
+}
+
+func flagRow(name string, in conf.Context, def, doc string, f func(*luahost.Conf) *conf.Opt[bool]) conf.Directive {
+	return conf.Directive{Name: name, In: in, Default: def, Set: conf.Slot(luahost.Level, conf.Flag, f), Doc: doc}
+}
+
+var locRows = []conf.Directive{
+	flagRow("lua_code_cache", anyIf, "on", "Whether Lua code is kept between requests; off makes a fresh VM for each request, for development.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.CodeCache }),
+	flagRow("lua_need_request_body", anyIf, "off", "Reads the request body before the code of the rewrite, access or content phase runs.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.NeedRequestBody }),
+	flagRow("lua_use_default_type", anyIf, "on", "Whether responses made by Lua have default_type as their Content-Type unless the code sets one.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.DefaultType }),
+	flagRow("lua_http10_buffering", anyIf, "on", "Gathers responses to HTTP/1.0 clients so that they have a Content-Length.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.HTTP10Buffering }),
+	flagRow("lua_transform_underscores_in_response_headers", anyIf, "on", "Makes hyphens of the underscores in names of response headers that Lua sets.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.TransformUnderscores }),
+	flagRow("lua_check_client_abort", anyIf, "off", "Watches whether the client closes its connection while Lua code waits.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.CheckClientAbort }),
+}
+
+func mainFlag(name, def, doc string, f func(*luahost.MainConf) *conf.Opt[bool]) conf.Directive {
+	return conf.Directive{Name: name, In: conf.HTTP, Default: def, Set: conf.Slot(luahost.MainLevel, conf.Flag, f), Doc: doc}
+}
+
+func mainInt(name, def, doc string, f func(*luahost.MainConf) *conf.Opt[int]) conf.Directive {
+	return conf.Directive{Name: name, In: conf.HTTP, Default: def, Set: conf.Slot(luahost.MainLevel, conf.Number, f), Doc: doc}
+}
+
+var mainRows = []conf.Directive{
+	{Name: "lua_package_path", In: conf.HTTP, Set: conf.Slot(luahost.MainLevel, conf.Str, func(c *luahost.MainConf) *conf.Opt[string] { return &c.PackagePath }),
+		Doc: "Where require looks for Lua modules: templates separated by semicolons; an empty one stands for the default path, $prefix for the server prefix."},
+	{Name: "lua_package_cpath", In: conf.HTTP, Set: conf.Slot(luahost.MainLevel, conf.Str, func(c *luahost.MainConf) *conf.Opt[string] { return &c.PackageCpath }),
+		Doc: "Where require looks for Lua modules written in C."},
+	{Name: "lua_load_resty_core", In: conf.HTTP, Args: conf.Take1, Default: "on", Set: conf.Func(func(c *conf.Cmd) error {
+		c.Warnf("\"lua_load_resty_core\" is deprecated (the lua-resty-core library is required since ngx_lua v0.10.16)")
+		return nil
+	}), Doc: "Accepted for compatibility: the functions of lua-resty-core are built in."},
+	mainFlag("rewrite_by_lua_no_postpone", "off", "Runs rewrite_by_lua before the directives of the rewrite module.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.RewriteNoPostpone }),
+	mainFlag("access_by_lua_no_postpone", "off", "Runs access_by_lua before the other access modules.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.AccessNoPostpone }),
+	mainFlag("precontent_by_lua_no_postpone", "off", "Runs precontent_by_lua before the other modules of its phase.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.PrecontentNoPostpone }),
+	mainFlag("lua_sa_restart", "on", "Accepted for compatibility: interrupted system calls are always restarted.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.SaRestart }),
+	mainFlag("lua_phase_limits", "on", "off lets every phase wait: sockets, sleeps and subrequests then work in init, filter and log phases too.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.PhaseLimits }),
+	mainInt("lua_regex_cache_max_entries", "1024", "The number of patterns with the option o that each worker keeps compiled.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.RegexCacheMax }),
+	mainInt("lua_regex_match_limit", "0", "The effort one match may take; 0 is the default of PCRE2.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.RegexMatchLimit }),
+	mainInt("lua_thread_cache_max_entries", "1024", "The number of idle coroutines each worker keeps.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.ThreadCacheMax }),
+	mainInt("lua_malloc_trim", "1000", "Gives unused memory of Lua and C back after that many requests; 0 never does. Idle workers do it anyway.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.MallocTrim }),
+	mainInt("lua_max_pending_timers", "1024", "The number of timers that may wait.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.MaxPendingTimers }),
+	mainInt("lua_max_running_timers", "256", "The number of timers that may run at one time.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.MaxRunningTimers }),
+	mainInt("lua_worker_thread_vm_pool_size", "10", "The number of VMs for ngx.run_worker_thread.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.WorkerThreadPool }),
+	{Name: "lua_capture_error_log", In: conf.HTTP, Set: conf.Slot(luahost.MainLevel, conf.Size, func(c *luahost.MainConf) *conf.Opt[int64] { return &c.CaptureErrorLog }),
+		Doc: "Keeps the last error log lines in memory for ngx.errlog."},
+}

@@ -1,0 +1,143 @@
+package luamod
+
+import (
+	"strings"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+)
+
+// Libraries are the parts of the Lua API, in the order of their definition; the assembly sets them once.
+var Libraries []*lua.Library
+
+// state is what a snapshot's Lua side needs between Init and the workers' start.
+type state struct {
+	rt  *lua.Runtime
+	vms []*lua.VM
+}
+
+type stateKey struct{}
+
+// host passes on what Lua code logs and prints.
+type host struct{ p *engine.Plane }
+
+// Log writes to the error log of the request, or of the process.
+func (o *host) Log(ctx *lua.Context, level lua.Level, msg string) {
+	if ctx != nil {
+		if x, ok := ctx.Data.(*luahost.Ctx); ok {
+			x.R.Logf(nlog.Level(level), "%s", msg)
+			return
+		}
+	}
+	o.p.Params.Log.Logf(nlog.Level(level), nil, nil, "%s", msg)
+}
+
+// Output takes bytes printed without a crossing.
+func (o *host) Output(ctx *lua.Context, b []byte) {
+	if ctx == nil {
+		return
+	}
+	if x, ok := ctx.Data.(*luahost.Ctx); ok {
+		x.Write(b)
+	}
+}
+
+// initSnapshot makes a VM per worker and runs init_by_lua in each: module-level state is per worker, as with nginx's
+// processes, which inherit it by fork.
+func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
+	m := luahost.MainOf(h)
+	st := &state{}
+	h.Values[stateKey{}] = st
+	rt, err := lua.NewRuntime(lua.Options{Host: &host{p}, Unlimited: !m.PhaseLimits.V && m.PhaseLimits.IsSet}, Libraries...)
+	if err != nil {
+		return err
+	}
+	st.rt = rt
+	for range p.Workers() {
+		vm, err := newVM(h, rt, m)
+		if err != nil {
+			return err
+		}
+		st.vms = append(st.vms, vm)
+		if m.Init != nil {
+			if err := runProcess(p, vm, m.Init.Code, lua.PhaseInit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func newVM(h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
+	vm, err := rt.NewVM()
+	if err != nil {
+		return nil, err
+	}
+	vm.SetPath(strings.TrimSuffix(h.Config.Prefix, "/")+"/", m.PackagePath.V, m.PackageCpath.V)
+	return vm, nil
+}
+
+// runProcess runs code outside of any request.
+func runProcess(p *engine.Plane, vm *lua.VM, code *lua.Code, phase lua.Phase) error {
+	chunk, err := vm.Load(code)
+	if err != nil {
+		return err
+	}
+	if res := chunk.Run(nil, phase); res.Status == lua.Failed {
+		return res.Err
+	}
+	return nil
+}
+
+// startWorker gives a worker the VM that was made for it, when the process starts or after a reload.
+func startWorker(w *engine.Worker) error {
+	takeOver(w, w.HTTP)
+	return nil
+}
+
+func takeOver(w *engine.Worker, h *engine.HTTP) {
+	st, _ := h.Values[stateKey{}].(*state)
+	if st == nil {
+		return
+	}
+	vm := st.vms[w.ID]
+	luahost.Attach(w, h, vm)
+	if c := luahost.MainOf(h).InitWorker; c != nil {
+		logProcess(w, runProcess(w.Plane, vm, c.Code, lua.PhaseInitWorker))
+	}
+}
+
+func logProcess(w *engine.Worker, err error) {
+	if err != nil {
+		w.Plane.Params.Log.Logf(nlog.Error, nil, nil, "%s", err.Error())
+	}
+}
+
+func stopWorker(w *engine.Worker) { leave(w, w.HTTP) }
+
+// leave runs exit_worker_by_lua.
+func leave(w *engine.Worker, h *engine.HTTP) *luahost.Worker {
+	lw := luahost.WorkerOf(w, h)
+	if lw == nil {
+		return nil
+	}
+	if c := luahost.MainOf(h).ExitWorker; c != nil {
+		logProcess(w, runProcess(w.Plane, lw.VM, c.Code, lua.PhaseExitWorker))
+	}
+	return lw
+}
+
+// retireWorker ends the VM of a snapshot that was replaced.
+func retireWorker(w *engine.Worker, h *engine.HTTP) {
+	if lw := leave(w, h); lw != nil {
+		lw.VM.Close()
+	}
+}
+
+func trimWorker(w *engine.Worker) {
+	if lw := luahost.WorkerOf(w, w.HTTP); lw != nil {
+		lw.VM.GC()
+	}
+}
