@@ -131,6 +131,12 @@ func (r *Request) Drain(max int64) error {
 	return nil
 }
 
+// TimedOut reports whether the client was given up because it took nothing for send_timeout.
+func (r *Request) TimedOut() bool { return r.timedOut }
+
+// SetTimedOut is for drivers.
+func (r *Request) SetTimedOut() { r.timedOut = true }
+
 // OutputLow is the number of queued bytes up to which producers go on without waiting.
 const OutputLow = 64 << 10
 

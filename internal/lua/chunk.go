@@ -114,3 +114,9 @@ func ChunkName(tag, file, prefix string, line int) string {
 	}
 	return "=" + tag + "(" + show + ":" + num + ")"
 }
+
+// Missing says that the file does not exist or cannot be opened.
+func (e *LoadError) Missing() bool {
+	_, ok := e.Err.(*os.PathError)
+	return ok
+}

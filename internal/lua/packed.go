@@ -2,8 +2,10 @@ package lua
 
 import (
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"math"
+	"strconv"
 
 	"moongate/internal/luajit"
 )
@@ -42,6 +44,30 @@ func (v Value) Str() []byte {
 		return nil
 	}
 	return v.b
+}
+
+// Text is the bytes of a string, or a number as Lua writes it; nil for anything else.
+func (v Value) Text() []byte {
+	if v.Type == Number {
+		return AppendNumber(nil, v.num)
+	}
+	return v.Str()
+}
+
+// AppendNumber appends a number as Lua's tostring writes it (%.14g).
+func AppendNumber(dst []byte, n float64) []byte {
+	if i := int64(n); float64(i) == n && i > -1e14 && i < 1e14 {
+		return strconv.AppendInt(dst, i, 10)
+	}
+	switch {
+	case math.IsNaN(n):
+		return append(dst, "nan"...)
+	case math.IsInf(n, 1):
+		return append(dst, "inf"...)
+	case math.IsInf(n, -1):
+		return append(dst, "-inf"...)
+	}
+	return fmt.Appendf(dst, "%.14g", n)
 }
 
 // String is a copy of a string.

@@ -10,6 +10,9 @@ import (
 
 // VM is a worker's Lua VM. One goroutine uses it at a time: whoever holds the worker's baton.
 type VM struct {
+	// Data is the host's: what leads from the VM to its worker.
+	Data any
+
 	rt     *Runtime
 	lj     *luajit.VM
 	cur    *Thread // running, nil outside of Lua

@@ -72,6 +72,7 @@ func WorkerOf(w *engine.Worker, h *engine.HTTP) *Worker {
 // Attach makes vm the one a worker serves the snapshot with.
 func Attach(w *engine.Worker, h *engine.HTTP, vm *lua.VM) *Worker {
 	lw := &Worker{W: w, VM: vm}
+	vm.Data = lw
 	h.SetLocal(w, workerSlot, lw)
 	return lw
 }

@@ -354,6 +354,7 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 		case nil:
 		case netio.ErrTimeout:
 			x.timedOut = true
+			r.SetTimedOut()
 			r.LogErr(nlog.Info, syscall.ETIMEDOUT, "client timed out")
 			return engine.ErrClientGone
 		default:

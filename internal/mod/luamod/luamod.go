@@ -23,12 +23,12 @@ var Module = engine.Module{
 		{Phase: engine.Precontent, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Precontent }), Run: precontent},
 		{Phase: engine.Log, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Log }), Run: logPhase},
 	},
-	Init:        initSnapshot,
-	StartWorker: startWorker,
-	StopWorker:  stopWorker,
+	Init:         initSnapshot,
+	StartWorker:  startWorker,
+	StopWorker:   stopWorker,
 	ReloadWorker: takeOver,
 	RetireWorker: retireWorker,
-	TrimWorker:  trimWorker,
+	TrimWorker:   trimWorker,
 }
 
 // Early runs the rewrite and access handlers before those of other modules, for rewrite_by_lua_no_postpone and

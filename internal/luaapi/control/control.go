@@ -1,0 +1,165 @@
+// Package control is the part of the Lua API that ends a handler: ngx.exit, ngx.exec, ngx.redirect, and ngx.sleep.
+package control
+
+import (
+	"bytes"
+	"time"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+)
+
+// Library declares the functions.
+var Library = lua.Library{
+	Name: "control", Doc: "Ending a handler, and waiting.",
+	Funcs: []*lua.Func{exit, exec, redirect, sleep},
+}
+
+var exit = &lua.Func{
+	Name: "ngx.exit", Sig: "status:number", Tier: lua.Async,
+	In:  lua.Handlers | lua.PhaseMask(lua.PhaseTimer|lua.PhaseHeaderFilter|lua.PhaseBalancer|lua.PhaseSSLClientHello|lua.PhaseSSLCert|lua.PhaseSSLSessionFetch|lua.PhaseSSLSessionStore|lua.PhaseProxySSLCert|lua.PhaseProxySSLVerify),
+	Doc: "Ends the handler: with a status of 200 or more the request too, with ngx.OK only this phase.",
+	Run: runExit,
+}
+
+func runExit(c *lua.Call) lua.Outcome {
+	code := engine.Status(c.Int(1))
+	if code == -2 || code == -4 {
+		return c.Errorf("bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE")
+	}
+	x := luahost.FromCall(c)
+	if x == nil {
+		if c.Phase() == lua.PhaseTimer {
+			return c.End(int(code))
+		}
+		return c.Errorf("no request ctx found")
+	}
+	r := x.R
+	if x.NoAbort > 0 && code != engine.Error && code != engine.StatusClose && code != 408 && code != engine.StatusClientClosed {
+		return c.Errorf("attempt to abort with pending subrequests")
+	}
+	if r.HeaderSent && code >= 300 && code != 408 && code != engine.StatusClientClosed && code != engine.StatusClose {
+		if code != r.Out.Status {
+			r.Logf(nlog.Error, "attempt to set status %d via ngx.exit after sending out the response status %d", code, r.Out.Status)
+		}
+		code = 200
+	}
+	x.ExitCode, x.Exited = int(code), true
+	if c.MayWait() {
+		return c.End(int(code))
+	}
+	return c.Return()
+}
+
+var sleep = &lua.Func{
+	Name: "ngx.sleep", Sig: "seconds:number", Tier: lua.Async, In: lua.Yieldable,
+	Doc: "Parks the calling Lua thread; the worker goes on with other requests.",
+	Run: func(c *lua.Call) lua.Outcome {
+		d := time.Duration(c.Num(1) * float64(time.Second))
+		if d < 0 {
+			return c.Errorf("invalid sleep duration \"%d\"", d.Milliseconds())
+		}
+		luahost.Loop(c).Sleep(d)
+		return c.Return()
+	},
+}
+
+var exec = &lua.Func{
+	Name: "ngx.exec", Sig: "uri:string, args?:any", Tier: lua.Async, In: lua.Handlers,
+	Doc: "Sends the request through the phases again with another URI, or to a named location.",
+	Run: runExec,
+}
+
+func runExec(c *lua.Call) lua.Outcome {
+	x := luahost.FromCall(c)
+	if x == nil {
+		return c.Errorf("no request object found")
+	}
+	r := x.R
+	uri := c.Str(1)
+	if len(uri) == 0 {
+		return c.Errorf("The uri argument is empty")
+	}
+	var args []byte
+	switch c.Type(2) {
+	case lua.None, lua.Nil:
+	case lua.Str:
+		args = r.Copy(c.Str(2))
+	case lua.Table:
+		p, err := c.Pack(2)
+		if err != nil {
+			return c.Fail(err)
+		}
+		if args, err = luahost.EncodeArgs(nil, p); err != nil {
+			return c.Fail(err)
+		}
+	default:
+		return c.ArgError(2, "string, number, or table expected, but got "+c.Type(2).String())
+	}
+	if r.HeaderSent {
+		return c.Errorf("attempt to call ngx.exec after sending out response headers")
+	}
+	if x.NoAbort > 0 {
+		return c.Errorf("attempt to abort with pending subrequests")
+	}
+	if uri[0] != '@' {
+		if q := bytes.IndexByte(uri, '?'); q >= 0 {
+			own := uri[q+1:]
+			if len(args) > 0 {
+				args = append(append(append(make([]byte, 0, len(own)+1+len(args)), own...), '&'), args...)
+			} else {
+				args = r.Copy(own)
+			}
+			uri = uri[:q]
+		}
+		_, path, _, ok := http1.ParseUnsafeURI(nil, uri)
+		if !ok {
+			return c.Errorf("unsafe uri")
+		}
+		uri = path
+	}
+	x.ExecURI, x.ExecArgs = r.Copy(uri), args
+	return c.End(0)
+}
+
+var redirect = &lua.Func{
+	Name: "ngx.redirect", Sig: "uri:string, status?:number", Tier: lua.Async, In: lua.Handlers,
+	Doc: "Ends the request with a redirect: 301, 302 (the default), 303, 307 or 308.",
+	Run: runRedirect,
+}
+
+func runRedirect(c *lua.Call) lua.Outcome {
+	x := luahost.FromCall(c)
+	if x == nil {
+		return c.Errorf("no request object found")
+	}
+	r := x.R
+	code := 302
+	if !c.IsNil(2) {
+		code = c.Int(2)
+		switch code {
+		case 301, 302, 303, 307, 308:
+		default:
+			return c.Errorf("only ngx.HTTP_MOVED_TEMPORARILY, ngx.HTTP_MOVED_PERMANENTLY, ngx.HTTP_PERMANENT_REDIRECT, ngx.HTTP_SEE_OTHER, and ngx.HTTP_TEMPORARY_REDIRECT are allowed")
+		}
+	}
+	if r.HeaderSent {
+		return c.Errorf("attempt to call ngx.redirect after sending out the headers")
+	}
+	if x.NoAbort > 0 {
+		return c.Errorf("attempt to abort with pending subrequests")
+	}
+	uri := c.Str(1)
+	for _, ch := range uri {
+		if ch < 0x20 || ch == 0x7f {
+			return c.Errorf("unsafe byte \"0x%02x\" in redirect uri \"%s\"", ch, luahost.LogEscape(uri))
+		}
+	}
+	r.Expose(r.Copy(uri))
+	r.Out.Status = engine.Status(code)
+	x.ExitCode, x.Exited = code, true
+	return c.End(code)
+}
