@@ -119,10 +119,8 @@ type life struct {
 	Chunked     bool
 	ErrStatus   Status // the status error_page works on ($status of the original error)
 	errorPage   bool   // in error_page processing
-	internalErr bool
-	Discarded   bool // the request body was thrown away
-	Buffered    bool
-	Aborted     bool // the client is gone
+	Discarded   bool   // the request body was thrown away
+	Aborted     bool   // the client is gone
 	Logged      bool
 	HeaderOnlyR bool // only the head shall be sent: expect no body
 	LastSent    bool
@@ -155,7 +153,7 @@ type life struct {
 	LimitRateSet bool
 	NoLog        bool // subrequests, unless log_subrequest
 	Subrequests  int
-	SubInMemory  bool
+	timedOut     bool
 	nextFree     *Request
 	scratch      []byte
 }

@@ -25,7 +25,8 @@ type VM struct {
 	objects []any // by handle
 	holes   []int32
 
-	live int // threads in use
+	live     int // threads in use
+	flushing bool
 }
 
 const (
@@ -236,15 +237,17 @@ func (v *VM) panicked(c *Call, f *Func, p any) Outcome {
 
 // flush hands printed bytes to the host.
 func (v *VM) flush() {
-	if v.lj.OutLen() == 0 {
+	if v.lj.OutLen() == 0 || v.flushing {
 		return
 	}
+	v.flushing = true // the host may run a header filter: its calls find nothing to flush
 	var ctx *Context
 	if v.cur != nil {
 		ctx = v.cur.ctx
 	}
 	v.rt.opt.Host.Output(ctx, v.lj.Out())
 	v.lj.ResetOut()
+	v.flushing = false
 }
 
 // Collected is implemented by objects which want to know that Lua has lost them.

@@ -1,13 +1,20 @@
 // Package modules holds the one ordered list of what the http block is made of.
 package modules
 
-import "moongate/internal/engine"
+import (
+	"moongate/internal/engine"
+	"moongate/internal/mod/luamod"
+)
 
 // Set is the list of modules and filters, in the order they run.
 func Set() *engine.Set {
+	luamod.Libraries = LuaLibraries()
 	return &engine.Set{
 		// Within a phase steps run from top to bottom.
-		Modules: []*engine.Module{},
+		Modules: []*engine.Module{
+			&luamod.Early, // rewrite_by_lua_no_postpone, access_by_lua_no_postpone
+			&luamod.Module,
+		},
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,
 		// and is nearer to the client. Order as in nginx:
@@ -19,6 +26,9 @@ func Set() *engine.Set {
 		//   subrequests in their place                                   postpone
 		//   compression                                                  gzip, gunzip
 		//   byte ranges                                                  range
-		Filters: []*engine.Filter{},
+		Filters: []*engine.Filter{
+			luamod.NewFilter(),
+			{Name: "postpone"},
+		},
 	}
 }

@@ -16,7 +16,7 @@ func Conf() []*conf.Module {
 }
 
 // NewPlane makes the data plane.
-func NewPlane() plane.Plane { return &engine.Plane{NewConn: h1.Accept} }
+func NewPlane() plane.Plane { return &engine.Plane{NewConn: h1.Accept, WorkersOf: core.Workers} }
 
 // Arguments are the configure arguments of moongate -V, for the modules whose
 // directives are there. Scripts conclude from them what a server can do:

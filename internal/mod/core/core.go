@@ -244,3 +244,12 @@ func setEngine(c *conf.Cmd, t *Config) error {
 	c.Warnf("\"ssl_engine\" is not supported, ignored")
 	return nil
 }
+
+// Workers is the number of workers a configuration is served by.
+func Workers(cfg *conf.Config) int {
+	c := Of(cfg)
+	if !c.Master.V {
+		return 1 // as nginx: one process is one worker
+	}
+	return max(c.Workers, 1)
+}
