@@ -12,7 +12,7 @@ SITE     ?= examples/hello
 GO := . build/env.sh && go
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test vet policy race fuzz blocks lint bench coverage-report clean install
+.PHONY: help deps build run test vet policy race fuzz blocks lint bench coverage-report reference clean install
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -54,6 +54,9 @@ bench: build ## CPU per request, beside nginx with its Lua module when that is i
 
 coverage-report: build ## Compare what the binary knows with INVENTORY, a directory of tables
 	conformance/coverage --binary bin/moongate --inventory "$(INVENTORY)"
+
+reference: deps ## Write docs/reference from the declarations
+	$(GO) run ./internal/cli/reference
 
 clean: ## Remove bin; .cache stays (rm -rf .cache builds LuaJIT again)
 	rm -rf bin coverage.out

@@ -20,7 +20,7 @@ func TestReport(t *testing.T) {
 	write("dump-directives", "name\tcontexts\tmodule", "listen\tserver\thttp", "error_log\tmain, stream\terrlog",
 		"proxy_pass\tserver\tstream_proxy", "echo\tlocation\techo", "access_by_lua\tlocation\tlua")
 	write("dump-variables", "name", "uri", "http_*")
-	write("dump-lua", "name", "ngx.say", "ngx.shared.DICT:get", "proc:pid")
+	write("dump-lua", "name", "ngx.say", "ngx.shared.DICT:get", "@proc:pid")
 	write("nginx_directives.tsv", "subsystem\tmodule\tname\ttier", "http\tcore\tlisten\tcore", "http\tproxy\tproxy_pass\tcore",
 		"stream\tsproxy\tproxy_pass\tcommon", "stream\tlog\terror_log\trare", "stream\tscore\tlisten\trare")
 	write("lua_directives.tsv", "name", "access_by_lua")

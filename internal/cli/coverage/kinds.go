@@ -87,7 +87,7 @@ func prefix(name string) string {
 	return name
 }
 
-// hasFunction compares names in one form: methods with a dot, without the module in front of an object's method.
+// hasFunction compares names in one form: methods with a dot, without the module or the @ in front of the object.
 func hasFunction(known []row, it item) bool {
 	for _, r := range known {
 		if plain(r["name"]) == plain(it.name) {
@@ -101,5 +101,5 @@ func plain(name string) string {
 	if _, method, ok := strings.Cut(name, ": "); ok {
 		name = method
 	}
-	return strings.ReplaceAll(name, ":", ".")
+	return strings.ReplaceAll(strings.TrimPrefix(name, "@"), ":", ".")
 }
