@@ -226,6 +226,14 @@ func (c *Call) Where(level int) (source string, line int, name string, ok bool) 
 	return c.vm.lj.Where(c.l, level)
 }
 
+// FuncInfo tells where the Lua function which is argument i was defined: source as a chunk name with its "=" or "@".
+func (c *Call) FuncInfo(i int) (source string, line int, ok bool) {
+	if i > len(c.args) {
+		return "", -1, false
+	}
+	return c.vm.lj.FuncInfo(c.l, int(c.args[i-1].Aux))
+}
+
 // parseNum reads a number as Lua's tonumber does.
 func parseNum(b []byte) (float64, bool) {
 	s := strings.TrimSpace(string(b))

@@ -37,7 +37,9 @@ func (e *LoadError) Error() string {
 		return "failed to load inlined Lua code: " + e.Err.Error()
 	}
 	if pe, ok := e.Err.(*os.PathError); ok {
-		return `failed to load external Lua file "` + e.File + `": cannot ` + pe.Op + " " + e.File
+		text := pe.Err.Error() // of the system, whose texts begin with a capital
+		return `failed to load external Lua file "` + e.File + `": cannot ` + pe.Op + " " + e.File + ": " +
+			strings.ToUpper(text[:1]) + text[1:]
 	}
 	return `failed to load external Lua file "` + e.File + `": ` + e.Err.Error()
 }

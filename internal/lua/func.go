@@ -18,16 +18,21 @@ const (
 	Lua
 )
 
-// Output says that a function prints: its arguments are concatenated as ngx.print does, and Run sees one string.
+// Output says that a function prints or logs: its arguments are made into one string for Run.
 type Output uint8
 
 const (
 	// Plain functions get their arguments.
 	Plain Output = iota
-	// Print concatenates.
+	// Print concatenates as ngx.print does. With Context.SetFastOutput the bytes go to a buffer and Run is not called.
 	Print
-	// Say adds a newline.
+	// Say is Print and adds a newline.
 	Say
+	// Log is ngx.log: Run gets the level and "[lua] file:line: name(): " with the concatenated arguments, and is not
+	// called when the level is above Context.SetLogLevel.
+	Log
+	// LogPrint is Log with the level Notice and only messages as arguments: Lua's print.
+	LogPrint
 )
 
 // Func declares a Lua function. The zero In means Anywhere.

@@ -143,6 +143,8 @@ func (c *Chunk) RunWith(ctx *Context, phase Phase, args func(w *Writer), take fu
 // run resumes the thread and serves its operations until it is over.
 func (t *Thread) run() Result {
 	v := t.vm
+	prev := v.cur // of the call this run is nested in
+	defer v.enter(prev)
 	for {
 		switch t.resume() {
 		case luajit.RetDone:
@@ -165,12 +167,9 @@ func (t *Thread) run() Result {
 // resume gives the VM to the thread until it waits or is over.
 func (t *Thread) resume() int {
 	v := t.vm
-	prev := v.cur
-	v.cur = t
-	v.lj.OutFast(t.ctx != nil && t.ctx.fast)
+	v.enter(t)
 	rc := t.lj.Resume()
 	v.flush()
-	v.cur = prev
-	v.lj.OutFast(prev != nil && prev.ctx != nil && prev.ctx.fast)
+	v.cur = nil
 	return rc
 }

@@ -20,6 +20,7 @@ type VM struct {
 	calls  []*Call
 	late   []*Call
 	ctxs   []*luajit.Ctx
+	level  Level // of handlers without a Context
 	loaded map[*Code]*Chunk
 
 	objects []any // by handle
@@ -37,7 +38,7 @@ const (
 
 // NewVM makes a VM; Close frees it.
 func (rt *Runtime) NewVM() (*VM, error) {
-	v := &VM{rt: rt, loaded: map[*Code]*Chunk{}}
+	v := &VM{rt: rt, loaded: map[*Code]*Chunk{}, level: Notice}
 	cfg := luajit.Config{Defs: rt.defs, Host: v, Yieldable: uint32(Yieldable), NoRequest: uint32(PhaseInit),
 		PlainCo: uint32(plainCoroutines), NoGuard: uint32(globalsAllowed), Guard: int32(rt.guard)}
 	if rt.opt.Unlimited {
@@ -91,6 +92,9 @@ func (v *VM) GC() {
 	v.collect()
 }
 
+// SetMemLimit makes Lua raise "not enough memory" when it would use more than kb KiB; 0 is no limit.
+func (v *VM) SetMemLimit(kb int) { v.lj.SetMemLimit(kb * 1024) }
+
 // SetPath sets package.path and package.cpath as lua_package_path does: ";;" stands for the default, $prefix and
 // ${prefix} for prefix. An empty value leaves the default.
 func (v *VM) SetPath(prefix, path, cpath string) {
@@ -117,10 +121,11 @@ func (v *VM) SetViewString(slot int, s string) { v.lj.SetViewStr(slot, s) }
 type Context struct {
 	Data any
 
-	vm   *VM
-	c    *luajit.Ctx
-	fast bool
-	ext  uintptr
+	vm    *VM
+	c     *luajit.Ctx
+	fast  bool
+	level Level // the level + 1, so that zero is the VM's
+	ext   uintptr
 }
 
 // SetExdata sets the address which FFI libraries find with thread.exdata.
@@ -135,9 +140,39 @@ func (x *Context) SetExdata(addr uintptr) {
 // bytes come by Host.Output.
 func (x *Context) SetFastOutput(on bool) {
 	x.fast = on
+	x.refresh()
+}
+
+// SetLogLevel says which messages ngx.log passes on for this request: those up to level. The default is the VM's.
+func (x *Context) SetLogLevel(level Level) {
+	x.level = level + 1
+	x.refresh()
+}
+
+// SetLogLevel is Context.SetLogLevel for handlers without a Context, and the default of all Contexts: Notice at first.
+func (v *VM) SetLogLevel(level Level) {
+	v.level = level
+	v.enter(v.cur)
+}
+
+func (x *Context) refresh() {
 	if x.vm != nil && x.vm.cur != nil && x.vm.cur.ctx == x {
-		x.vm.lj.OutFast(on)
+		x.vm.enter(x.vm.cur)
 	}
+}
+
+// enter makes t the running thread: what C keeps for it is set.
+func (v *VM) enter(t *Thread) {
+	v.cur = t
+	fast, level := false, v.level
+	if t != nil && t.ctx != nil {
+		fast = t.ctx.fast
+		if t.ctx.level != 0 {
+			level = t.ctx.level - 1
+		}
+	}
+	v.lj.OutFast(fast)
+	v.lj.LogLevel(int(level))
 }
 
 func (x *Context) bind(v *VM) {
@@ -195,9 +230,13 @@ func (v *VM) Call(f *luajit.Frame) int32 {
 func (v *VM) newCall() *Call { return &Call{vm: v, out: luajit.NewWire(wireSize), sync: true} }
 
 func (v *VM) serve(c *Call, f *luajit.Frame) {
-	c.thread, c.l, c.args = v.cur, f.L, f.Args()
+	t := v.cur
+	c.thread, c.l, c.args = t, f.L, f.Args()
 	v.flush()
 	out := v.invoke(c, f.Index)
+	if v.cur != t { // handlers nested in the call may have waited, and others run meanwhile
+		v.enter(t)
+	}
 	f.Kind, f.Arg = out.kind(), c.errArg
 	f.Res, f.Len = c.out.Seal()
 	c.release()

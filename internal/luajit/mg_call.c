@@ -227,40 +227,38 @@ static void mg_call_go(lua_State *L, mg_func *f, int n, mg_result *r)
     *r = c.r;
 }
 
-/* A printing function: bytes go to the output buffer when the host has opened it, else to Go as one argument. */
-static void mg_call_output(lua_State *L, mg_func *f, int n, mg_result *r)
+static const uint8_t mg_one[] = {4 /* MG_W_INT */, 1, 0, 0, 0, 0, 0, 0, 0};
+
+static void mg_return(mg_result *r, const uint8_t *p, size_t n)
 {
-    static const uint8_t one[] = {4 /* MG_W_INT */, 1, 0, 0, 0, 0, 0, 0, 0};
+    r->kind = MG_OK;
+    r->res = p;
+    r->len = n;
+}
+
+/* Calls Go with one string, or a number and a string, made of the arguments in memory which is ours for the call. */
+static void mg_call_text(lua_State *L, mg_func *f, int first, int n, double level, mg_result *r)
+{
     mg_vm   *vm = f->vm;
-    mg_val   arg = {.type = LUA_TSTRING};
-    mg_call  c = {.L = L, .args = &arg, .index = f->index, .nargs = 1};
-    mg_bytes own;
+    int      log = f->output >= MG_OUT_LOG;
+    mg_val   args[2] = {{.type = LUA_TNUMBER, .num = level}, {.type = LUA_TSTRING}};
+    mg_call  c = {.L = L, .args = log ? args : args + 1, .index = f->index, .nargs = log ? 2 : 1};
+    mg_bytes own = vm->pack;
     char     why[128];
     int      bad;
 
-    if (vm->out_fast) {
-        size_t len = vm->out.len;
+    memset(&vm->pack, 0, sizeof(mg_bytes)); /* nested calls get another one */
+    own.len = 0;
 
-        bad = mg_concat(L, 1, n, &vm->out, why, sizeof(why));
-        if (bad == 0 && (f->output == 1 || mg_bytes_add(&vm->out, "\n", 1))) {
-            r->kind = MG_OK;
-            r->res = one;
-            r->len = sizeof(one);
-            return;
-        }
-        vm->out.len = len;
-        mg_set_text(vm, r, MG_ERRARG, bad, why);
-        return;
+    if (log) {
+        mg_log_prefix(L, &own);
     }
 
-    own = vm->pack; /* ours for the call: nested calls get another one */
-    memset(&vm->pack, 0, sizeof(mg_bytes));
-    own.len = 0;
-    bad = mg_concat(L, 1, n, &own, why, sizeof(why));
+    bad = mg_concat(L, first, n, &own, why, sizeof(why));
 
-    if (bad == 0 && (f->output == 1 || mg_bytes_add(&own, "\n", 1))) {
-        arg.ptr = own.p != NULL ? own.p : "";
-        arg.len = own.len;
+    if (bad == 0 && (f->output != MG_OUT_SAY || mg_bytes_add(&own, "\n", 1))) {
+        args[1].ptr = own.p != NULL ? own.p : "";
+        args[1].len = own.len;
         mg_cross(vm, &c);
         *r = c.r;
 
@@ -270,6 +268,61 @@ static void mg_call_output(lua_State *L, mg_func *f, int n, mg_result *r)
 
     free(vm->pack.p);
     vm->pack = own;
+}
+
+/* A printing function: bytes go to the output buffer when the host has opened it, else to Go as one argument. */
+static void mg_call_print(lua_State *L, mg_func *f, int n, mg_result *r)
+{
+    mg_vm *vm = f->vm;
+    size_t len = vm->out.len;
+    char   why[128];
+    int    bad;
+
+    if (!vm->out_fast) {
+        mg_call_text(L, f, 1, n, 0, r);
+        return;
+    }
+
+    bad = mg_concat(L, 1, n, &vm->out, why, sizeof(why));
+
+    if (bad == 0 && (f->output == MG_OUT_PRINT || mg_bytes_add(&vm->out, "\n", 1))) {
+        mg_return(r, mg_one, sizeof(mg_one));
+        return;
+    }
+
+    vm->out.len = len;
+    mg_set_text(vm, r, MG_ERRARG, bad, why);
+}
+
+/* A logging function: Go is called only when the level is logged. */
+static void mg_call_log(lua_State *L, mg_func *f, mg_result *r)
+{
+    mg_vm *vm = f->vm;
+    int    level = MG_LEVEL_NOTICE, first = 1, bad;
+    char   why[128];
+
+    if (f->output == MG_OUT_LOG) {
+        level = (int) luaL_checkinteger(L, 1);
+        first = 2;
+        if (level < 0 || level > MG_LEVEL_DEBUG) {
+            snprintf(why, sizeof(why), "bad log level: %d", level);
+            mg_set_text(vm, r, MG_ERRARG, 1, why);
+            return;
+        }
+    }
+
+    if (level > vm->log_level) {
+        mg_return(r, NULL, 0);
+        return;
+    }
+
+    bad = mg_log_args(L, first, why, sizeof(why));
+    if (bad != 0) {
+        mg_set_text(vm, r, MG_ERRARG, bad, why);
+        return;
+    }
+
+    mg_call_text(L, f, first, lua_gettop(L) - first + 1, level, r);
 }
 
 /*
@@ -295,6 +348,11 @@ int mg_complete(lua_State *L, mg_vm *vm, const mg_result *r)
         lua_pushlstring(L, (const char *) r->res, r->len);
         vm->decoding--;
         return luaL_argerror(L, r->arg, lua_tostring(L, -1));
+
+    case MG_ERRTEXT:
+        lua_pushlstring(L, (const char *) r->res, r->len);
+        vm->decoding--;
+        return lua_error(L);
 
     case MG_ERRRAW:
         mg_decode(L, vm, r->res, r->len);
@@ -323,10 +381,12 @@ int mg_sync_call(lua_State *L, mg_func *f)
     mg_result r;
 
     if (mg_enter(L, f, &r)) {
-        if (f->output) {
-            mg_call_output(L, f, lua_gettop(L), &r);
-        } else {
+        if (f->output == MG_OUT_NONE) {
             mg_call_go(L, f, lua_gettop(L), &r);
+        } else if (f->output <= MG_OUT_SAY) {
+            mg_call_print(L, f, lua_gettop(L), &r);
+        } else {
+            mg_call_log(L, f, &r);
         }
     }
 
@@ -353,7 +413,7 @@ int mg_async(lua_State *L)
     }
 
     if (mg_unlikely(vm->blocked > 0 || !lua_isyieldable(L))) {
-        mg_set_text(vm, &vm->fin, MG_ERR, 0, "attempt to yield across C-call boundary");
+        mg_set_text(vm, &vm->fin, MG_ERRTEXT, 0, "attempt to yield across C-call boundary");
         return 0;
     }
 
@@ -500,6 +560,17 @@ int mg_vm_concat(mg_vm *vm, lua_State *L, int first, int n)
     }
 
     return bad;
+}
+
+/* Where a Lua function argument was defined; 0 when it is none. */
+int mg_vm_funcinfo(lua_State *L, int idx, lua_Debug *ar)
+{
+    if (!lua_isfunction(L, idx)) {
+        return 0;
+    }
+
+    lua_pushvalue(L, idx);
+    return lua_getinfo(L, ">S", ar);
 }
 
 /* Source, line and name of the function at a level of a call (0 is the called function itself). */

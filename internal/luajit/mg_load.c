@@ -96,16 +96,51 @@ size_t mg_vm_mem(mg_vm *vm)
     return (size_t) lua_gc(vm->L, LUA_GCCOUNT, 0) * 1024 + (size_t) lua_gc(vm->L, LUA_GCCOUNTB, 0);
 }
 
-static int mg_gc_protected(lua_State *L)
+int mg_gc_protected(lua_State *L)
 {
     lua_gc(L, LUA_GCCOLLECT, 0);
     return 0;
 }
 
-/* A full collection; finalizers may run. */
+/* A full collection, which needs no memory; finalizers may run. */
 void mg_vm_gc(mg_vm *vm)
 {
-    if (lua_cpcall(vm->L, mg_gc_protected, NULL) != 0) {
+    lua_pushvalue(vm->L, MG_SLOT_GC);
+    if (lua_pcall(vm->L, 0, 0, 0) != 0) {
         lua_pop(vm->L, 1);
+    }
+}
+
+static void *mg_limited(void *ud, void *p, size_t old, size_t new)
+{
+    mg_vm *vm = ud;
+    void  *mem;
+
+    if (new > old && vm->mem_used + (new - old) > vm->mem_max) {
+        return NULL;
+    }
+
+    mem = vm->alloc(vm->alloc_ud, p, old, new);
+    if (mem != NULL || new == 0) {
+        vm->mem_used += new - old;
+    }
+
+    return mem;
+}
+
+/* Allocations which would go beyond max bytes fail: Lua raises "not enough memory". 0 lifts the limit. */
+void mg_vm_limit(mg_vm *vm, size_t max)
+{
+    if (vm->alloc == NULL) {
+        vm->alloc = lua_getallocf(vm->L, &vm->alloc_ud);
+    }
+
+    vm->mem_max = max;
+    vm->mem_used = mg_vm_mem(vm);
+
+    if (max != 0) {
+        lua_setallocf(vm->L, mg_limited, vm);
+    } else {
+        lua_setallocf(vm->L, vm->alloc, vm->alloc_ud);
     }
 }

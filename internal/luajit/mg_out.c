@@ -63,7 +63,11 @@ static int mg_put_array(lua_State *L, int idx, mg_bytes *b, char *why, size_t ca
 {
     int n, ok = 1;
 
-    luaL_checkstack(L, 4, "table too deep");
+    if (!lua_checkstack(L, 4)) {
+        snprintf(why, cap, "table too deep");
+        return 0;
+    }
+
     n = mg_array_len(L, idx);
 
     if (n < 0) {
@@ -123,4 +127,72 @@ int mg_concat(lua_State *L, int first, int n, mg_bytes *b, char *why, size_t cap
     }
 
     return 0;
+}
+
+/*
+ * Makes arguments fit for the log: tables become what their __tostring gives. Returns 0, or the number of the bad one
+ * counted from first, with the reason. May raise what __tostring raises.
+ */
+int mg_log_args(lua_State *L, int first, char *why, size_t cap)
+{
+    int n = lua_gettop(L);
+
+    for (int i = first; i <= n; i++) {
+        switch (lua_type(L, i)) {
+        case LUA_TNUMBER:
+        case LUA_TSTRING:
+        case LUA_TNIL:
+        case LUA_TBOOLEAN:
+        case LUA_TLIGHTUSERDATA:
+            continue;
+
+        case LUA_TTABLE:
+            if (!luaL_callmeta(L, i, "__tostring")) {
+                snprintf(why, cap, "expected table to have __tostring metamethod");
+                return i - first + 1;
+            }
+            if (!lua_isstring(L, -1)) {
+                lua_pushliteral(L, "");
+                lua_replace(L, -2);
+            }
+            lua_tostring(L, -1);
+            lua_replace(L, i);
+            continue;
+        }
+
+        snprintf(why, cap, "string, number, boolean, or nil expected, got %s", luaL_typename(L, i));
+        return i - first + 1;
+    }
+
+    return 0;
+}
+
+/* "[lua] file.lua:12: name(): ", the place which logs: the function at level 1. */
+int mg_log_prefix(lua_State *L, mg_bytes *b)
+{
+    lua_Debug   ar;
+    const char *src, *p;
+
+    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Snl", &ar)) {
+        return mg_bytes_add(b, "[lua] ", 6);
+    }
+
+    for (src = p = ar.short_src; *p != '\0'; p++) {
+        if (*p == '/' || *p == '\\') {
+            src = p + 1;
+        }
+    }
+
+    mg_bytes_add(b, "[lua] ", 6);
+    mg_bytes_add(b, src, (size_t) (p - src));
+    mg_bytes_add(b, ":", 1);
+    mg_put_int(b, ar.currentline > 0 ? ar.currentline : ar.linedefined);
+
+    if (*ar.namewhat != '\0' && *ar.what == 'L') {
+        mg_bytes_add(b, ": ", 2);
+        mg_bytes_add(b, ar.name, strlen(ar.name));
+        mg_bytes_add(b, "()", 2);
+    }
+
+    return mg_bytes_add(b, ": ", 2);
 }

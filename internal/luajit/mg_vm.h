@@ -30,6 +30,7 @@ enum {
     MG_ERR,    /* res is a message: raised with the caller's position */
     MG_ERRARG, /* res is a message about argument number arg */
     MG_ERRRAW, /* res is one encoded value: raised as it is */
+    MG_ERRTEXT, /* res is a message: raised as it is */
 };
 
 typedef struct {
@@ -55,7 +56,7 @@ typedef struct {
     struct mg_vm  *vm;
     int32_t        index;
     uint32_t       mask;    /* phases where it may be called */
-    uint8_t        output;  /* 1: arguments are concatenated, 2: and a newline added */
+    uint8_t        output;  /* MG_OUT_* */
     uint8_t        nsig;    /* parameters described by sig */
     const uint8_t *sig;     /* 2 bytes each: type letter, flags (1: optional) or class number */
     const char    *noreq;   /* error text in phases without a request */
@@ -84,6 +85,8 @@ typedef struct mg_thread {
     mg_result     r;      /* the outcome of the operation, set by Go before the next resume */
 } mg_thread;
 
+enum { MG_OUT_NONE = 0, MG_OUT_PRINT, MG_OUT_SAY, MG_OUT_LOG, MG_OUT_LOGPRINT }; /* mg_func.output */
+enum { MG_LEVEL_NOTICE = 6, MG_LEVEL_DEBUG = 8 };
 enum { MG_IDLE = 0, MG_PARKED, MG_DONE, MG_FAILED };          /* mg_thread.state */
 enum { MG_RET_DONE = 0, MG_RET_OP, MG_RET_ERROR };            /* of mg_resume */
 enum { MG_CTX = -2 };                                         /* property index of ngx.ctx */
@@ -105,6 +108,7 @@ typedef struct mg_vm {
     char       text[256]; /* of an error found in C */
     mg_result  fin; /* what mg_async_finish makes of the operation */
 
+    int32_t    log_level; /* the highest level which is logged */
     int32_t    out_fast; /* say and print append to out */
     mg_bytes   out;
     mg_bytes   msg, trace; /* of the last error, for Go to copy */
@@ -121,12 +125,15 @@ typedef struct mg_vm {
     int32_t    ref_classes;  /* metatables by class number and by name */
     int32_t    ref_getters, ref_setters; /* property name -> function index */
     const char *const *phases; /* names by bit number, 32 entries */
+    lua_Alloc  alloc; /* LuaJIT's allocator, below mg_vm_limit's */
+    void      *alloc_ud;
+    size_t     mem_max, mem_used;
     mg_val    *views;
     int32_t    nviews;
 } mg_vm;
 
 /* Stack slots of the main state: functions to run there protected, made once. */
-enum { MG_SLOT_PACK = 1, MG_SLOT_CONCAT, MG_SLOT_REF, MG_SLOT_ARGS, MG_SLOTS = MG_SLOT_ARGS };
+enum { MG_SLOT_PACK = 1, MG_SLOT_CONCAT, MG_SLOT_REF, MG_SLOT_ARGS, MG_SLOT_GC, MG_SLOTS = MG_SLOT_GC };
 
 /* mg_vm.c */
 mg_vm *mg_vm_new(int slot, int nfuncs, int nviews);
@@ -142,6 +149,7 @@ int mg_ctx_get(lua_State *L, mg_vm *vm);
 int mg_ctx_set(lua_State *L, mg_vm *vm);
 int mg_ref_protected(lua_State *main);
 int mg_args_protected(lua_State *main);
+int mg_gc_protected(lua_State *main);
 int mg_async(lua_State *L);
 int mg_async_finish(lua_State *L);
 int mg_view(lua_State *L);
@@ -156,6 +164,8 @@ int mg_pack_protected(lua_State *main);
 /* mg_out.c */
 int mg_concat(lua_State *L, int first, int n, mg_bytes *b, char *why, size_t whycap);
 int mg_concat_protected(lua_State *main);
+int mg_log_args(lua_State *L, int first, char *why, size_t cap);
+int mg_log_prefix(lua_State *L, mg_bytes *b);
 
 /* mg_coro.c */
 void mg_coro_open(lua_State *L, mg_vm *vm);

@@ -42,10 +42,12 @@ void mg_vm_unref(mg_vm *vm, int32_t ref);
 void mg_vm_path(mg_vm *vm, const char *field, const char *value, size_t len);
 size_t mg_vm_mem(mg_vm *vm);
 void mg_vm_gc(mg_vm *vm);
+void mg_vm_limit(mg_vm *vm, size_t max);
 
 /* mg_call.c */
 int32_t mg_vm_ref(mg_vm *vm, lua_State *L, int idx);
 int mg_vm_concat(mg_vm *vm, lua_State *L, int first, int n);
+int mg_vm_funcinfo(lua_State *L, int idx, lua_Debug *ar);
 int mg_vm_where(lua_State *L, int level, lua_Debug *ar);
 
 /* mg_coro.c */

@@ -223,6 +223,9 @@ func (v *VM) Mem() int { return int(C.mg_vm_mem(v.c)) }
 // GC runs a full collection.
 func (v *VM) GC() { C.mg_vm_gc(v.c) }
 
+// SetMemLimit limits the memory Lua uses, in bytes; 0 lifts the limit.
+func (v *VM) SetMemLimit(n int) { C.mg_vm_limit(v.c, C.size_t(n)) }
+
 // OutFast opens or closes the output buffer for printing functions.
 func (v *VM) OutFast(on bool) {
 	v.c.out_fast = 0
@@ -332,6 +335,18 @@ func (v *VM) Where(l LState, level int) (source string, line int, name string, o
 	}
 	return C.GoString(&ar.short_src[0]), int(ar.currentline), name, true
 }
+
+// FuncInfo tells where the Lua function at a stack index of l was defined, as debug.getinfo's source and linedefined.
+func (v *VM) FuncInfo(l LState, idx int) (source string, line int, ok bool) {
+	var ar C.lua_Debug
+	if C.mg_vm_funcinfo(lstate(l), C.int(idx), &ar) == 0 {
+		return "", -1, false
+	}
+	return C.GoString(ar.source), int(ar.linedefined), true
+}
+
+// LogLevel sets the highest level which logging functions pass on to Go.
+func (v *VM) LogLevel(level int) { v.c.log_level = C.int32_t(level) }
 
 // NewWire returns a buffer of n bytes of C memory; Free frees it.
 func NewWire(n int) *Wire {
