@@ -88,10 +88,11 @@ type LocConf struct {
 	loc    *Location
 	logger *nlog.Logger
 
-	Root  conf.Opt[*Template]
-	Alias bool
-	Types *Types
-	types *Types // as written at this level
+	Root     conf.Opt[*Template]
+	Alias    bool
+	aliasLen int // of the location's name; aliasWhole
+	Types    *Types
+	types    *Types // as written at this level
 
 	DefaultType          conf.Opt[string]
 	ClientMaxBodySize    conf.Opt[int64]
@@ -134,6 +135,7 @@ type LocConf struct {
 	ServerTokens         conf.Opt[ServerTokens]
 	SubrequestBuffer     conf.Opt[int64]
 	ErrorPages           []*ErrorPage
+	Files                FileConf
 	ResolverTimeout      conf.Opt[time.Duration]
 	Resolver             conf.Opt[[]string]
 

@@ -62,6 +62,7 @@ func (s *Set) ConfModules() []*conf.Module {
 	}, blockRows...)
 	rows = append(rows, listenRows...)
 	rows = append(rows, coreRows...)
+	rows = append(rows, openFileRows...)
 	mods := []*conf.Module{{Name: "http_core", Directives: rows}}
 	for _, m := range s.Modules {
 		mods = append(mods, &m.Module)
@@ -91,7 +92,9 @@ func (s *Set) readHTTP(c *conf.Cmd) error {
 	}
 	h := &HTTP{Config: cfg, Modules: s.Modules, Filters: s.Filters, table: newVarTable(s.Modules), Values: map[any]any{}}
 	for i, f := range h.Filters {
-		f.index = i
+		if f.index != i { // the same in every snapshot
+			f.index = i
+		}
 		if f.Name == "postpone" {
 			h.postpone = i
 		}
@@ -442,6 +445,11 @@ func readRoot(c *conf.Cmd) error {
 		return err
 	}
 	lc.Root, lc.Alias = conf.Some(t), alias
+	if alias {
+		if lc.aliasLen = len(l.Name); l.Regex != nil {
+			lc.aliasLen = aliasWhole
+		}
+	}
 	return nil
 }
 

@@ -21,7 +21,9 @@ type Filter struct {
 	Active func(s *conf.Scope) bool // nil: always
 	Header func(r *Request) Status
 	Body   func(r *Request, c *Chunk) error // passes on with r.Next(c)
-	index  int
+	// InMemory keeps pieces of files from Body: it gets their bytes. Such a filter stands below Copy.
+	InMemory bool
+	index    int
 }
 
 // Module is one feature of the http block: its directives and what it does to requests.

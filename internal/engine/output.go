@@ -12,7 +12,12 @@ import (
 var ErrClientGone = errors.New("client closed connection")
 
 // UseBody makes filter f see the body of this response; called from its Header.
-func (r *Request) UseBody(f *Filter) { r.filterMask |= 1 << f.index }
+func (r *Request) UseBody(f *Filter) {
+	r.filterMask |= 1 << f.index
+	if f.InMemory {
+		r.filterMask |= 1 << copyFilter.index
+	}
+}
 
 // UsesBody reports whether f was installed for this response.
 func (r *Request) UsesBody(f *Filter) bool { return r.filterMask&(1<<f.index) != 0 }
@@ -34,6 +39,7 @@ func (r *Request) sendHead(last bool) Status {
 	if r.Out.Status == 0 && len(r.Out.StatusLine) == 0 {
 		r.Out.Status = 200
 	}
+	r.filterMask = 0
 	for _, f := range r.filters {
 		if f.Header == nil {
 			continue
@@ -63,7 +69,8 @@ func (r *Request) SendHeadOnly() Status {
 	return st
 }
 
-// Output passes a piece of body through the body filters to the client. It never parks; Drain does.
+// Output passes a piece of body through the body filters to the client. It does not park, Drain does; but a piece of a
+// file may have to be read for filters, which drains in between. The chunk stays the caller's.
 func (r *Request) Output(c *Chunk) error {
 	if r.Aborted {
 		return ErrClientGone
@@ -75,7 +82,8 @@ func (r *Request) Output(c *Chunk) error {
 	return r.Next(c)
 }
 
-// Next passes a chunk from a body filter on to the ones after it.
+// Next passes a chunk from a body filter on to the ones after it. The chunk stays the caller's; a filter may change the
+// one that it was given.
 func (r *Request) Next(c *Chunk) error {
 	pos := r.filterPos
 	m := r.filterMask >> (pos + 1)
@@ -84,9 +92,20 @@ func (r *Request) Next(c *Chunk) error {
 	}
 	i := pos + 1 + bits.TrailingZeros64(m)
 	r.filterPos = i
-	err := r.H.Filters[i].Body(r, c)
+	err := r.H.Filters[i].Body(r, r.carry(i, c))
 	r.filterPos = pos
 	return err
+}
+
+// carry copies a chunk to where it lives while filter i has it: filters are called through variables, so that a chunk
+// of the caller's would have to be allocated.
+func (r *Request) carry(i int, c *Chunk) *Chunk {
+	if i >= len(r.chain) {
+		r.chain = make([]Chunk, len(r.H.Filters)+1)
+	}
+	p := &r.chain[i]
+	*p = *c
+	return p
 }
 
 // outputAfter passes a chunk to the body filters behind place pos: where a subrequest's output joins its parent's.
@@ -103,7 +122,8 @@ func (r *Request) toSink(c *Chunk) error {
 		return nil
 	}
 	r.BodySent += c.Size()
-	if err := r.sink.body(r, c); err != nil {
+	r.last = *c
+	if err := r.sink.body(r, &r.last); err != nil {
 		r.Aborted = true
 		return err
 	}

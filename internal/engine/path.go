@@ -13,40 +13,77 @@ import (
 	"moongate/internal/conf"
 )
 
-// MapPath appends the file name the URI stands for (root or alias applied) to dst.
-func (r *Request) MapPath(dst []byte) []byte {
+// aliasWhole as the length of an alias says that the alias is the whole file name: its location is an expression.
+const aliasWhole = -1
+
+// FileName gives the file name that the URI stands for, root or alias applied. A zero byte stands behind it, and there
+// is room for extra bytes more; root is the length of what is not from the URI. The bytes live as long as the request.
+// nil: an alias has no meaning here, which was logged; the status is 500.
+func (r *Request) FileName(extra int) (name []byte, root int) {
 	core := r.Core()
 	uri := r.URI
-	root := core.Root.V
-	at := len(dst)
-	dst = root.Append(dst, r)
-	if len(dst) > at && dst[at] != '/' && !root.IsLiteral() {
-		full := r.H.Config.FullName(string(dst[at:]))
-		dst = append(dst[:at], full...)
-	}
 	if core.Alias {
-		l := r.Loc
-		if l.Regex != nil {
-			return dst // the whole name is in the alias
+		switch {
+		case r.uriRewritten && core.aliasLen != 0:
+			r.Logf(nlog.Alert, "\"alias\" cannot be used in location \"%s\" where URI was rewritten", r.Loc.Name)
+			return nil, 0
+		case core.aliasLen != aliasWhole:
+			uri = uri[min(core.aliasLen, len(uri)):]
+		case !r.aliasWithURI:
+			uri = nil
 		}
-		if len(l.Name) <= len(uri) {
-			return append(dst, uri[len(l.Name):]...)
-		}
-		return dst
 	}
-	return append(dst, uri...)
+	base := r.root()
+	n := len(base) + len(uri)
+	name = r.Alloc(n + extra + 1)
+	copy(name[copy(name, base):], uri)
+	name[n] = 0
+	return name[:n], len(base)
+}
+
+// root is the value of root or alias.
+func (r *Request) root() []byte {
+	t := r.Core().Root.V
+	if t.IsLiteral() {
+		return t.lit
+	}
+	v := t.Eval(r)
+	if len(v) > 0 && v[0] == '/' {
+		return v
+	}
+	return bytesOf(r.H.Config.FullName(string(v)))
+}
+
+// MapPath appends the file name that the URI stands for to dst; nil when there is none.
+func (r *Request) MapPath(dst []byte) []byte {
+	name, _ := r.FileName(0)
+	if name == nil {
+		return nil
+	}
+	return append(dst, name...)
 }
 
 // DocumentRoot appends $document_root.
-func (r *Request) DocumentRoot(dst []byte) []byte {
-	core := r.Core()
-	at := len(dst)
-	dst = core.Root.V.Append(dst, r)
-	if len(dst) > at && dst[at] != '/' && !core.Root.V.IsLiteral() {
-		full := r.H.Config.FullName(string(dst[at:]))
-		dst = append(dst[:at], full...)
+func (r *Request) DocumentRoot(dst []byte) []byte { return append(dst, r.root()...) }
+
+// AliasLen is how much of the URI the alias in force replaces; whole says that it is the whole file name, and without
+// an alias both are zero.
+func (r *Request) AliasLen() (n int, whole bool) {
+	c := r.Core()
+	switch {
+	case !c.Alias:
+		return 0, false
+	case c.aliasLen == aliasWhole:
+		return 0, true
 	}
-	return dst
+	return c.aliasLen, false
+}
+
+// TakeURI makes uri the URI, without a search for its location, as try_files does. withAlias adds it to an alias that is
+// the whole file name.
+func (r *Request) TakeURI(uri []byte, withAlias bool) {
+	r.URI = uri
+	r.aliasWithURI = r.aliasWithURI || withAlias
 }
 
 // CreateTemp makes a temporary file in a configured folder, creating the levels below it as needed.

@@ -255,6 +255,8 @@ func (r *Request) SetURI(uri []byte, jump bool) {
 	r.ValidUnparsed = false
 	if jump {
 		r.uriChanged = true
+	} else {
+		r.uriRewritten = true
 	}
 }
 
@@ -271,6 +273,7 @@ func (r *Request) InternalRedirect(uri, args []byte) Status {
 	r.URI, r.Args = uri, args
 	r.ValidUnparsed = false
 	r.Internal = true
+	r.uriRewritten, r.aliasWithURI = false, false
 	r.leaveLocation()
 	r.Loc = r.Server.Loc
 	r.Scope = r.Loc.Scope

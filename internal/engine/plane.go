@@ -267,6 +267,7 @@ func (p *Plane) Reload(pp *plane.Params, retired func()) error {
 		w.Loop.Post(func() {
 			defer swapped.Done()
 			w.HTTP = h
+			w.shutFileCaches()
 			w.listen(ls)
 			for _, m := range h.Modules {
 				if m.ReloadWorker != nil {

@@ -130,24 +130,28 @@ type life struct {
 	Captures    []int32 // of the last regular expression
 	CaptureSubj []byte
 
-	uriChanges  int
-	uriChanged  bool
-	restartAt   Phase
-	subDepth    int
-	accessCode  Status
-	vars        []varSlot
-	gen         uint32
-	named       Var // the variable being evaluated by name
-	varDepth    int
-	varVolatile bool
-	mem         arena
-	sink        sink
-	filterMask  uint64
-	filterPos   int
-	filters     []*Filter
-	ctx         []any
-	cleanups    []func()
-	Logger      *nlog.Logger
+	uriChanges   int
+	uriChanged   bool
+	uriRewritten bool // within its location: an alias has no meaning
+	aliasWithURI bool // try_files found a file below an alias that is an expression's
+	restartAt    Phase
+	subDepth     int
+	accessCode   Status
+	vars         []varSlot
+	gen          uint32
+	named        Var // the variable being evaluated by name
+	varDepth     int
+	varVolatile  bool
+	mem          arena
+	sink         sink
+	filterMask   uint64
+	filterPos    int
+	filters      []*Filter
+	chain        []Chunk // the chunk that each filter has in hand
+	last         Chunk   // the one that the sink has
+	ctx          []any
+	cleanups     []func()
+	Logger       *nlog.Logger
 	// LimitRate bounds the response in bytes per second when LimitRateSet, in place of the location's limit_rate.
 	LimitRate    int64
 	LimitRateSet bool
@@ -223,12 +227,12 @@ func (r *Request) reset() {
 	keep := kept{
 		list: r.Out.List[:0], trailers: r.Out.Trailers[:0],
 		vars: r.vars, gen: r.gen + 1, mem: r.mem, ctx: r.ctx, cleanups: r.cleanups,
-		captures: r.Captures[:0], scratch: r.scratch[:0], W: r.W,
+		captures: r.Captures[:0], chain: r.chain, scratch: r.scratch[:0], W: r.W,
 	}
 	r.life = life{}
 	r.Out.List, r.Out.Trailers = keep.list, keep.trailers
 	r.vars, r.gen, r.mem, r.ctx, r.cleanups = keep.vars, keep.gen, keep.mem, keep.ctx, keep.cleanups
-	r.Captures, r.scratch, r.W = keep.captures, keep.scratch, keep.W
+	r.Captures, r.chain, r.scratch, r.W = keep.captures, keep.chain, keep.scratch, keep.W
 }
 
 // kept is the memory a request takes into its next life.
@@ -240,6 +244,7 @@ type kept struct {
 	ctx            []any
 	cleanups       []func()
 	captures       []int32
+	chain          []Chunk
 	scratch        []byte
 	W              *Worker
 }

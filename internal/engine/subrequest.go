@@ -131,6 +131,9 @@ func (parentSink) body(r *Request, c *Chunk) error {
 	if p.Parent != nil {
 		return p.toSink(&d)
 	}
+	if d.File != nil && p.UsesBody(&copyFilter) {
+		return p.inPieces(&d, p, p.H.postpone)
+	}
 	return p.outputAfter(p.H.postpone, &d)
 }
 
@@ -143,8 +146,8 @@ func (m *memorySink) body(r *Request, c *Chunk) error {
 	if c.File != nil {
 		at := len(m.out.Body)
 		m.out.Body = append(m.out.Body, make([]byte, c.Len)...)
-		n, err := c.File.ReadAt(m.out.Body[at:], c.Off)
-		m.out.Body = m.out.Body[:at+n]
+		var err error
+		m.out.Body, err = r.ReadChunk(m.out.Body[:at], c)
 		return err
 	}
 	m.out.Body = append(m.out.Body, c.Data...)

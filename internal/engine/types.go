@@ -46,7 +46,7 @@ func mergeLoc(parent, child *LocConf, s *conf.Scope) error {
 		child.Types = defaultTypes
 	}
 	if !child.Root.IsSet {
-		child.Root, child.Alias = parent.Root, parent.Alias
+		child.Root, child.Alias, child.aliasLen = parent.Root, parent.Alias, parent.aliasLen
 		if !child.Root.IsSet {
 			child.Root = conf.Some(Literal(s.Config().FullName("html")))
 		}

@@ -6,6 +6,7 @@ import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/http1"
 	"moongate/internal/netio"
+	"moongate/internal/openfile"
 )
 
 // Worker is one poller with its connections and one Lua VM. All of it is used with the loop's baton.
@@ -17,10 +18,12 @@ type Worker struct {
 	// Values belongs to modules which keep state per worker, by WorkerSlot.
 	Values []any
 
-	blocks   [][]byte
-	bufs     [numClasses][][]byte
-	freeReqs *Request
-	reqs     int
+	blocks     [][]byte
+	bufs       [numClasses][][]byte
+	freeReqs   *Request
+	freeFiles  *File
+	fileCaches map[*FileCache]*openfile.Cache
+	reqs       int
 
 	Conns    int // open client connections
 	Active   int // requests in flight
@@ -101,6 +104,7 @@ func (w *Worker) trim() {
 		w.bufs[c] = nil
 	}
 	w.blocks = nil
+	w.trimFileCaches()
 	w.freeReqs, w.reqs = nil, 0
 }
 

@@ -1,7 +1,6 @@
 package h1
 
 import (
-	"io"
 	"syscall"
 
 	"moongate/internal/base/nlog"
@@ -104,7 +103,7 @@ func (x *exchange) complete() {
 type segment struct {
 	b    []byte // of the worker's buffers
 	pos  int
-	f    *engine.FileRef
+	f    *engine.File
 	off  int64
 	left int64
 }
@@ -208,34 +207,18 @@ func (x *exchange) queueFile(c *engine.Chunk) error {
 	if c.Len <= inlineFile {
 		s := x.tail(int(c.Len))
 		at := len(s.b)
-		n, err := preadFull(int(c.File.Fd()), s.b[at:at+int(c.Len)], c.Off)
-		if int64(n) < c.Len {
-			x.r.LogErr(nlog.Alert, err, "read() has read only %d of %d bytes from \"%s\"", n, c.Len, c.File.Name())
-			return io.ErrUnexpectedEOF
+		b, err := x.r.ReadChunk(s.b, c)
+		if err != nil {
+			return err
 		}
-		s.b = s.b[:at+n]
-		x.queued += int64(n)
+		x.queued += int64(len(b) - at)
+		s.b = b
 		return nil
 	}
-	c.Owner.Ref()
-	x.q = append(x.q, segment{f: c.Owner, off: c.Off, left: c.Len})
+	c.File.Ref()
+	x.q = append(x.q, segment{f: c.File, off: c.Off, left: c.Len})
 	x.queued += c.Len
 	return nil
-}
-
-func preadFull(fd int, p []byte, off int64) (int, error) {
-	n := 0
-	for n < len(p) {
-		m, err := syscall.Pread(fd, p[n:], off+int64(n))
-		if m <= 0 {
-			if err == syscall.EINTR {
-				continue
-			}
-			return n, err
-		}
-		n += m
-	}
-	return n, nil
 }
 
 // writeDirect sends large bytes without copying what the socket takes at once.
@@ -288,12 +271,12 @@ func (x *exchange) flush() error {
 		var n int
 		var err error
 		if s.f != nil {
-			n, err = fd.Sendfile(int(s.f.F.Fd()), s.off, int(min(s.left, 2<<20)))
+			n, err = fd.Sendfile(s.f.FD, s.off, int(min(s.left, 2<<20)))
 			if n > 0 {
 				s.off += int64(n)
 				s.left -= int64(n)
 			} else if err == nil {
-				x.r.Logf(nlog.Alert, "sendfile() reported that \"%s\" was truncated", s.f.F.Name())
+				x.r.Logf(nlog.Alert, "sendfile() reported that \"%s\" was truncated", s.f.Name())
 				return engine.ErrClientGone
 			}
 		} else if x.qh+1 < len(x.q) && x.q[x.qh+1].b != nil {

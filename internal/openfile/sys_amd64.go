@@ -1,0 +1,5 @@
+package openfile
+
+import "syscall"
+
+const sysFstatat = syscall.SYS_NEWFSTATAT
