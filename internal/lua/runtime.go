@@ -143,7 +143,8 @@ func (b *builder) function(f *Func) error {
 	d.Index = i
 	d.Sig = sig
 	if f.Tier == C {
-		d.CLib, d.CField, _ = strings.Cut(f.CName, ".")
+		dot := strings.LastIndexByte(f.CName, '.') // a library's name may have dots
+		d.CLib, d.CField = f.CName[:max(dot, 0)], f.CName[dot+1:]
 	}
 	return nil
 }

@@ -2,11 +2,17 @@
  * mg_cfuncs.c: the single list of built-in C libraries. Each line makes `require "NAME"` work in every state, and
  * lets a Go declaration of tier C name one of the library's functions as "NAME.function".
  */
+#include "cfun.h"
 #include "mg.h"
 #include "regex_ngx.h"
 
 const mg_cfunc mg_cfuncs[] = {
+    {"cjson", mg_open_cjson},
+    {"cjson.safe", mg_open_cjson_safe},
     {"mg.re", mg_open_ngx_re},
+    {"mg.strings", mg_open_ngx_strings},
+    {"mg.tables", mg_open_tables},
+    {"ngx.base64", mg_open_ngx_base64},
     {"ngx.re", mg_open_ngx_re_module},
     {NULL, NULL},
 };
