@@ -138,6 +138,33 @@ func BenchmarkCoroutine(b *testing.B) {
 	c.RunWith(nil, PhaseContent, func(w *Writer) { w.Int(b.N) }, nil)
 }
 
+func BenchmarkCtx(b *testing.B) {
+	t := newBench(b)
+	c := t.load(`local n = ... for i = 1, n do ngx.ctx.x = i end`)
+	ctx := &Context{}
+	b.ReportAllocs()
+	b.ResetTimer()
+	c.RunWith(ctx, PhaseContent, func(w *Writer) { w.Int(b.N) }, nil)
+}
+
+func BenchmarkHeaders(b *testing.B) {
+	t := newBench(b, &Library{Name: "x", Funcs: []*Func{{Name: "ngx.headers", Run: func(c *Call) Outcome {
+		w := c.Push()
+		w.Begin(0, 10)
+		for _, k := range [...]string{"host", "user-agent", "accept", "accept-encoding", "accept-language", "cookie",
+			"referer", "connection", "cache-control", "x-forwarded-for"} {
+			w.Multi([]byte(k))
+			w.String("some value of a header")
+		}
+		w.End()
+		return c.Return()
+	}}}})
+	c := t.load(`local f, n = ngx.headers, ... for i = 1, n do f() end`)
+	b.ReportAllocs()
+	b.ResetTimer()
+	c.RunWith(nil, PhaseContent, func(w *Writer) { w.Int(b.N) }, nil)
+}
+
 func BenchmarkNewVM(b *testing.B) {
 	t := newBench(b)
 	for b.Loop() {

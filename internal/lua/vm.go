@@ -26,8 +26,7 @@ type VM struct {
 	objects []any // by handle
 	holes   []int32
 
-	live     int // threads in use
-	flushing bool
+	live int // threads in use
 }
 
 const (
@@ -274,19 +273,18 @@ func (v *VM) panicked(c *Call, f *Func, p any) Outcome {
 	return c.Errorf("internal error in %s: %v", f.Name, p)
 }
 
-// flush hands printed bytes to the host.
+// flush hands printed bytes to the host, which may run a header filter for them: the buffer is out of the VM meanwhile.
 func (v *VM) flush() {
-	if v.lj.OutLen() == 0 || v.flushing {
+	if v.lj.OutLen() == 0 {
 		return
 	}
-	v.flushing = true // the host may run a header filter: its calls find nothing to flush
 	var ctx *Context
 	if v.cur != nil {
 		ctx = v.cur.ctx
 	}
-	v.rt.opt.Host.Output(ctx, v.lj.Out())
-	v.lj.ResetOut()
-	v.flushing = false
+	out := v.lj.TakeOut()
+	v.rt.opt.Host.Output(ctx, out.Bytes())
+	v.lj.GiveOut(out)
 }
 
 // Collected is implemented by objects which want to know that Lua has lost them.

@@ -1,6 +1,7 @@
 package luajit
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -47,5 +48,22 @@ func TestStateError(t *testing.T) {
 	err = s.DoString("x = = 1", "=chunk")
 	if err == nil || !strings.HasPrefix(err.Error(), "chunk:1: unexpected symbol") {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// The binary offers the whole Lua C API to modules opened at run time.
+func TestCModule(t *testing.T) {
+	const dir = "/usr/lib/x86_64-linux-gnu/lua/5.1/"
+	if _, err := os.Stat(dir + "cjson.so"); err != nil {
+		t.Skip("no C module to open: ", err)
+	}
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	got, err := s.Eval(`return assert(package.loadlib("`+dir+`cjson.so", "luaopen_cjson"))().encode({1, "a"})`, "=t")
+	if err != nil || got != `[1,"a"]` {
+		t.Fatalf("%q, %v", got, err)
 	}
 }

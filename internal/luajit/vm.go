@@ -234,16 +234,31 @@ func (v *VM) OutFast(on bool) {
 	}
 }
 
-// Out is what printing functions have written since ResetOut; valid until Lua runs again.
-func (v *VM) Out() []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(v.c.out.p)), v.c.out.len)
-}
+// Output is what printing functions have written: taken out of the VM, and to be given back.
+type Output struct{ c C.mg_bytes }
 
-// OutLen is len(Out()).
+// Bytes is valid until GiveOut.
+func (o Output) Bytes() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(o.c.p)), o.c.len) }
+
+// OutLen is the number of bytes written since TakeOut.
 func (v *VM) OutLen() int { return int(v.c.out.len) }
 
-// ResetOut empties the output buffer.
-func (v *VM) ResetOut() { v.c.out.len = 0 }
+// TakeOut takes the output out of the VM, which writes to another buffer from now on.
+func (v *VM) TakeOut() Output {
+	o := Output{v.c.out}
+	v.c.out = C.mg_bytes{}
+	return o
+}
+
+// GiveOut lets the VM use the buffer again.
+func (v *VM) GiveOut(o Output) {
+	if v.c.out.p != nil {
+		C.free(unsafe.Pointer(o.c.p))
+		return
+	}
+	o.c.len = 0
+	v.c.out = o.c
+}
 
 // TrimOut gives a large output buffer back to the system.
 func (v *VM) TrimOut(max int) {
