@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -255,7 +256,7 @@ func TestPack(t *testing.T) {
 		case Str:
 			return v.String()
 		case Number:
-			return strings.TrimSuffix(strings.TrimRight(strings.ReplaceAll(string(rune('0'+v.Int())), "\x00", ""), ""), "")
+			return strconv.Itoa(v.Int())
 		case Bool:
 			if v.Bool() {
 				return "true"
@@ -296,8 +297,8 @@ func TestPack(t *testing.T) {
 	end
 	ngx.say(ngx.concat(1, "a", {nil, "b"}, nil)) ngx.say(pcall(ngx.concat, 1, print))`)
 	one := "{1=1 2=a 3={1=2 2={} } 4=true 5=false 6=null 7=function }\n{s=v }\n{}\nniltable too deep\n"
-	want := one + one + "1anilbnil\nfalsebad argument #2 to 'concat' (string, number, boolean, nil, ngx.null, or array table expected, but got function)\n"
-	if r.Status != Done || out != strings.Replace(want, "'concat'", "'?'", 1) && out != want {
+	want := one + one + "1anilbnil\nfalsebad argument #2 to '?' (string, number, boolean, nil, ngx.null, or array table expected, but got function)\n"
+	if r.Status != Done || out != want {
 		t.Fatalf("%q\n%q %+v", out, want, r.Err)
 	}
 }
