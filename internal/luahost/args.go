@@ -6,11 +6,7 @@ import (
 
 	"moongate/internal/http1"
 	"moongate/internal/lua"
-	"moongate/internal/netio"
 )
-
-// Loop is the loop of the worker a Lua function was called in.
-func Loop(c *lua.Call) *netio.Loop { return c.VM().Data.(*Worker).W.Loop }
 
 // EncodeArgs appends a table as a query string, as ngx.encode_args does.
 func EncodeArgs(dst []byte, t lua.Packed) ([]byte, error) {

@@ -2,13 +2,17 @@ package modules
 
 import (
 	"moongate/internal/lua"
+	"moongate/internal/luaapi/base"
 	"moongate/internal/luaapi/control"
 	"moongate/internal/luaapi/output"
+	"moongate/internal/luaapi/text"
 )
 
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
 func LuaLibraries() []*lua.Library {
 	return []*lua.Library{
+		&base.Library,
+		&text.Library,
 		&output.Library,
 		&control.Library,
 	}

@@ -47,6 +47,7 @@ func (o *host) Output(ctx *lua.Context, b []byte) {
 // initSnapshot makes a VM per worker and runs init_by_lua in each: module-level state is per worker, as with nginx's
 // processes, which inherit it by fork.
 func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
+	luahost.SetInitPlane(p)
 	m := luahost.MainOf(h)
 	st := &state{}
 	h.Values[stateKey{}] = st

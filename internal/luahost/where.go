@@ -1,0 +1,106 @@
+package luahost
+
+import (
+	"strconv"
+	"strings"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+	"moongate/internal/netio"
+)
+
+// What ngx.config tells.
+const (
+	NginxVersion = 1027001
+	LuaVersion   = 10032
+)
+
+// Configure is the text of the configure arguments; the assembly sets it.
+var Configure string
+
+// EngineWorker is the worker a Lua function was called in, nil before the workers run.
+func EngineWorker(c *lua.Call) *engine.Worker {
+	if lw, ok := c.VM().Data.(*Worker); ok {
+		return lw.W
+	}
+	return nil
+}
+
+// Loop is the loop of the worker a Lua function was called in.
+func Loop(c *lua.Call) *netio.Loop { return EngineWorker(c).Loop }
+
+// LoopOrNil is Loop, or nil before the workers run.
+func LoopOrNil(c *lua.Call) *netio.Loop {
+	if w := EngineWorker(c); w != nil {
+		return w.Loop
+	}
+	return nil
+}
+
+// Plane is the data plane of the snapshot that is being made ready, for code in init_by_lua.
+var initPlane *engine.Plane
+
+// SetInitPlane tells which plane init_by_lua runs for.
+func SetInitPlane(p *engine.Plane) { initPlane = p }
+
+// Workers is the number of workers.
+func Workers(c *lua.Call) int {
+	if w := EngineWorker(c); w != nil {
+		return len(w.Plane.Workers())
+	}
+	if initPlane != nil {
+		return len(initPlane.Workers())
+	}
+	return 1
+}
+
+// Logger is the error log of the calling request, or the process's.
+func Logger(c *lua.Call) *nlog.Logger {
+	if r := Request(c); r != nil {
+		return r.Logger
+	}
+	if w := EngineWorker(c); w != nil {
+		return w.Plane.Params.Log
+	}
+	if initPlane != nil {
+		return initPlane.Params.Log
+	}
+	return nil
+}
+
+// Log writes a line for the calling request, or for the process.
+func Log(c *lua.Call, level nlog.Level, msg []byte) {
+	if r := Request(c); r != nil {
+		r.Logf(level, "%s", msg)
+		return
+	}
+	l := Logger(c)
+	if EngineWorker(c) != nil && l.On(level) {
+		l.Logf(level, nil, nil, "%s, context: %s", msg, c.Phase().String())
+		return
+	}
+	l.Logf(level, nil, nil, "%s", msg)
+}
+
+// AppendWhere appends "file.lua:3: func(): " for the Lua function at a level above the call.
+func AppendWhere(dst []byte, c *lua.Call, level int) []byte {
+	src, line, name, ok := c.Where(level)
+	if !ok {
+		return dst
+	}
+	if i := strings.LastIndexAny(src, "/\\"); i >= 0 {
+		src = src[i+1:]
+	}
+	dst = append(append(dst, src...), ':')
+	if line > 0 {
+		dst = strconv.AppendInt(dst, int64(line), 10)
+	} else {
+		dst = append(dst, "-1"...)
+	}
+	dst = append(dst, ": "...)
+	if name != "" {
+		dst = append(append(dst, name...), "(): "...)
+	}
+	return dst
+}
