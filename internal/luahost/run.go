@@ -19,6 +19,7 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 		x.EnteredContent = true
 	}
 	x.SetFastOutput(true)
+	x.SetLogLevel(logLevel(r))
 	res := chunk.Run(&x.Context, phase)
 	x.SetFastOutput(false)
 	switch res.Status {
@@ -46,6 +47,9 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 	}
 	return engine.Declined
 }
+
+// logLevel is the level up to which the request's error log takes lines.
+func logLevel(r *engine.Request) lua.Level { return lua.Level(min(r.Logger.Level(), nlog.Debug)) }
 
 // load gives the code's function in the request's VM; on failure the status to answer with.
 func (x *Ctx) load(code *lua.Code) (*lua.Chunk, engine.Status) {
@@ -106,6 +110,7 @@ func RunFilter(r *engine.Request, code *lua.Code, phase lua.Phase, take func(c *
 	if chunk == nil {
 		return lua.Result{Status: lua.Failed}, false
 	}
+	x.SetLogLevel(logLevel(r))
 	exited := x.Exited
 	x.Exited = false
 	res := chunk.RunWith(&x.Context, phase, nil, take)

@@ -12,7 +12,7 @@ import (
 var Library = lua.Library{
 	Name: "base", Doc: "Constants, logging, time, phases, the worker and the configuration.",
 	Funcs: append([]*lua.Func{
-		rawLog, log, print, getPhase, phaseCtx,
+		log, print, getPhase, phaseCtx,
 		workerPid, workerPids, workerCount, workerID, workerExiting, configure,
 	}, timeFuncs...),
 	Props:   []*lua.Prop{isSubrequest},
@@ -21,93 +21,20 @@ var Library = lua.Library{
 	Modules: []lua.Module{{Name: "ngx", Table: "ngx"}},
 }
 
-// rawLog takes strings, numbers, booleans and nil only; log makes strings of tables before.
-var rawLog = &lua.Func{
-	Name: "ngx._log", Sig: "level:number, ...", Doc: "What ngx.log and print are made of.",
-	Run: func(c *lua.Call) lua.Outcome {
-		level := nlog.Level(c.Int(1))
-		if c.Num(1) < 0 || level > nlog.Debug {
-			return c.ArgError(1, "bad log level: "+string(lua.AppendNumber(nil, c.Num(1))))
-		}
-		return write(c, level, 2)
-	},
-}
-
-// log and print end in a tail call, so that the line they name is their caller's.
 var log = &lua.Func{
-	Name: "ngx.log", Sig: "level:number, ...", Tier: lua.Lua,
+	Name: "ngx.log", Sig: "level:number, ...", Output: lua.Log, Run: write,
 	Doc: "Writes its arguments, joined, to the error log with the given level.",
-	Source: `
-local raw, type, tostring, select, getmetatable, error = ngx._log, type, tostring, select, getmetatable, error
-local unpack, pairs = unpack, pairs
-local function text(i, v)
-  local mt = getmetatable(v)
-  if not mt or type(mt) ~= "table" or not mt.__tostring then
-    error("bad argument #" .. i .. " to 'log' (expected table to have __tostring metamethod)", 3)
-  end
-  return tostring(v)
-end
-return function(level, ...)
-  local n = select("#", ...)
-  for i = 1, n do
-    if type((select(i, ...))) == "table" then
-      local a = { ... }
-      for k = i, n do
-        if type(a[k]) == "table" then a[k] = text(k, a[k]) end
-      end
-      return raw(level, unpack(a, 1, n))
-    end
-  end
-  return raw(level, ...)
-end`,
 }
 
 var print = &lua.Func{
-	Name: "print", Sig: "...", Tier: lua.Lua,
+	Name: "print", Sig: "...", Output: lua.LogPrint, Run: write,
 	Doc: "Writes its arguments, joined, to the error log with level notice.",
-	Source: `
-local log = ngx.log
-ngx._log = nil
-return function(...) return log(6, ...) end`,
 }
 
-// write logs the arguments from first on under the place of the calling Lua code.
-func write(c *lua.Call, level nlog.Level, first int) lua.Outcome {
-	logger := luahost.Logger(c)
-	if !logger.On(level) {
-		return c.Return()
-	}
-	b := append(make([]byte, 0, 256), "[lua] "...)
-	b = luahost.AppendWhere(b, c, 1)
-	for i := first; i <= c.NArgs(); i++ {
-		switch c.Type(i) {
-		case lua.Str:
-			b = append(b, c.Str(i)...)
-		case lua.Number:
-			b = lua.AppendNumber(b, c.Num(i))
-		case lua.Nil:
-			b = append(b, "nil"...)
-		case lua.Bool:
-			if c.Bool(i) {
-				b = append(b, "true"...)
-			} else {
-				b = append(b, "false"...)
-			}
-		case lua.LightUserdata:
-			if !c.IsNull(i) {
-				return badLogArg(c, i, first)
-			}
-			b = append(b, "null"...)
-		default:
-			return badLogArg(c, i, first)
-		}
-	}
-	luahost.Log(c, level, b)
+// write logs a line that has its place already.
+func write(c *lua.Call) lua.Outcome {
+	luahost.Log(c, nlog.Level(c.Int(1)), c.Str(2))
 	return c.Return()
-}
-
-func badLogArg(c *lua.Call, i, first int) lua.Outcome {
-	return c.ArgError(i-first+1, "string, number, boolean, or nil expected, got "+c.Type(i).String())
 }
 
 var getPhase = &lua.Func{
