@@ -28,7 +28,7 @@ func funcs() []*lua.Func {
 		{"http_time", "sec:number -> string", "A time as HTTP headers have it."},
 		{"parse_http_time", "str:string -> number", "The seconds of a time in a HTTP header; nil when it is none."},
 	} {
-		out = append(out, &lua.Func{Name: "ngx." + f.name, Sig: f.sig, Tier: lua.C, CName: "moongate.strings." + f.name, Doc: f.doc})
+		out = append(out, &lua.Func{Name: "ngx." + f.name, Sig: f.sig, Tier: lua.C, CName: "mg.strings." + f.name, Doc: f.doc})
 	}
 	for _, f := range []struct{ name, doc string }{
 		{"match", "Matches a regular expression: a table of the captures, or nil."},
