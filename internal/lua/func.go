@@ -11,7 +11,7 @@ const (
 	Async
 	// View returns the value of a slot which the host keeps up to date with VM.SetView: no crossing.
 	View
-	// C is a function of the built-in C library CName ("strings.escape_uri": library, field). Masks and signatures
+	// C is a function of the built-in C library CName ("mg.strings.escape_uri": library, field). Masks and signatures
 	// are its own matter.
 	C
 	// Lua is Source: a chunk run once per VM, which returns the function (or whatever else belongs there).
