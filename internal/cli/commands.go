@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"moongate/internal/app"
+	"moongate/internal/luajit"
 )
 
 // tlsLibrary is what -V says about TLS, "" while there is none. Scripts look
@@ -17,7 +18,7 @@ import (
 const tlsLibrary = ""
 
 func builtBy() string {
-	return "built by " + runtime.Compiler + " " + runtime.Version() + "\n"
+	return "built by " + runtime.Compiler + " " + runtime.Version() + "\nlinked with " + luajit.Linked() + "\n"
 }
 
 // site is what "moongate run" serves.
