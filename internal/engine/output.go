@@ -244,6 +244,20 @@ func (r *Request) fail() {
 	}
 }
 
+// LogStatus is the status as $status has it: that of the error an error page was made for, else the response's; 9 for
+// HTTP/0.9, 0 when there is none.
+func (r *Request) LogStatus() int {
+	switch {
+	case r.ErrStatus != 0:
+		return int(r.ErrStatus)
+	case r.Out.Status != 0:
+		return int(r.Out.Status)
+	case r.In.Version == http1.Version09:
+		return 9
+	}
+	return 0
+}
+
 // RunLog runs the log phase; the driver calls it when the response has left.
 func (r *Request) RunLog() {
 	if r.Logged {

@@ -22,7 +22,9 @@ type Conn struct {
 	StartMono int64
 	// Values belongs to modules which keep state per connection.
 	Values map[any]any
-	// Stats of bytes on the wire.
+	// FD is the socket, -1 when the connection is none of its own.
+	FD int
+	// Sent counts bytes on the wire, of all requests.
 	Sent int64
 	// Action is what the connection was doing, for error log lines ("reading client request line", ...).
 	Action string
@@ -108,6 +110,7 @@ type life struct {
 
 	HeaderSent  bool
 	BodySent    int64 // body bytes given to the client, before framing
+	Sent        int64 // bytes the client's connection took of the response, head and framing included
 	HeaderSize  int64 // bytes of the response head
 	RequestLen  int64
 	Start       int64 // monotonic nanoseconds
@@ -124,6 +127,8 @@ type life struct {
 	Logged      bool
 	HeaderOnlyR bool // only the head shall be sent: expect no body
 	LastSent    bool
+	Complete    bool // the whole response has left
+	Pipelined   bool // the request was there before the response to the one before it was sent
 
 	Body        Body
 	Content     Handler // overrides the location's handler (nginx's content_handler)

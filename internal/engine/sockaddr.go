@@ -37,6 +37,14 @@ func (sa *rawSockaddr) addr(n uint32) Addr {
 	return a
 }
 
+// LocalAddr is the connection's own address, asked for when it is first needed.
+func (c *Conn) LocalAddr() *Addr {
+	if !c.Local.Unix && !c.Local.IP.IsValid() && c.FD >= 0 {
+		c.Local = SockName(c.FD)
+	}
+	return &c.Local
+}
+
 // SockName asks for the local address of a socket.
 func SockName(fd int) Addr {
 	var sa rawSockaddr

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"syscall"
+	"time"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/http1"
@@ -39,8 +40,11 @@ type Worker struct {
 	first   *connNode
 	accepts []*accept
 
-	dateSec int64
-	date    []byte
+	dateSec  int64
+	date     []byte
+	clockSec int64
+	local    []byte
+	iso      []byte
 }
 
 // WorkerSlot names a module's place in every worker.
@@ -136,6 +140,29 @@ func (w *Worker) Date() []byte {
 		w.date = http1.AppendTime(w.date[:0], sec)
 	}
 	return w.date
+}
+
+// TimeLocal is the current time as $time_local; the bytes are the worker's and change with the second.
+func (w *Worker) TimeLocal() []byte {
+	w.renewClock()
+	return w.local
+}
+
+// TimeISO is the current time as $time_iso8601; the bytes are the worker's and change with the second.
+func (w *Worker) TimeISO() []byte {
+	w.renewClock()
+	return w.iso
+}
+
+func (w *Worker) renewClock() {
+	sec := w.Loop.Wall() / 1e9
+	if sec == w.clockSec {
+		return
+	}
+	w.clockSec = sec
+	t := time.Unix(sec, 0)
+	w.local = t.AppendFormat(w.local[:0], "02/Jan/2006:15:04:05 -0700")
+	w.iso = t.AppendFormat(w.iso[:0], "2006-01-02T15:04:05-07:00")
 }
 
 // Begin makes the request of a connection whose head was parsed into in. It is the driver's to end with End.

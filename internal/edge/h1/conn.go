@@ -37,6 +37,7 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 	c := &conn{w: w}
 	c.Worker, c.Listener, c.Remote = w, l, remote
 	c.ID = w.Plane.NextConnID()
+	c.FD = fd
 	c.StartMono = w.Loop.Now()
 	c.Action = "waiting for request"
 	c.timer.Init(c.expire)
@@ -50,14 +51,6 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 
 // server is the configuration of the address's default server.
 func (c *conn) server() *engine.SrvConf { return c.Listener.Conf().DefaultServer().Conf }
-
-// Local address, asked for when first needed.
-func (c *conn) local() engine.Addr {
-	if !c.Local.Unix && !c.Local.IP.IsValid() {
-		c.Local = engine.SockName(c.fd.Sysfd())
-	}
-	return c.Local
-}
 
 // idle leaves the connection to the poller for at most d nanoseconds.
 func (c *conn) idle(d int64) {
@@ -149,6 +142,7 @@ func (c *conn) serveOne() bool {
 	sc := c.server()
 	limits := sc.Limits()
 	x := newExchange(c)
+	pipelined := len(c.buf) > c.rpos
 	headDeadline := int64(0)
 	for {
 		if len(c.buf) > c.rpos {
@@ -156,7 +150,7 @@ func (c *conn) serveOne() bool {
 			if st == http1.More {
 				c.rpos += n
 			} else {
-				return c.begin(x, n, st)
+				return c.begin(x, n, st, pipelined)
 			}
 		}
 		if c.buf == nil {
@@ -274,13 +268,14 @@ func (c *conn) idleAgain() {
 
 // begin serves a request whose head is complete, or answers a faulty one. It reports whether the connection may carry
 // another request at once.
-func (c *conn) begin(x *exchange, n int, st http1.State) bool {
+func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	w := c.w
 	a := c.Listener.Conf()
 	m := &x.parser.Message
 	c.Action = ""
 	r := w.Begin(&c.Conn, a.HTTP(), x, m)
 	r.SetServer(a.DefaultServer())
+	r.Pipelined = pipelined
 	x.start(r)
 	if st == http1.Done {
 		r.RawHead = c.buf[c.rpos : c.rpos+n]
@@ -335,6 +330,7 @@ func (c *conn) done(x *exchange) bool {
 	r := x.r
 	if !r.Aborted {
 		x.complete()
+		r.Complete = !r.Aborted && x.lastSeen
 	}
 	keep := r.KeepAlive && !r.Aborted && x.lastSeen && !c.closing && !c.closed
 	if keep && !x.skipBody() {

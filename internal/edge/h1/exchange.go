@@ -231,7 +231,7 @@ func (x *exchange) writeDirect(p []byte) error {
 		if err != nil && err != syscall.EAGAIN {
 			return x.sendFailed(err)
 		}
-		x.c.Sent += int64(n)
+		x.sent(n)
 		if n >= len(head) {
 			p = p[n-len(head):]
 			x.queued -= int64(len(head))
@@ -247,12 +247,18 @@ func (x *exchange) writeDirect(p []byte) error {
 			return x.sendFailed(err)
 		}
 		if n > 0 {
-			x.c.Sent += int64(n)
+			x.sent(n)
 			p = p[n:]
 		}
 	}
 	x.queue(p)
 	return nil
+}
+
+// sent counts what the socket took.
+func (x *exchange) sent(n int) {
+	x.c.Sent += int64(n)
+	x.r.Sent += int64(n)
 }
 
 func (x *exchange) sendFailed(err error) error {
@@ -296,7 +302,7 @@ func (x *exchange) flush() error {
 		}
 		if n > 0 {
 			x.queued -= int64(n)
-			x.c.Sent += int64(n)
+			x.sent(n)
 		}
 		if err == syscall.EAGAIN {
 			return nil

@@ -84,7 +84,7 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	}
 	loc := r.HeaderOut(http1.HLocation)
 	if loc != nil && len(loc.Value) > 0 && loc.Value[0] == '/' && core.AbsoluteRedirect.V && o.Status != 201 {
-		b = x.appendLocation(b, r, core, loc.Value)
+		b = x.appendLocation(b, r, core, loc)
 	} else {
 		loc = nil
 	}
@@ -157,15 +157,18 @@ func (x *exchange) frame(r *engine.Request, core *engine.LocConf, last bool) {
 }
 
 // appendLocation writes a Location header that begins with a slash in absolute form.
-func (x *exchange) appendLocation(b []byte, r *engine.Request, core *engine.LocConf, uri []byte) []byte {
-	b = append(b, "Location: http"...)
+func (x *exchange) appendLocation(b []byte, r *engine.Request, core *engine.LocConf, loc *http1.Header) []byte {
+	uri := loc.Value
+	b = append(b, "Location: "...)
+	at := len(b)
+	b = append(b, "http"...)
 	port := 80
 	if x.c.TLS != nil {
 		b = append(b, 's')
 		port = 443
 	}
 	b = append(b, "://"...)
-	local := x.c.local()
+	local := x.c.LocalAddr()
 	switch {
 	case core.ServerNameInRedirect.V:
 		b = append(b, r.Server.Name...)
@@ -179,5 +182,6 @@ func (x *exchange) appendLocation(b []byte, r *engine.Request, core *engine.LocC
 		b = strconv.AppendInt(b, int64(p), 10)
 	}
 	b = append(b, uri...)
+	loc.Value = r.Copy(b[at:]) // for $sent_http_location
 	return append(b, '\r', '\n')
 }
