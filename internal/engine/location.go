@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 
+	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/http1"
 	"moongate/internal/luajit"
@@ -233,7 +234,11 @@ func (r *Request) findLocation() Status {
 }
 
 // MatchRegex matches subject and keeps the captures ($1...) and named captures when it does.
-func (r *Request) MatchRegex(x *luajit.Regex, subject []byte) bool {
+func (r *Request) MatchRegex(x *luajit.Regex, subject []byte) bool { return r.ExecRegex(x, subject) > 0 }
+
+// ExecRegex is MatchRegex that tells failures: it returns a positive number for a match, 0 for none, and a negative one
+// when the matching failed, which is logged.
+func (r *Request) ExecRegex(x *luajit.Regex, subject []byte) int {
 	n := 2 * (x.NumCaptures() + 1)
 	if cap(r.Captures) < n {
 		r.Captures = make([]int32, n)
@@ -243,8 +248,12 @@ func (r *Request) MatchRegex(x *luajit.Regex, subject []byte) bool {
 	if n > len(own) {
 		ov = make([]int32, n)
 	}
-	if x.Match(subject, ov[:n]) <= 0 {
-		return false
+	if rc := x.Match(subject, ov[:n]); rc <= 0 {
+		if rc == luajit.RegexNoMatch {
+			return 0
+		}
+		r.Logf(nlog.Alert, "pcre2_match() failed: %d on \"%s\" using \"%s\"", rc, subject, x)
+		return -1
 	}
 	r.Captures = r.Captures[:n]
 	copy(r.Captures, ov[:n])
@@ -254,8 +263,11 @@ func (r *Request) MatchRegex(x *luajit.Regex, subject []byte) bool {
 			r.SetVar(v, r.Capture(nm.Group))
 		}
 	}
-	return true
+	return 1
 }
+
+// NoCaptures forgets what the last regular expression has captured.
+func (r *Request) NoCaptures() { r.Captures = r.Captures[:0] }
 
 // Server is a server block.
 type Server struct {

@@ -175,6 +175,22 @@ func (r *Request) SendText(body []byte) Status {
 	return OK
 }
 
+// SendResponse answers with a status and a small body, or, when the status is a redirect's, with the body as Location;
+// the caller returns the status it gets.
+func (r *Request) SendResponse(st Status, body []byte) Status {
+	if st := r.DiscardBody(); st != OK {
+		return st
+	}
+	r.Out.Status = st
+	switch st {
+	case 301, 302, 303, 307, 308:
+		r.Expose(body)
+		return st
+	}
+	r.SetContentType()
+	return r.SendText(body)
+}
+
 // driverSink is the end of a main request's output.
 type driverSink struct{}
 

@@ -24,7 +24,7 @@ func (r *Request) FileName(extra int) (name []byte, root int) {
 	uri := r.URI
 	if core.Alias {
 		switch {
-		case r.uriRewritten && core.aliasLen != 0:
+		case !r.ValidLocation && core.aliasLen != 0:
 			r.Logf(nlog.Alert, "\"alias\" cannot be used in location \"%s\" where URI was rewritten", r.Loc.Name)
 			return nil, 0
 		case core.aliasLen != aliasWhole:

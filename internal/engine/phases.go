@@ -249,14 +249,20 @@ func (r *Request) updateKeepAlive(c *LocConf) {
 	}
 }
 
-// SetURI changes the URI in the rewrite phase; the location is searched again after the phase.
+// SetURI changes the URI in the rewrite phase; with jump the location is searched again after the phase.
 func (r *Request) SetURI(uri []byte, jump bool) {
 	r.URI = uri
 	r.ValidUnparsed = false
-	if jump {
-		r.uriChanged = true
-	} else {
-		r.uriRewritten = true
+	r.uriChanged = jump
+	if !jump {
+		r.ValidLocation = false
+	}
+}
+
+// StayHere takes an announced search for another location back ("break").
+func (r *Request) StayHere() {
+	if r.uriChanged {
+		r.uriChanged, r.ValidLocation = false, false
 	}
 }
 
@@ -271,9 +277,9 @@ func (r *Request) InternalRedirect(uri, args []byte) Status {
 		return 500
 	}
 	r.URI, r.Args = uri, args
-	r.ValidUnparsed = false
+	r.ValidUnparsed, r.ValidLocation = false, true
 	r.Internal = true
-	r.uriRewritten, r.aliasWithURI = false, false
+	r.aliasWithURI = false
 	r.leaveLocation()
 	r.Loc = r.Server.Loc
 	r.Scope = r.Loc.Scope

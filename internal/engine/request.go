@@ -137,7 +137,6 @@ type life struct {
 
 	uriChanges   int
 	uriChanged   bool
-	uriRewritten bool // within its location: an alias has no meaning
 	aliasWithURI bool // try_files found a file below an alias that is an expression's
 	restartAt    Phase
 	subDepth     int
