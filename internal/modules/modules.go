@@ -3,7 +3,9 @@ package modules
 
 import (
 	"moongate/internal/engine"
+	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/luamod"
+	"moongate/internal/mod/rewrite"
 )
 
 // Set is the list of modules and filters, in the order they run.
@@ -13,6 +15,8 @@ func Set() *engine.Set {
 		// Within a phase steps run from top to bottom.
 		Modules: []*engine.Module{
 			&luamod.Early, // rewrite_by_lua_no_postpone, access_by_lua_no_postpone
+			&corevars.Module,
+			&rewrite.Module, // before Lua's own rewrite handlers
 			&luamod.Module,
 		},
 
