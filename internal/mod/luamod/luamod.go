@@ -17,7 +17,6 @@ const (
 var Module = engine.Module{
 	Module: conf.Module{Name: "lua", Directives: append(append(append([]conf.Directive{}, codeRows()...), mainRows...), locRows...)},
 	Steps: []engine.Step{
-		{Phase: engine.ServerRewrite, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.ServerRewrite }), Run: serverRewrite},
 		{Phase: engine.Rewrite, Active: postponed(rewriteOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewrite},
 		{Phase: engine.Access, Active: postponed(accessOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},
 		{Phase: engine.Precontent, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Precontent }), Run: precontent},
@@ -31,11 +30,13 @@ var Module = engine.Module{
 	TrimWorker:   trimWorker,
 }
 
-// Early runs the rewrite and access handlers before those of other modules, for rewrite_by_lua_no_postpone and
-// access_by_lua_no_postpone; it stands first in the list of modules.
+// Early runs server_rewrite_by_lua, which as in OpenResty comes before the server's rewrite directives, and the rewrite
+// and access handlers before those of other modules, for rewrite_by_lua_no_postpone and access_by_lua_no_postpone; it
+// stands first in the list of modules.
 var Early = engine.Module{
 	Module: conf.Module{Name: "lua_early"},
 	Steps: []engine.Step{
+		{Phase: engine.ServerRewrite, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.ServerRewrite }), Run: serverRewrite},
 		{Phase: engine.Rewrite, Active: early(rewriteOf, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewrite},
 		{Phase: engine.Access, Active: early(accessOf, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},
 	},
