@@ -204,6 +204,12 @@ func (x *Context) CtxRef() (ref Ref, ok bool) {
 	return Ref(x.c.Ref()), true
 }
 
+// SetCtxTable makes an anchored table the request's ngx.ctx; the anchor becomes the Context's own.
+func (x *Context) SetCtxTable(v *VM, r Ref) {
+	x.bind(v)
+	x.c.SetRef(v.lj, int32(r))
+}
+
 // Ref is a Lua value anchored by Go: see Call.Ref and VM.Unref.
 type Ref int32
 

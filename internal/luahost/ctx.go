@@ -5,6 +5,8 @@
 package luahost
 
 import (
+	"strconv"
+
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 )
@@ -134,4 +136,11 @@ func Request(c *lua.Call) *engine.Request {
 		return x.R
 	}
 	return nil
+}
+
+// SetContentLength makes the request's own head carry a Content-Length, in place of how the client framed its body.
+func SetContentLength(r *engine.Request, n int64) {
+	h := r.OwnHead()
+	h.Set([]byte("Content-Length"), strconv.AppendInt(nil, n, 10))
+	r.ContentLength, r.ChunkedBody = n, false
 }

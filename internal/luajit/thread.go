@@ -41,6 +41,14 @@ func (v *VM) ResetCtx(c *Ctx) {
 // Ref is the registry reference of the ngx.ctx table, negative when there is none.
 func (c *Ctx) Ref() int32 { return int32(c.c.ref) }
 
+// SetRef makes the table of a registry reference the ngx.ctx table; the reference is the Ctx's from now on.
+func (c *Ctx) SetRef(v *VM, ref int32) {
+	if c.c.ref != C.LUA_NOREF {
+		C.mg_vm_unref(v.c, c.c.ref)
+	}
+	c.c.ref = C.int32_t(ref)
+}
+
 // FreeCtx frees a Ctx after ResetCtx.
 func (v *VM) FreeCtx(c *Ctx) { C.free(unsafe.Pointer(c)) }
 

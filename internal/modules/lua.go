@@ -5,6 +5,7 @@ import (
 	"moongate/internal/luaapi/base"
 	"moongate/internal/luaapi/control"
 	"moongate/internal/luaapi/output"
+	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
 )
 
@@ -15,5 +16,6 @@ func LuaLibraries() []*lua.Library {
 		&text.Library,
 		&output.Library,
 		&control.Library,
+		&subrequest.Library,
 	}
 }

@@ -1,0 +1,359 @@
+// Package subrequest is ngx.location.capture and ngx.location.capture_multi: requests served within the server, whose
+// responses become Lua tables.
+package subrequest
+
+import (
+	"bytes"
+	"strconv"
+
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+)
+
+// Library declares the functions.
+var Library = lua.Library{
+	Name: "subrequest", Doc: "Requests within the server.",
+	Funcs: []*lua.Func{raw, capture, captureMulti},
+}
+
+// fields is the number of arguments of raw for one subrequest: uri, method, body, args, vars, ctx, headers, flags.
+const fields = 8
+
+const (
+	shareVars = 1 << iota
+	copyVars
+	forwardBody
+)
+
+var raw = &lua.Func{
+	Name: "ngx.location._capture", Tier: lua.Async, In: lua.Handlers, Run: run,
+	Doc: "What the capture functions are made of.",
+}
+
+// capture checks its options where tables are cheap to look at, in Lua, and hands the fields on in order.
+var capture = &lua.Func{
+	Name: "ngx.location.capture", Tier: lua.Lua, In: lua.Handlers,
+	Doc: "Serves a request within the server and returns its response: status, header, body, truncated.",
+	Source: `
+local type, error, select, raw = type, error, select, ngx.location._capture
+local function check(n, uri, o)
+  if type(o) ~= "table" then
+    error("expecting table as the 2nd argument for subrequest " .. n .. ", but got " .. type(o), 3)
+  end
+  local args, vars, headers, method, ctx, body = o.args, o.vars, o.headers, o.method, o.ctx, o.body
+  local t = type(args)
+  if t == "number" then args = args .. "" elseif t ~= "nil" and t ~= "table" and t ~= "string" then error("Bad args option value", 3) end
+  if vars ~= nil and type(vars) ~= "table" then error("Bad vars option value", 3) end
+  if headers ~= nil and type(headers) ~= "table" then error("Bad headers option value", 3) end
+  local flags = 0
+  local v = o.share_all_vars
+  if v ~= nil and type(v) ~= "boolean" then error("Bad share_all_vars option value", 3) end
+  if v then flags = flags + 1 end
+  v = o.copy_all_vars
+  if v ~= nil and type(v) ~= "boolean" then error("Bad copy_all_vars option value", 3) end
+  if v then flags = flags + 2 end
+  if o.always_forward_body then flags = flags + 4 end
+  if method ~= nil and type(method) ~= "number" then error("Bad http request method", 3) end
+  if ctx ~= nil and type(ctx) ~= "table" then error("Bad ctx option value type " .. type(ctx) .. ", expected a Lua table", 3) end
+  if body ~= nil and type(body) ~= "string" and type(body) ~= "number" then error("Bad http request body", 3) end
+  if body ~= nil then body = body .. "" end
+  return uri, method, body, args, vars, ctx, headers, flags
+end
+ngx.location._check = check
+return function(...)
+  local n = select("#", ...)
+  if n ~= 1 and n ~= 2 then error("expecting one or two arguments", 2) end
+  local uri, o = ...
+  if type(uri) ~= "string" then
+    if type(uri) ~= "number" then error("bad argument #1 to 'capture' (string expected, got " .. type(uri) .. ")", 2) end
+    uri = uri .. ""
+  end
+  if o == nil then return (raw(uri)) end
+  return (raw(check(1, uri, o)))
+end`,
+}
+
+var captureMulti = &lua.Func{
+	Name: "ngx.location.capture_multi", Tier: lua.Lua, In: lua.Handlers,
+	Doc: "Serves several requests within the server at the same time and returns their responses in order.",
+	Source: `
+local type, error, select, raw, unpack, pairs = type, error, select, ngx.location._capture, unpack, pairs
+local check = ngx.location._check
+ngx.location._check, ngx.location._capture = nil, nil
+return function(...)
+  local n = select("#", ...)
+  if n ~= 1 then error("only one argument is expected, but got " .. n, 2) end
+  local list = ...
+  if type(list) ~= "table" then error("bad argument #1 to 'capture_multi' (table expected, got " .. (list == nil and "nil" or type(list)) .. ")", 2) end
+  local count = #list
+  if count == 0 then error("at least one subrequest should be specified", 2) end
+  local a, k = {}, 0
+  for i = 1, count do
+    local q = list[i]
+    if type(q) ~= "table" then
+      error("the query argument " .. i .. " is not a table, but a " .. type(q), 2)
+    end
+    local m = #q
+    if m ~= 1 and m ~= 2 then error("query argument " .. i .. " expecting one or two arguments", 2) end
+    local uri = q[1]
+    if type(uri) ~= "string" then
+      if type(uri) ~= "number" then error("bad argument #1 to 'capture_multi' (string expected, got " .. type(uri) .. ")", 2) end
+      uri = uri .. ""
+    end
+    if q[2] == nil then
+      a[k + 1] = uri
+    else
+      a[k + 1], a[k + 2], a[k + 3], a[k + 4], a[k + 5], a[k + 6], a[k + 7], a[k + 8] = check(i, uri, q[2])
+    end
+    k = k + 8
+  end
+  return raw(unpack(a, 1, k))
+end`,
+}
+
+// one is a subrequest being made.
+type one struct {
+	uri, args []byte
+	opt       engine.SubOptions
+	ctx       lua.Ref
+	hasCtx    bool
+	vars      []setVar
+	headers   lua.Packed
+	hasHeads  bool
+	out       *engine.Captured
+}
+
+type setVar struct {
+	v   *engine.Var
+	val []byte
+}
+
+func run(c *lua.Call) lua.Outcome {
+	x := luahost.FromCall(c)
+	if x == nil {
+		return c.Errorf("no request object found")
+	}
+	if !c.MayWait() {
+		return c.Errorf("attempt to yield across C-call boundary")
+	}
+	if n := c.NArgs(); n <= fields {
+		var o one
+		if out, ok := prepare(c, x, &o, 1); !ok {
+			return out
+		}
+		x.NoAbort++
+		o.serve(x)
+		x.NoAbort--
+		o.result(c)
+		return c.Return()
+	}
+	return multi(c, x)
+}
+
+// multi serves the subrequests as tasks of their own and waits for all.
+func multi(c *lua.Call, x *luahost.Ctx) lua.Outcome {
+	list := make([]one, c.NArgs()/fields)
+	for i := range list {
+		if out, ok := prepare(c, x, &list[i], 1+i*fields); !ok {
+			return out
+		}
+	}
+	x.NoAbort++
+	loop := x.R.W.Loop
+	me, left := loop.Current(), len(list)
+	for i := range list {
+		loop.Go(func() {
+			list[i].serve(x)
+			if left--; left == 0 {
+				loop.Ready(me)
+			}
+		})
+	}
+	for left > 0 {
+		loop.Park(0)
+	}
+	x.NoAbort--
+	for i := range list {
+		list[i].result(c)
+	}
+	return c.Return()
+}
+
+// prepare reads the arguments of one subrequest. On failure the outcome is the call's.
+func prepare(c *lua.Call, x *luahost.Ctx, o *one, at int) (lua.Outcome, bool) {
+	r := x.R
+	uri := c.Str(at)
+	if len(uri) == 0 {
+		return c.Errorf("unsafe uri in argument #1: %s", uri), false
+	}
+	var args []byte
+	if uri[0] == '@' {
+		o.uri = r.Copy(uri)
+	} else {
+		_, path, own, ok := http1.ParseUnsafeURI(nil, uri)
+		if !ok {
+			return c.Errorf("unsafe uri in argument #1: %s", uri), false
+		}
+		o.uri, args = r.Copy(path), r.Copy(own)
+	}
+	switch c.Type(at + 3) {
+	case lua.Str:
+		args = join(args, c.Str(at+3))
+	case lua.Table:
+		p, err := c.Pack(at + 3)
+		if err != nil {
+			return c.Fail(err), false
+		}
+		more, err := luahost.EncodeArgs(nil, p)
+		if err != nil {
+			return c.Fail(err), false
+		}
+		args = join(args, more)
+	}
+	o.args = args
+	flags := c.IntOr(at+7, 0)
+	method := http1.Method(c.IntOr(at+1, int(http1.MethodGet)))
+	name := method.String()
+	if name == "" || method == http1.MethodConnect {
+		r.Logf(4, "unsupported HTTP method: %d", method)
+		return c.Errorf("failed to adjust the subrequest: -1"), false
+	}
+	o.opt = engine.SubOptions{Method: method, MethodName: r.CopyString(name), Capture: true, ShareVars: flags&shareVars != 0, CopyVars: flags&copyVars != 0}
+	if !c.IsNil(at + 2) {
+		o.opt.HasBody, o.opt.Body = true, r.Copy(c.Str(at+2))
+	} else if flags&forwardBody != 0 || method == http1.MethodPut || method == http1.MethodPost || r.ContentLength <= 0 {
+		o.opt.KeepBody = true
+	}
+	if c.Type(at+4) == lua.Table {
+		p, err := c.Pack(at + 4)
+		if err != nil {
+			return c.Fail(err), false
+		}
+		for k, v := range p.Pairs() {
+			if k.Type != lua.Str {
+				return c.Errorf("attempt to use a non-string key in the \"vars\" option table"), false
+			}
+			if v.Type != lua.Str && v.Type != lua.Number && v.Type != lua.Bool {
+				return c.Errorf("attempt to use bad variable value type %s", v.Type), false
+			}
+			ev := r.FindVar(string(bytes.ToLower(k.Str())))
+			if ev == nil || !ev.HasSlot() && ev.Set == nil {
+				return c.Errorf("variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?) ", k.Str()), false
+			}
+			if !ev.Changeable {
+				return c.Errorf("variable \"%s\" not changeable", k.Str()), false
+			}
+			text := v.Text()
+			if v.Type == lua.Bool {
+				text = []byte(strconv.FormatBool(v.Bool()))
+			}
+			o.vars = append(o.vars, setVar{ev, r.Copy(text)})
+		}
+	}
+	if c.Type(at+5) == lua.Table {
+		ref, err := c.Ref(at + 5)
+		if err != nil {
+			return c.Fail(err), false
+		}
+		o.ctx, o.hasCtx = ref, true
+	}
+	if c.Type(at+6) == lua.Table {
+		p, err := c.Pack(at + 6)
+		if err != nil {
+			return c.Fail(err), false
+		}
+		o.headers, o.hasHeads = p, true
+	}
+	return 0, true
+}
+
+func join(a, b []byte) []byte {
+	if len(a) == 0 {
+		return append([]byte(nil), b...)
+	}
+	if len(b) == 0 {
+		return a
+	}
+	return append(append(append(make([]byte, 0, len(a)+1+len(b)), a...), '&'), b...)
+}
+
+// serve runs the subrequest to its end.
+func (o *one) serve(x *luahost.Ctx) {
+	if o.hasCtx || len(o.vars) > 0 || o.hasHeads || o.opt.HasBody || o.opt.Method != http1.MethodGet {
+		o.opt.Prepare = func(sub *engine.Request) {
+			for _, v := range o.vars {
+				sub.SetVar(v.v, v.val)
+			}
+			if o.hasCtx {
+				luahost.Of(sub).SetCtxTable(x.W.VM, o.ctx)
+			}
+			if o.opt.HasBody {
+				luahost.SetContentLength(sub, int64(len(o.opt.Body)))
+			}
+			if o.hasHeads {
+				for k, v := range o.headers.Pairs() {
+					sub.OwnHead().Set(sub.Copy(k.Text()), sub.Copy(v.Text()))
+				}
+			}
+		}
+	}
+	o.out, _ = x.R.Subrequest(o.uri, o.args, &o.opt)
+}
+
+// result pushes the response as a table.
+func (o *one) result(c *lua.Call) {
+	w := c.Push()
+	w.Begin(0, 4)
+	if o.out == nil {
+		w.SetInt("status", 500)
+		w.SetString("body", "")
+		w.Key("header")
+		w.Begin(0, 0)
+		w.End()
+		w.SetBool("truncated", true)
+		w.End()
+		return
+	}
+	r := o.out.Req
+	out := &r.Out
+	status := int(out.Status)
+	if status == 0 {
+		status = 200
+		if r.ErrStatus != 0 {
+			status = int(r.ErrStatus)
+		}
+	}
+	w.SetInt("status", status)
+	w.SetBool("truncated", o.out.Truncated)
+	w.Key("body")
+	w.Str(o.out.Body)
+	w.Key("header")
+	w.Begin(0, 4)
+	if len(out.ContentType) > 0 {
+		w.Key("Content-Type")
+		if len(out.Charset) > 0 {
+			w.String(string(out.ContentType) + "; charset=" + string(out.Charset))
+		} else {
+			w.Str(out.ContentType)
+		}
+	}
+	if out.ContentLength >= 0 {
+		w.Key("Content-Length")
+		w.Int(int(out.ContentLength))
+	}
+	if out.LastModified >= 0 {
+		w.Key("Last-Modified")
+		w.Str(http1.AppendTime(nil, out.LastModified))
+	}
+	for i := range out.List {
+		if h := &out.List[i]; h.Name != nil {
+			w.Multi(h.Name)
+			w.Str(h.Value)
+		}
+	}
+	w.End()
+	w.End()
+	o.out.Release()
+}
