@@ -7,6 +7,7 @@ package luahost
 import (
 	"strconv"
 
+	"moongate/internal/base/ascii"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 )
@@ -140,7 +141,18 @@ func Request(c *lua.Call) *engine.Request {
 
 // SetContentLength makes the request's own head carry a Content-Length, in place of how the client framed its body.
 func SetContentLength(r *engine.Request, n int64) {
-	h := r.OwnHead()
-	h.Set([]byte("Content-Length"), strconv.AppendInt(nil, n, 10))
+	SetHeaderIn(r, []byte("Content-Length"), strconv.AppendInt(nil, n, 10))
 	r.ContentLength, r.ChunkedBody = n, false
+}
+
+// SetHeaderIn sets one header of the request; the bytes must live as long as it.
+func SetHeaderIn(r *engine.Request, name, value []byte) {
+	h := r.OwnHead()
+	for i := range h.List {
+		if ascii.EqualFold(h.List[i].Name, name) {
+			h.List[i].Value = value
+			return
+		}
+	}
+	h.Add(name, value)
 }

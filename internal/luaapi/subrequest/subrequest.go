@@ -294,7 +294,7 @@ func (o *one) serve(x *luahost.Ctx) {
 			}
 			if o.hasHeads {
 				for k, v := range o.headers.Pairs() {
-					sub.OwnHead().Set(sub.Copy(k.Text()), sub.Copy(v.Text()))
+					luahost.SetHeaderIn(sub, sub.Copy(k.Text()), sub.Copy(v.Text()))
 				}
 			}
 		}
