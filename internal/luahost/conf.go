@@ -8,6 +8,7 @@ import (
 
 // Handler is a by_lua directive as configured: code of the configuration, or a file whose name may have variables.
 type Handler struct {
+	Name string // of the directive, for messages: init_by_lua, init_by_lua_file
 	Code *lua.Code
 	// File is the name when it has variables: the code is found at run time.
 	File *engine.Template

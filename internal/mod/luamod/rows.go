@@ -72,7 +72,7 @@ func (p place) set(c *conf.Cmd, text string, file bool) error {
 		return c.Errorf("invalid location config: no runnable Lua code")
 	}
 	if !file {
-		*t = &luahost.Handler{Code: lua.NewCode(text, c.ChunkName(p.name))}
+		*t = &luahost.Handler{Name: p.name, Code: lua.NewCode(text, c.ChunkName(p.name))}
 		return nil
 	}
 	tpl, err := engine.CompileArg(c, text)
@@ -80,10 +80,10 @@ func (p place) set(c *conf.Cmd, text string, file bool) error {
 		return err
 	}
 	if tpl.IsLiteral() {
-		*t = &luahost.Handler{Code: lua.NewFile(c.Config().FullName(text))}
+		*t = &luahost.Handler{Name: c.Name, Code: lua.NewFile(c.Config().FullName(text))}
 		return nil
 	}
-	*t = &luahost.Handler{File: tpl}
+	*t = &luahost.Handler{Name: c.Name, File: tpl}
 	return nil
 }
 

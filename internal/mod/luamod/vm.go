@@ -1,12 +1,15 @@
 package luamod
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
+	"moongate/internal/plane"
 )
 
 // Libraries are the parts of the Lua API, in the order of their definition; the assembly sets them once.
@@ -64,7 +67,11 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 		st.vms = append(st.vms, vm)
 		if m.Init != nil {
 			if err := runProcess(p, vm, m.Init.Code, lua.PhaseInit); err != nil {
-				return err
+				var le *lua.LoadError
+				if errors.As(err, &le) {
+					err = fmt.Errorf("%s error: %w", m.Init.Name, le.Err)
+				}
+				return &plane.Fault{Level: nlog.Error, Msg: err.Error()}
 			}
 		}
 	}
