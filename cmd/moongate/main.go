@@ -21,6 +21,8 @@ func dumps(prog *app.Program) []cli.Dump {
 		{Name: "directives", Doc: "directives, one on a line, columns separated by tabs", Write: func(w io.Writer) error {
 			return conf.Dump(w, prog.Modules)
 		}},
+		{Name: "variables", Doc: "variables, likewise", Write: modules.DumpVariables},
+		{Name: "lua", Doc: "names of the Lua API, likewise", Write: modules.DumpLua},
 		{Name: "reference", Doc: "manual of all directives, in Markdown", Write: func(w io.Writer) error {
 			for _, m := range prog.Modules {
 				if err := conf.Reference(w, m); err != nil {

@@ -234,7 +234,9 @@ func (r *Request) findLocation() Status {
 }
 
 // MatchRegex matches subject and keeps the captures ($1...) and named captures when it does.
-func (r *Request) MatchRegex(x *luajit.Regex, subject []byte) bool { return r.ExecRegex(x, subject) > 0 }
+func (r *Request) MatchRegex(x *luajit.Regex, subject []byte) bool {
+	return r.ExecRegex(x, subject) > 0
+}
 
 // ExecRegex is MatchRegex that tells failures: it returns a positive number for a match, 0 for none, and a negative one
 // when the matching failed, which is logged.

@@ -20,7 +20,7 @@ func TestReport(t *testing.T) {
 	write("dump-directives", "name\tcontexts\tmodule", "listen\tserver\thttp", "error_log\tmain, stream\terrlog",
 		"proxy_pass\tserver\tstream_proxy", "echo\tlocation\techo", "access_by_lua\tlocation\tlua")
 	write("dump-variables", "name", "uri", "http_*")
-	write("dump-lua", "name", "ngx.say", "ngx.shared.DICT:get", "@proc:pid")
+	write("dump-lua", "name", "ngx.say", "ngx.shared.DICT:get", "proc:pid", "ngx.var", "ngx.ssl.A")
 	write("nginx_directives.tsv", "subsystem\tmodule\tname\ttier", "http\tcore\tlisten\tcore", "http\tproxy\tproxy_pass\tcore",
 		"stream\tsproxy\tproxy_pass\tcommon", "stream\tlog\terror_log\trare", "stream\tscore\tlisten\trare")
 	write("lua_directives.tsv", "name", "access_by_lua")
@@ -29,7 +29,7 @@ func TestReport(t *testing.T) {
 	write("nginx_variables.tsv", "subsystem\tmodule\tname\ttier", "http\tcore\t$uri\tcore", "http\tcore\t$http_NAME\tcore",
 		"http\tcore\t$arg_NAME\tcommon")
 	write("lua_api.tsv", "module\tname", "ngx_lua\tngx.say", "ngx_lua\tngx.shared.DICT.get", "ngx.pipe\tngx.pipe: proc:pid",
-		"ngx_lua\tngx.print")
+		"ngx_lua\tngx.print", "ngx_lua\tngx.var.NAME", "ngx.ssl\tngx.ssl: A B", "ngx_lua\tos.getenv of env")
 
 	var out strings.Builder
 	if err := run(&out, dir, filepath.Join(dir, "moongate"), "common"); err != nil {
@@ -48,9 +48,10 @@ Variables: 2 of 3
   common      0 of    1
   missing, common:
     core: arg_NAME
-Lua functions: 3 of 4
-  core        3 of    4
+Lua functions: 4 of 6
+  core        4 of    6
   missing, core:
+    ngx.ssl: ngx.ssl: A B
     ngx_lua: ngx.print
 `
 	if out.String() != want {

@@ -46,7 +46,9 @@ var kinds = []kind{
 	}, hasVariable},
 	{"Lua functions", "lua", []table{
 		{"lua_api.tsv", func(r row) (item, bool) {
-			return item{r["name"], r["module"], "core", false}, true
+			// A row with other words than names tells of behaviour.
+			prose := strings.Contains(r["name"], " ") && !strings.Contains(r["name"], ": ")
+			return item{r["name"], r["module"], "core", false}, !prose
 		}},
 	}, hasFunction},
 }
@@ -87,19 +89,35 @@ func prefix(name string) string {
 	return name
 }
 
-// hasFunction compares names in one form: methods with a dot, without the module or the @ in front of the object.
+// hasFunction compares names in one form (plain). An item may be several names of one module, "ngx.ssl: A B": all must be
+// there.
 func hasFunction(known []row, it item) bool {
+	module, names, several := strings.Cut(it.name, ": ")
+	if !several {
+		return hasName(known, it.name)
+	}
+	for name := range strings.FieldsSeq(names) {
+		if name != "..." && !hasName(known, name) && !hasName(known, module+"."+name) {
+			return false
+		}
+	}
+	return true
+}
+
+func hasName(known []row, name string) bool {
 	for _, r := range known {
-		if plain(r["name"]) == plain(it.name) {
+		if plain(r["name"]) == plain(name) {
 			return true
 		}
 	}
 	return false
 }
 
+// plain writes methods with a dot and leaves out what stands for any key: ngx.var.NAME is ngx.var.
 func plain(name string) string {
-	if _, method, ok := strings.Cut(name, ": "); ok {
-		name = method
+	name = strings.ReplaceAll(name, ":", ".")
+	for _, key := range []string{".NAME", ".HEADER", ".DIRECTIVE"} {
+		name = strings.TrimSuffix(name, key)
 	}
-	return strings.ReplaceAll(strings.TrimPrefix(name, "@"), ":", ".")
+	return name
 }

@@ -1,5 +1,5 @@
-// Command reference writes the manual in docs/reference from the declarations of the features: a page per module, and an
-// index. `make reference` runs it; a test says when the pages no longer agree with the declarations.
+// Command reference writes the manual in docs/reference from the declarations of the features: a page of directives per
+// module, one of the variables, one of the Lua API, and an index. `make reference` runs it; a test says when the pages no longer agree with the declarations.
 package main
 
 import (
@@ -26,7 +26,7 @@ func write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	pages, err := pages(modules.Conf())
+	pages, err := manual()
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,22 @@ func write(dir string) error {
 	return nil
 }
 
-// pages returns the text of every page by file name.
+// manual returns the text of every page by file name.
+func manual() (map[string][]byte, error) {
+	all, err := pages(modules.Conf())
+	if err != nil {
+		return nil, err
+	}
+	all["variables.md"] = variables()
+	names, err := modules.LuaNames()
+	if err != nil {
+		return nil, err
+	}
+	all["lua-api.md"] = luaAPI(names)
+	return all, nil
+}
+
+// pages returns the pages of directives, and the index.
 func pages(all []*conf.Module) (map[string][]byte, error) {
 	pages := map[string][]byte{}
 	for _, m := range all {
@@ -74,7 +89,7 @@ func pages(all []*conf.Module) (map[string][]byte, error) {
 func index(all []*conf.Module) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Reference\n\nMade from the declarations by `make reference`; do not edit.\n\n" +
-		"## Directives\n\n| directive | contexts | module |\n| --- | --- | --- |\n")
+		"See also the [variables](variables.md) and the [Lua API](lua-api.md).\n\n## Directives\n\n| directive | contexts | module |\n| --- | --- | --- |\n")
 	var lines []string
 	for _, m := range all {
 		for i := range m.Directives {
@@ -84,5 +99,60 @@ func index(all []*conf.Module) []byte {
 	}
 	slices.Sort(lines)
 	b.WriteString(strings.Join(slices.Compact(lines), ""))
+	return b.Bytes()
+}
+
+func variables() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Variables\n\n| variable | module | |\n| --- | --- | --- |\n")
+	var lines []string
+	for _, m := range modules.Set().Modules {
+		for i := range m.Vars {
+			v := &m.Vars[i]
+			name := "$" + v.Name
+			if v.Prefix {
+				name += "NAME"
+			}
+			lines = append(lines, fmt.Sprintf("| `%s` | %s | %s |\n", name, m.Name, strings.ReplaceAll(v.Doc, "|", "\\|")))
+		}
+	}
+	slices.Sort(lines)
+	b.WriteString(strings.Join(lines, ""))
+	return b.Bytes()
+}
+
+// luaAPI describes what is declared, by library, and lists the constants and what modules written in Lua bring.
+func luaAPI(names []modules.LuaName) []byte {
+	var b bytes.Buffer
+	b.WriteString("# Lua API\n\nParameters are given as `name:type`, optional ones with `?`; what follows the arrow is returned.\n")
+	lists := []struct{ kind, title string }{{"constant", "Constants"}, {"member", "From Lua modules"}}
+	rest := map[string][]string{}
+	for i := range names {
+		n := &names[i]
+		switch n.Kind {
+		case "constant", "member":
+			rest[n.Kind] = append(rest[n.Kind], "`"+n.Name+"`")
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n", n.Name)
+		if n.Kind == "function" {
+			arguments, results, returns := strings.Cut(n.Sig, "->")
+			fmt.Fprintf(&b, "- **Call:** `%s(%s)", n.Name, strings.TrimSpace(arguments))
+			if returns {
+				fmt.Fprintf(&b, " -> %s", strings.TrimSpace(results))
+			}
+			b.WriteString("`\n")
+		}
+		fmt.Fprintf(&b, "- **Phases:** %s\n", strings.ReplaceAll(n.Phases(), "*", "\\*"))
+		if n.Doc != "" {
+			fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(n.Doc))
+		}
+	}
+	for _, l := range lists {
+		if list := rest[l.kind]; len(list) > 0 {
+			slices.Sort(list)
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n", l.title, strings.Join(list, "\n"))
+		}
+	}
 	return b.Bytes()
 }

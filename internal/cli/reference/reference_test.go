@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"moongate/internal/conf"
+	"moongate/internal/lua"
 	"moongate/internal/modules"
 )
 
 func TestPagesAreCurrent(t *testing.T) {
-	want, err := pages(modules.Conf())
+	want, err := manual()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,5 +73,26 @@ func TestPages(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "gone.md")); err == nil {
 		t.Error("a page of no module stays")
+	}
+}
+
+func TestLuaAPI(t *testing.T) {
+	page := string(luaAPI([]modules.LuaName{
+		{Name: "ngx.a", Kind: "function", Sig: "n:number, m?:string -> ok, err", In: lua.Anywhere, Doc: "Does a."},
+		{Name: "ngx.b", Kind: "function", In: lua.PhaseMask(lua.PhaseLog | lua.PhaseSet)},
+		{Name: "ngx.c", Kind: "property", In: lua.WithRequest},
+		{Name: "ngx.Z", Kind: "constant"},
+		{Name: "ngx.Y", Kind: "constant"},
+		{Name: "ngx.re.opt", Kind: "member"},
+	}))
+	for _, want := range []string{
+		"## ngx.a\n\n- **Call:** `ngx.a(n:number, m?:string) -> ok, err`\n- **Phases:** all\n\nDoes a.\n",
+		"## ngx.b\n\n- **Call:** `ngx.b()`\n- **Phases:** set_by_lua\\*, log_by_lua\\*\n",
+		"## ngx.c\n\n- **Phases:** all but init_by_lua\\*\n",
+		"## Constants\n\n`ngx.Y`\n`ngx.Z`\n\n## From Lua modules\n\n`ngx.re.opt`\n",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("not in the page: %q\n%s", want, page)
+		}
 	}
 }
