@@ -128,6 +128,7 @@ type life struct {
 	HeaderOnlyR bool // only the head shall be sent: expect no body
 	LastSent    bool
 	Complete    bool // the whole response has left
+	RootTested  bool // a file below the root was found or looked for: access_log need not see whether the root exists
 	Pipelined   bool // the request was there before the response to the one before it was sent
 
 	Body        Body

@@ -3,7 +3,9 @@ package modules
 
 import (
 	"moongate/internal/engine"
+	"moongate/internal/mod/access"
 	"moongate/internal/mod/corevars"
+	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/rewrite"
 )
@@ -17,7 +19,9 @@ func Set() *engine.Set {
 			&luamod.Early, // rewrite_by_lua_no_postpone, access_by_lua_no_postpone
 			&corevars.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
+			&access.Module,
 			&luamod.Module,
+			&logmod.Module, // behind log_by_lua
 		},
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,

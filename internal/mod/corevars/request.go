@@ -243,7 +243,8 @@ func realpathRoot(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 }
 
 func requestFilename(r *engine.Request, _ *engine.Var) ([]byte, bool) {
-	return r.MapPath(r.Alloc(len(r.URI) + 128)[:0]), true
+	name, _ := r.FileName(0)
+	return present(name)
 }
 
 // requestID needs no secrecy beyond that nobody guesses it: the generator is seeded by the system.

@@ -8,6 +8,7 @@ import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/engine"
+	"moongate/internal/openfile"
 )
 
 // condition is what an "if" tests. failed ends the script with 500.
@@ -137,29 +138,28 @@ func fileTest(c *conf.Cmd, operator, operand string) (condition, error) {
 	}
 	kind, want := name[1], operator[0] == '-'
 	return func(r *engine.Request, f flags) (bool, bool) {
-		return isFile(r, string(val.eval(r, f)), kind) == want, false
+		return isFile(r, val.eval(r, f), kind) == want, false
 	}, nil
 }
 
 // isFile tests a file's kind; what is neither a regular file nor a directory does not exist for -e.
-func isFile(r *engine.Request, path string, kind byte) bool {
-	var st syscall.Stat_t
-	switch err := syscall.Stat(path, &st); err {
-	case nil:
-	case syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG:
-		return false
-	default:
-		r.LogErr(nlog.Crit, err, "stat() \"%s\" failed", path)
+func isFile(r *engine.Request, path []byte, kind byte) bool {
+	var i openfile.Info
+	if !r.StatFile(path, false, &i) {
+		switch i.Err {
+		case syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG:
+		default:
+			r.LogErr(nlog.Crit, i.Err, "%s \"%s\" failed", i.Failed, path)
+		}
 		return false
 	}
-	mode := st.Mode & syscall.S_IFMT
 	switch kind {
 	case 'f':
-		return mode == syscall.S_IFREG
+		return i.IsRegular()
 	case 'd':
-		return mode == syscall.S_IFDIR
+		return i.IsDir()
 	case 'x':
-		return st.Mode&syscall.S_IXUSR != 0
+		return i.Mode&syscall.S_IXUSR != 0
 	}
-	return mode == syscall.S_IFREG || mode == syscall.S_IFDIR
+	return i.IsRegular() || i.IsDir()
 }
