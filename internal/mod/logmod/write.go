@@ -269,4 +269,3 @@ func trimWorker(w *engine.Worker) {
 		o.expire(c, w.Loop.Wall())
 	}
 }
-
