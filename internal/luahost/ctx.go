@@ -37,6 +37,7 @@ type Ctx struct {
 	Filter *FilterArgs
 	// SetArgs are the arguments of set_by_lua (ngx.arg).
 	SetArgs [][]byte
+	set     *setRun
 	// BodySeenEOF says that body_filter_by_lua ended the body early.
 	BodySeenEOF bool
 	// NoAbort counts subrequests in flight: ngx.exit must wait for them.
@@ -116,7 +117,8 @@ func (x *Ctx) ReleaseCtx() {
 	if cap(buf) > 64<<10 {
 		buf = nil
 	}
-	*x = Ctx{Context: x.Context, buffered: buf}
+	clear(x.SetArgs)
+	*x = Ctx{Context: x.Context, buffered: buf, SetArgs: x.SetArgs[:0], set: x.set}
 	x.next = lw.free
 	lw.free = x
 }

@@ -121,3 +121,49 @@ func RunFilter(r *engine.Request, code *lua.Code, phase lua.Phase, take func(c *
 	}
 	return res, true
 }
+
+// RunSet runs the code of a set_by_lua with x.SetArgs, which are its arguments as well as ngx.arg, and gives the string
+// or number it returned, empty for anything else. The bytes live as long as the request.
+func RunSet(r *engine.Request, code *lua.Code) (val []byte, ok bool) {
+	x := Of(r)
+	chunk, _ := x.load(code)
+	if chunk == nil {
+		return nil, false
+	}
+	x.SetLogLevel(logLevel(r))
+	if x.set == nil {
+		x.set = &setRun{}
+		s := x.set
+		s.args = func(w *lua.Writer) {
+			for _, a := range s.x.SetArgs {
+				w.Str(a)
+			}
+		}
+		s.take = func(c *lua.Call) {
+			if t := c.Type(1); t == lua.Str || t == lua.Number {
+				if b, err := c.Concat(1, 1); err == nil {
+					s.val = s.x.R.Copy(b)
+				}
+			}
+		}
+	}
+	x.set.x, x.set.val = x, nil
+	args := x.set.args
+	if len(x.SetArgs) == 0 {
+		args = nil
+	}
+	res := chunk.RunWith(&x.Context, lua.PhaseSet, args, x.set.take)
+	if res.Status == lua.Failed {
+		r.Logf(nlog.Error, "%s", res.Err.Error())
+		return nil, false
+	}
+	return x.set.val, true
+}
+
+// setRun is what RunSet needs at each run, made once.
+type setRun struct {
+	x    *Ctx
+	val  []byte
+	args func(w *lua.Writer)
+	take func(c *lua.Call)
+}

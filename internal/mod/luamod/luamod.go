@@ -3,6 +3,8 @@
 package luamod
 
 import (
+	"slices"
+
 	"moongate/internal/conf"
 	"moongate/internal/engine"
 	"moongate/internal/luahost"
@@ -15,9 +17,9 @@ const (
 
 // Module is the Lua module.
 var Module = engine.Module{
-	Module: conf.Module{Name: "lua", Directives: append(append(append([]conf.Directive{}, codeRows()...), mainRows...), locRows...)},
+	Module: conf.Module{Name: "lua", Directives: slices.Concat(setRows, codeRows(), mainRows, locRows)},
 	Steps: []engine.Step{
-		{Phase: engine.Rewrite, Active: postponed(rewriteOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewrite},
+		{Phase: engine.Rewrite, Active: postponed(rewriteOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewritePhase},
 		{Phase: engine.Access, Active: postponed(accessOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},
 		{Phase: engine.Precontent, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Precontent }), Run: precontent},
 		{Phase: engine.Log, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Log }), Run: logPhase},
@@ -37,7 +39,7 @@ var Early = engine.Module{
 	Module: conf.Module{Name: "lua_early"},
 	Steps: []engine.Step{
 		{Phase: engine.ServerRewrite, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.ServerRewrite }), Run: serverRewrite},
-		{Phase: engine.Rewrite, Active: early(rewriteOf, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewrite},
+		{Phase: engine.Rewrite, Active: early(rewriteOf, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewritePhase},
 		{Phase: engine.Access, Active: early(accessOf, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},
 	},
 }

@@ -28,7 +28,7 @@ func serverRewrite(r *engine.Request) engine.Status {
 	return goOn(run(r, luahost.ConfOf(r.Scope).ServerRewrite, lua.PhaseServerRewrite))
 }
 
-func rewrite(r *engine.Request) engine.Status {
+func rewritePhase(r *engine.Request) engine.Status {
 	c := luahost.ConfOf(r.Scope)
 	if c.Rewrite == nil || r.URIChanged() {
 		return engine.Declined

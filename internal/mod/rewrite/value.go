@@ -182,7 +182,8 @@ func (t *replacement) target(r *engine.Request) (uri, args []byte) {
 }
 
 // SetFunc computes the value of a set_* directive from its arguments, which live as long as the request, as the result
-// must. A status other than OK ends the script and the request.
+// must. A status other than OK ends the script and the request. The slice of arguments is valid until another request
+// runs: who parks copies it first.
 type SetFunc func(r *engine.Request, args [][]byte) ([]byte, engine.Status)
 
 // arguments is the stack that the arguments of SetFuncs are gathered on, one in every worker.
@@ -214,9 +215,9 @@ func DefineSet(c *conf.Cmd, name string, args []string, f SetFunc) error {
 			val := vals[i].eval(r, fl)
 			w.stack = append(w.stack, val)
 		}
-		res, st := f(r, w.stack[base:])
-		clear(w.stack[base:])
+		given := w.stack[base:]
 		w.stack = w.stack[:base]
+		res, st := f(r, given)
 		if st != engine.OK {
 			return fl | ended, st
 		}
