@@ -20,6 +20,7 @@ type Body struct {
 	// Received counts decoded bytes.
 	Received int64
 	pooled   []byte
+	shared   bool // File is the parent's
 }
 
 // BodyError is a failure to read the request body, with the status that nginx answers.
@@ -51,12 +52,7 @@ func (b *Body) Size() int64 {
 
 // release gives the body's memory and file back.
 func (b *Body) release() {
-	if b.File != nil {
-		if !b.KeepFile {
-			os.Remove(b.File.Name())
-		}
-		b.File.Close()
-	}
+	b.dropFile()
 	keep := b.pooled
 	if cap(keep) > maxKeptBody {
 		keep = nil
@@ -178,18 +174,9 @@ func (r *Request) bodyToFile(more []byte) Status {
 	}
 	b.File = f
 	b.KeepFile = core.BodyInFileOnly.V == BodyFileOn
-	write := func(p []byte) bool {
-		n, err := f.Write(p)
-		b.FileSize += int64(n)
-		if err != nil {
-			r.Logf(nlog.Crit, "write() to \"%s\" failed %s", f.Name(), nlog.ErrText(err))
-			return false
-		}
-		return true
-	}
 	if len(b.Mem)+len(more) > 0 {
 		b.Received = int64(len(b.Mem) + len(more))
-		if !write(b.Mem) || !write(more) {
+		if !r.writeBody(b.Mem) || !r.writeBody(more) {
 			return r.bodyStatus(500)
 		}
 	}
@@ -201,7 +188,7 @@ func (r *Request) bodyToFile(more []byte) Status {
 	for {
 		n, err := r.Stream.ReadBody(r, buf)
 		b.Received += int64(n)
-		if n > 0 && !write(buf[:n]) {
+		if n > 0 && !r.writeBody(buf[:n]) {
 			return r.bodyStatus(500)
 		}
 		if err == io.EOF {
@@ -223,17 +210,4 @@ func (r *Request) DiscardBody() Status {
 	}
 	r.Discarded = true
 	return OK
-}
-
-// SetBody replaces the request body by bytes in memory that live until the request ends.
-func (r *Request) SetBody(p []byte) {
-	b := &r.Body
-	if b.File != nil {
-		pooled := b.pooled
-		b.release()
-		b.pooled = pooled
-	}
-	b.Mem, b.Read = p, true
-	r.ContentLength = int64(len(p))
-	r.ChunkedBody = false
 }

@@ -131,6 +131,9 @@ type life struct {
 	RootTested  bool // a file below the root was found or looked for: access_log need not see whether the root exists
 	Pipelined   bool // the request was there before the response to the one before it was sent
 
+	// NoConditions says that If-Modified-Since and its like are not to be looked at.
+	NoConditions bool
+
 	Body        Body
 	Content     Handler // overrides the location's handler (nginx's content_handler)
 	Captures    []int32 // of the last regular expression

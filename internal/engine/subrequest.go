@@ -62,7 +62,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 		s.ContentLength = int64(len(o.Body))
 	case o.KeepBody:
 		s.Body.Mem, s.Body.Read = r.Body.Mem, true
-		s.Body.File, s.Body.FileSize, s.Body.KeepFile = r.Body.File, r.Body.FileSize, true
+		s.Body.File, s.Body.FileSize, s.Body.shared = r.Body.File, r.Body.FileSize, true
 		s.ContentLength = r.ContentLength
 	default:
 		s.Body.Read = true
@@ -93,9 +93,6 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	}()
 	if s.Core().LogSubrequest.V && !s.NoLog {
 		s.RunLog()
-	}
-	if o.KeepBody {
-		s.Body.File = nil
 	}
 	if o.ShareVars {
 		s.vars, s.gen = saved, savedGen

@@ -238,6 +238,10 @@ func (r *Request) ForgetVar(v *Var) {
 	}
 }
 
+// Assignable reports whether the configuration or a module defines the variable under its own name; $http_x and its like
+// are not, unless a directive such as "set" makes them.
+func (v *Var) Assignable() bool { return v.defined && !v.Prefix }
+
 // HasSlot reports whether assignments to v are kept (it was mentioned in the configuration).
 func (v *Var) HasSlot() bool { return v.index >= 0 }
 

@@ -1,5 +1,7 @@
 package http1
 
+import "moongate/internal/base/ascii"
+
 // Header is one header line. Name and Value are slices of the buffer that was
 // parsed (or of whatever an HTTP/2 driver gave to Add), the value without the
 // spaces around it.
@@ -117,6 +119,45 @@ func (h *Headers) Next(i int) int {
 		}
 	}
 	return -1
+}
+
+// Set gives the first line of that name the value, in place, and deletes the others; without one it adds a line. An
+// empty value deletes them all. The slices are kept, not copied.
+func (h *Headers) Set(name, value []byte) {
+	found, kept := false, h.List[:0]
+	for i := range h.List {
+		e := &h.List[i]
+		if len(e.Name) == len(name) && ascii.EqualFold(e.Name, name) {
+			if found || len(value) == 0 {
+				continue
+			}
+			found = true
+			e.Value = value
+		}
+		kept = append(kept, *e)
+	}
+	if len(kept) < len(h.List) {
+		h.List = kept
+		h.reindex()
+	}
+	if !found && len(value) > 0 {
+		h.Add(name, value)
+	}
+}
+
+// reindex makes the index anew after lines have moved.
+func (h *Headers) reindex() {
+	all := h.List
+	clear(h.first[:])
+	clear(h.repeated[:])
+	h.dup = 0
+	for i := range all {
+		if all[i].ID != HUnknown {
+			h.List = all[:i+1]
+			h.index(all[i].ID)
+		}
+	}
+	h.List = all
 }
 
 // rebase points the lines into buf, which holds the same bytes as the buffer

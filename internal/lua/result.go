@@ -210,3 +210,42 @@ func (w *Writer) SetNum(k string, v float64) { w.Key(k); w.out.Num(v) }
 
 // SetBool sets a field to a boolean.
 func (w *Writer) SetBool(k string, v bool) { w.Key(k); w.out.Bool(v) }
+
+// ReturnArgs returns the table of a query string as ngx.req.get_uri_args does: at most limit arguments, 100 when it is
+// negative, all when it is 0; "truncated" follows when there are more.
+func (c *Call) ReturnArgs(query []byte, limit int) Outcome {
+	return c.bulk(luajit.BulkArgs, query, limit, 0)
+}
+
+// ReturnArgsIn is ReturnArgs with the table that is argument i, which is cleared first.
+func (c *Call) ReturnArgsIn(i int, query []byte, limit int) Outcome {
+	return c.bulk(luajit.BulkFillArgs, query, limit, int(c.args[i-1].Aux))
+}
+
+// ReturnPostArgs is ReturnArgs as ngx.req.get_post_args counts: no limit when it is not positive.
+func (c *Call) ReturnPostArgs(query []byte, limit int) Outcome {
+	return c.bulk(luajit.BulkPostArgs, query, limit, 0)
+}
+
+func (c *Call) bulk(kind byte, b []byte, limit, tab int) Outcome {
+	at := c.out.Bulk(kind, limit, tab)
+	c.out.B = append(c.out.B, b...)
+	c.out.EndBulk(at)
+	return returned
+}
+
+// ReturnHeaders returns the table of the headers that fill adds with Writer.Header: limit as in ReturnArgs; names in lower
+// case and found in other spellings, unless raw.
+func (c *Call) ReturnHeaders(limit int, raw bool, fill func(w *Writer)) Outcome {
+	kind := byte(luajit.BulkHeaders)
+	if raw {
+		kind = luajit.BulkRawHeaders
+	}
+	at := c.out.Bulk(kind, limit, 0)
+	fill((*Writer)(c))
+	c.out.EndBulk(at)
+	return returned
+}
+
+// Header adds a header within ReturnHeaders.
+func (w *Writer) Header(name, value []byte) { w.out.Header(name, value) }

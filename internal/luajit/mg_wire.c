@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cfun.h"
 #include "mg_vm.h"
 #include "mg_wire_api.h"
 
@@ -105,6 +106,50 @@ static void mg_decode_object(lua_State *L, mg_in *in)
     lua_rawseti(L, -2, 1);
 }
 
+static void mg_clear(lua_State *L, int t)
+{
+    lua_pushnil(L);
+    while (lua_next(L, t) != 0) {
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        lua_pushnil(L);
+        lua_rawset(L, t);
+    }
+}
+
+/* A table made in one go; a second value says that something did not fit the limit. */
+static void mg_decode_bulk(lua_State *L, mg_in *in)
+{
+    int         kind = *in->p++, limit = (int) mg_u32(in), tab = (int) mg_u32(in), truncated = 0;
+    uint32_t    n = mg_u32(in);
+    const char *p = (const char *) in->p;
+
+    in->p += n;
+
+    switch (kind) {
+    case MG_B_ARGS:
+        truncated = mg_push_args(L, p, n, limit);
+        break;
+    case MG_B_POST_ARGS:
+        truncated = mg_push_post_args(L, p, n, limit);
+        break;
+    case MG_B_FILL_ARGS:
+        luaL_checkstack(L, 4, NULL);
+        mg_clear(L, tab);
+        truncated = mg_fill_args(L, tab, p, n, limit);
+        lua_pushvalue(L, tab);
+        break;
+    case MG_B_HEADERS:
+    case MG_B_RAW_HEADERS:
+        truncated = mg_push_headers(L, p, n, limit, kind == MG_B_RAW_HEADERS);
+        break;
+    }
+
+    if (truncated) {
+        lua_pushliteral(L, "truncated");
+    }
+}
+
 static void mg_decode_value(lua_State *L, mg_in *in)
 {
     double      d;
@@ -156,6 +201,9 @@ static void mg_decode_value(lua_State *L, mg_in *in)
     case MG_W_ARG:
         lua_pushvalue(L, (int) mg_u32(in));
         return;
+    case MG_W_BULK:
+        mg_decode_bulk(L, in);
+        return;
     default:
         lua_pushnil(L);
     }
@@ -165,7 +213,7 @@ static void mg_decode_value(lua_State *L, mg_in *in)
 int mg_decode(lua_State *L, mg_vm *vm, const uint8_t *p, size_t len)
 {
     mg_in in = {p, p + len, vm};
-    int   n = 0;
+    int   top = lua_gettop(L), n = 0;
 
     while (in.p < in.end) {
         if (mg_unlikely((n & 7) == 7)) {
@@ -175,7 +223,7 @@ int mg_decode(lua_State *L, mg_vm *vm, const uint8_t *p, size_t len)
         n++;
     }
 
-    return n;
+    return lua_gettop(L) - top;
 }
 
 /* --- Lua to Go --- */

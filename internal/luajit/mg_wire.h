@@ -26,7 +26,17 @@ enum {
     MG_W_OBJECT, /* u32 class, u32 handle */
     MG_W_ARG,    /* u32 stack index of the caller's argument */
     MG_W_OPAQUE, /* u8 Lua type: only from Lua to Go */
+    MG_W_BULK,   /* u8 MG_B_*, i32 limit, u32 stack index, u32 length, bytes: one table, and "truncated" */
     MG_W_LAST,
+};
+
+/* What the bytes of MG_W_BULK are. */
+enum {
+    MG_B_ARGS = 0,    /* a query string */
+    MG_B_POST_ARGS,   /* the same, counted as a posted body is */
+    MG_B_FILL_ARGS,   /* the same as MG_B_ARGS, into the table at the stack index */
+    MG_B_HEADERS,     /* headers as mg_push_headers takes them */
+    MG_B_RAW_HEADERS, /* the same, with their own spelling */
 };
 
 #endif

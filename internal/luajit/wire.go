@@ -24,6 +24,16 @@ const (
 	TagObject
 	TagArg
 	TagOpaque
+	TagBulk
+)
+
+// Kinds of Bulk.
+const (
+	BulkArgs = iota
+	BulkPostArgs
+	BulkFillArgs
+	BulkHeaders
+	BulkRawHeaders
 )
 
 // Wire is a buffer of encoded values. Its bytes are C memory as long as they fit; append moves them to the Go heap
@@ -102,6 +112,27 @@ func (w *Wire) Object(class, handle int32) {
 	w.u32(TagObject, uint32(class))
 	w.B = binary.LittleEndian.AppendUint32(w.B, uint32(handle))
 }
+
+// Bulk begins a table which C makes of bytes that follow, and of which EndBulk tells the end: a query string, or headers
+// added with Header. tab is the stack index for BulkFillArgs. When more than limit entries are there a second value,
+// "truncated", comes after the table.
+func (w *Wire) Bulk(kind byte, limit, tab int) (at int) {
+	w.B = append(w.B, TagBulk, kind)
+	w.B = binary.LittleEndian.AppendUint32(w.B, uint32(int32(limit)))
+	w.B = binary.LittleEndian.AppendUint32(w.B, uint32(tab))
+	w.B = append(w.B, 0, 0, 0, 0)
+	return len(w.B)
+}
+
+// Header adds one header to a Bulk.
+func (w *Wire) Header(name, value []byte) {
+	w.B = binary.NativeEndian.AppendUint32(w.B, uint32(len(name)))
+	w.B = binary.NativeEndian.AppendUint32(w.B, uint32(len(value)))
+	w.B = append(append(w.B, name...), value...)
+}
+
+// EndBulk ends the table which Bulk began and returned at for.
+func (w *Wire) EndBulk(at int) { binary.LittleEndian.PutUint32(w.B[at-4:], uint32(len(w.B)-at)) }
 
 func (w *Wire) u32(tag byte, v uint32) {
 	w.B = binary.LittleEndian.AppendUint32(append(w.B, tag), v)

@@ -3,10 +3,14 @@ package modules
 import (
 	"moongate/internal/lua"
 	"moongate/internal/luaapi/base"
+	"moongate/internal/luaapi/body"
 	"moongate/internal/luaapi/control"
+	"moongate/internal/luaapi/header"
 	"moongate/internal/luaapi/output"
+	"moongate/internal/luaapi/req"
 	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
+	"moongate/internal/luaapi/variable"
 )
 
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
@@ -17,5 +21,9 @@ func LuaLibraries() []*lua.Library {
 		&output.Library,
 		&control.Library,
 		&subrequest.Library,
+		&variable.Library,
+		&header.Library,
+		&req.Library,
+		&body.Library,
 	}
 }

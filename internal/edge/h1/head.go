@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"bytes"
 	"strconv"
 
 	"moongate/internal/engine"
@@ -33,22 +34,21 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	x.frame(r, core, last)
 
 	need := 256 + len(o.StatusLine) + len(o.ContentType) + len(o.Charset)
-	var own struct{ server, date, connection bool }
+	var own struct{ server, date, connection, modified bool }
 	for i := range o.List {
 		h := &o.List[i]
-		if h.Name == nil {
-			continue
-		}
 		need += len(h.Name) + len(h.Value) + 4
-		switch h.ID {
+		switch h.ID { // Server and Date may have been deleted by whoever set them: then none is sent
 		case http1.HServer:
 			own.server = true
 		case http1.HDate:
 			own.date = true
+		case http1.HLastModified:
+			own.modified = own.modified || h.Name != nil
 		case http1.HLocation:
 			need += len(r.In.Server) + len(r.Server.Name) + 32
 		case http1.HConnection:
-			own.connection = true
+			own.connection = own.connection || h.Name != nil
 		}
 	}
 	s := x.tail(need)
@@ -67,7 +67,7 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	}
 	if len(o.ContentType) > 0 {
 		b = append(append(b, "Content-Type: "...), o.ContentType...)
-		if len(o.Charset) > 0 {
+		if len(o.Charset) > 0 && bytes.IndexByte(o.ContentType, ';') < 0 {
 			b = append(append(b, "; charset="...), o.Charset...)
 		}
 		b = append(b, '\r', '\n')
@@ -77,7 +77,7 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		b = strconv.AppendInt(b, o.ContentLength, 10)
 		b = append(b, '\r', '\n')
 	}
-	if o.LastModified >= 0 {
+	if o.LastModified >= 0 && !own.modified {
 		b = append(b, "Last-Modified: "...)
 		b = http1.AppendTime(b, o.LastModified)
 		b = append(b, '\r', '\n')

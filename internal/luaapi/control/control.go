@@ -158,7 +158,7 @@ func runRedirect(c *lua.Call) lua.Outcome {
 			return c.Errorf("unsafe byte \"0x%02x\" in redirect uri \"%s\"", ch, luahost.LogEscape(uri))
 		}
 	}
-	r.Expose(r.Copy(uri))
+	x.SetHeader([]byte("Location"), uri, true)
 	r.Out.Status = engine.Status(code)
 	x.ExitCode, x.Exited = code, true
 	return c.End(code)

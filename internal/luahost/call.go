@@ -1,0 +1,56 @@
+package luahost
+
+import (
+	"fmt"
+
+	"moongate/internal/lua"
+)
+
+// Disabled raises what a function of the request says where there is none: in timers, in init_worker_by_lua, ...
+func Disabled(c *lua.Call) lua.Outcome { return c.Errorf("API disabled in the current context") }
+
+// WrongPhase raises what a function says in a phase where it has no place.
+func WrongPhase(c *lua.Call) lua.Outcome {
+	return c.Errorf("API disabled in the context of %s", c.Phase())
+}
+
+// Text is argument i as Lua's tostring writes it. It is valid until the call returns; only strings cost nothing.
+func Text(c *lua.Call, i int) []byte {
+	switch c.Type(i) {
+	case lua.Str:
+		return c.Str(i)
+	case lua.Number:
+		return lua.AppendNumber(nil, c.Num(i))
+	case lua.Bool:
+		return boolText(c.Bool(i))
+	case lua.None, lua.Nil:
+		return []byte("nil")
+	}
+	if c.IsNull(i) {
+		return []byte("null")
+	}
+	return fmt.Appendf(nil, "%s: 0x%08x", c.Type(i), c.Pointer(i))
+}
+
+// ValueText is Text of a value inside a table.
+func ValueText(v lua.Value) []byte {
+	switch v.Type {
+	case lua.Str, lua.Number:
+		return v.Text()
+	case lua.Bool:
+		return boolText(v.Bool())
+	case lua.None, lua.Nil:
+		return []byte("nil")
+	}
+	if v.IsNull() {
+		return []byte("null")
+	}
+	return []byte(v.Type.String())
+}
+
+func boolText(b bool) []byte {
+	if b {
+		return []byte("true")
+	}
+	return []byte("false")
+}
