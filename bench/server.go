@@ -66,7 +66,7 @@ func start(s *settings, c candidate, w *workload) (*server, error) {
 	if err := srv.ready("http://" + srv.listen + w.path); err != nil {
 		said, _ := os.ReadFile(filepath.Join(dir, "output"))
 		srv.stop()
-		return nil, fmt.Errorf("%w %s", err, firstLine(string(said)))
+		return nil, fmt.Errorf("%w: %s", err, firstLine(string(said)))
 	}
 	return srv, nil
 }
@@ -76,7 +76,7 @@ func (srv *server) ready(url string) error {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		select {
 		case <-srv.ended:
-			return errors.New("it ended:")
+			return errors.New("it ended")
 		case <-time.After(20 * time.Millisecond):
 		}
 		r, err := http.Get(url)
