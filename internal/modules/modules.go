@@ -7,6 +7,7 @@ import (
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
+	"moongate/internal/mod/mapvar"
 	"moongate/internal/mod/rewrite"
 )
 
@@ -18,6 +19,7 @@ func Set() *engine.Set {
 		Modules: []*engine.Module{
 			&luamod.Early, // rewrite_by_lua_no_postpone, access_by_lua_no_postpone
 			&corevars.Module,
+			&mapvar.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
 			&access.Module,
 			&luamod.Module,
