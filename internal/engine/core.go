@@ -136,6 +136,7 @@ type LocConf struct {
 	SubrequestBuffer     conf.Opt[int64]
 	ErrorPages           []*ErrorPage
 	Files                FileConf
+	Gzip                 GzipConf
 	ResolverTimeout      conf.Opt[time.Duration]
 	Resolver             conf.Opt[[]string]
 

@@ -63,6 +63,7 @@ func (s *Set) ConfModules() []*conf.Module {
 	rows = append(rows, listenRows...)
 	rows = append(rows, coreRows...)
 	rows = append(rows, openFileRows...)
+	rows = append(rows, gzipRows...)
 	mods := []*conf.Module{{Name: "http_core", Directives: rows}}
 	for _, m := range s.Modules {
 		mods = append(mods, &m.Module)

@@ -226,7 +226,7 @@ func (r *Request) findLocation() Status {
 			loc = r.Alloc(len(l.Name) + 1 + len(r.Args))[:0]
 			loc = append(append(append(loc, l.Name...), '?'), r.Args...)
 		}
-		r.SetHeaderOut(hdrLocation, nameLocation, loc)
+		r.Expose(loc)
 		return 301
 	}
 	r.Loc = l

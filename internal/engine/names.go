@@ -3,7 +3,6 @@ package engine
 import "moongate/internal/http1"
 
 const (
-	hdrLocation        = http1.HLocation
 	hdrWWWAuthenticate = http1.HWWWAuthenticate
 )
 

@@ -19,6 +19,9 @@ func (r *Request) UseBody(f *Filter) {
 	}
 }
 
+// UseOwnBody is UseBody for the filter whose Header is running.
+func (r *Request) UseOwnBody() { r.UseBody(r.H.Filters[r.filterPos]) }
+
 // UsesBody reports whether f was installed for this response.
 func (r *Request) UsesBody(f *Filter) bool { return r.filterMask&(1<<f.index) != 0 }
 
@@ -44,6 +47,7 @@ func (r *Request) sendHead(last bool) Status {
 		if f.Header == nil {
 			continue
 		}
+		r.filterPos = f.index
 		if st := f.Header(r); st != OK && st != Declined {
 			return st
 		}

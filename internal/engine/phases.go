@@ -280,6 +280,7 @@ func (r *Request) InternalRedirect(uri, args []byte) Status {
 	r.ValidUnparsed, r.ValidLocation = false, true
 	r.Internal = true
 	r.aliasWithURI = false
+	r.gzipTested, r.Out.VaryEncoding = 0, false
 	r.leaveLocation()
 	r.Loc = r.Server.Loc
 	r.Scope = r.Loc.Scope

@@ -45,12 +45,16 @@ type Plane struct {
 	workers   []*Worker
 	done      sync.WaitGroup
 	connID    atomic.Uint64
+	temp      atomic.Uint64
 	started   time.Time
 }
 
 var _ plane.Plane = (*Plane)(nil)
 
 func (p *Plane) log() *nlog.Logger { return p.Params.Log }
+
+// NextTemp numbers temporary files and boundaries.
+func (p *Plane) NextTemp() uint64 { return p.temp.Add(1) - 1 }
 
 // NextConnID numbers connections over all workers.
 func (p *Plane) NextConnID() uint64 { return p.connID.Add(1) }

@@ -64,9 +64,12 @@ type HeadersOut struct {
 	StatusLine    []byte // "599 Own Words": overrides Status on the wire
 	ContentType   []byte
 	Charset       []byte
-	ContentLength int64 // -1: not known
-	LastModified  int64 // seconds since the epoch, -1: none
-	AcceptRanges  bool
+	ContentLength int64          // -1: not known
+	LastModified  int64          // seconds since the epoch, -1: none
+	AcceptRanges  bool           // parts of the body may be sent: it is what the handler made
+	ContentOffset int64          // place in the whole of what the handler sends first
+	VaryEncoding  bool           // the body depends on Accept-Encoding: gzip_vary says so
+	OwnLocation   bool           // the Location header was set by Expose
 	List          []http1.Header // an entry with a nil Name is deleted
 	Trailers      []http1.Header
 }
@@ -132,7 +135,11 @@ type life struct {
 	Pipelined   bool // the request was there before the response to the one before it was sent
 
 	// NoConditions says that If-Modified-Since and its like are not to be looked at.
-	NoConditions bool
+	NoConditions   bool
+	instead        bool // a header filter answered instead of the handler
+	SingleRange    bool // not more than one part of the body may be sent
+	ExpectTrailers bool // fields will follow the body: it must be framed so that they can
+	gzipTested     int8 // 1: compressed responses are welcome, -1: they are not
 
 	Body        Body
 	Content     Handler // overrides the location's handler (nginx's content_handler)

@@ -49,7 +49,9 @@ func (r *Request) specialResponse(st Status) Status {
 	return r.sendOwnPage(st)
 }
 
-func (r *Request) isMSIE() bool { return bytes.Contains(r.In.Get(http1.HUserAgent), []byte("MSIE ")) }
+func (r *Request) isMSIE() bool {
+	return http1.DetectBrowser(r.In.Get(http1.HUserAgent))&http1.BrowserMSIE != 0
+}
 
 // sendErrorPage follows an error_page: an internal redirect, a named location or an external redirect.
 func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
@@ -82,8 +84,13 @@ func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
 	return r.sendOwnPage(r.ErrStatus)
 }
 
-// Expose sets the Location header of a redirect.
-func (r *Request) Expose(uri []byte) { r.SetHeaderOut(http1.HLocation, nameLocation, uri) }
+// Expose sets the Location header of a redirect. One that begins with a slash gets scheme and host (absolute_redirect);
+// Location headers that others set are sent as they are.
+func (r *Request) Expose(uri []byte) {
+	r.DelHeaderOut(http1.HLocation)
+	r.AddHeader(http1.HLocation, nameLocation, uri)
+	r.Out.OwnLocation = true
+}
 
 func splitArgs(uri []byte) ([]byte, []byte) {
 	if i := bytes.IndexByte(uri, '?'); i >= 0 {
@@ -197,6 +204,17 @@ func (r *Request) ownPage(st Status) []byte {
 	}
 	r.scratch = b
 	return b
+}
+
+// AnswerInstead is for header filters: the response is dropped with all that modules kept for it, and the request is to
+// end with st, which the filter returns. The connection is closed afterwards: a handler may be about to send a body.
+func (r *Request) AnswerInstead(st Status) Status {
+	list, trailers := r.Out.List[:0], r.Out.Trailers[:0]
+	r.Out = HeadersOut{List: list, Trailers: trailers, ContentLength: -1, LastModified: -1}
+	clear(r.ctx)
+	r.filterMask = 0
+	r.instead = true
+	return st
 }
 
 func dropHeaders(list []http1.Header, ids ...http1.HeaderID) []http1.Header {

@@ -5,10 +5,16 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/corevars"
+	"moongate/internal/mod/headers"
+	"moongate/internal/mod/index"
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/mapvar"
+	"moongate/internal/mod/notmodified"
+	"moongate/internal/mod/ranges"
 	"moongate/internal/mod/rewrite"
+	"moongate/internal/mod/static"
+	"moongate/internal/mod/tryfiles"
 )
 
 // Set is the list of modules and filters, in the order they run.
@@ -24,6 +30,10 @@ func Set() *engine.Set {
 			&access.Module,
 			&luamod.Module,
 			&logmod.Module, // behind log_by_lua
+			&tryfiles.Module,
+			&index.Module,
+			&static.Module,
+			&headers.Module,
 		},
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,
@@ -37,8 +47,13 @@ func Set() *engine.Set {
 		//   compression                                                  gzip, gunzip
 		//   byte ranges                                                  range
 		Filters: []*engine.Filter{
+			&ranges.Body,
+			&notmodified.Filter,
+			engine.Copy,
 			luamod.NewFilter(),
+			&headers.Filter,
 			{Name: "postpone"},
+			&ranges.Header,
 		},
 	}
 }

@@ -83,7 +83,7 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		b = append(b, '\r', '\n')
 	}
 	loc := r.HeaderOut(http1.HLocation)
-	if loc != nil && len(loc.Value) > 0 && loc.Value[0] == '/' && core.AbsoluteRedirect.V && o.Status != 201 {
+	if loc != nil && o.OwnLocation && len(loc.Value) > 0 && loc.Value[0] == '/' && core.AbsoluteRedirect.V {
 		b = x.appendLocation(b, r, core, loc)
 	} else {
 		loc = nil
@@ -104,6 +104,9 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		}
 	default:
 		b = append(b, "Connection: close\r\n"...)
+	}
+	if o.VaryEncoding && core.Gzip.Vary.V {
+		b = append(b, "Vary: Accept-Encoding\r\n"...)
 	}
 	for i := range o.List {
 		h := &o.List[i]
@@ -128,20 +131,20 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 func (x *exchange) frame(r *engine.Request, core *engine.LocConf, last bool) {
 	o := &r.Out
 	noBody := r.Method == http1.MethodHead || o.Status == 204 || o.Status == 304 || o.Status < 200 && o.Status >= 100
-	if o.Status == 204 || o.Status < 200 && o.Status >= 100 {
-		o.ContentLength = -1
+	switch o.Status {
+	case 200, 206, 304:
+	case 204:
+		o.ContentLength, o.ContentType, o.LastModified = -1, nil, -1
+	default:
+		o.LastModified = -1
 	}
-	if o.Status == 304 {
-		o.ContentLength = -1
-		o.ContentType = nil
-	}
-	if o.ContentLength < 0 {
+	if !noBody && (o.ContentLength < 0 || r.ExpectTrailers) {
 		switch {
-		case noBody:
 		case r.In.Version >= http1.Version11 && core.ChunkedTransfer.V:
 			x.chunked = true
 			r.Chunked = true
-		default:
+			o.ContentLength = -1
+		case o.ContentLength < 0:
 			r.KeepAlive = false
 		}
 	}
