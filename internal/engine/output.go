@@ -43,12 +43,17 @@ func (r *Request) sendHead(last bool) Status {
 		r.Out.Status = 200
 	}
 	r.filterMask = 0
-	for _, f := range r.filters {
+	for i := r.headFrom; i < len(r.filters); i++ {
+		f := r.filters[i]
 		if f.Header == nil {
 			continue
 		}
 		r.filterPos = f.index
-		if st := f.Header(r); st != OK && st != Declined {
+		if st := f.Header(r); st == OK || st == Declined {
+			continue
+		} else if st >= 200 {
+			return r.replaceResponse(i+1, st)
+		} else {
 			return st
 		}
 	}
@@ -61,6 +66,19 @@ func (r *Request) sendHead(last bool) Status {
 		return Error
 	}
 	return OK
+}
+
+// replaceResponse sends the page of a status in place of the response whose head a header filter refused; only the
+// filters from place next on see it. What the handler still sends is dropped.
+func (r *Request) replaceResponse(next int, st Status) Status {
+	r.headFrom = next
+	r.Out.Status = 0
+	r.ErrStatus = st
+	if st := r.sendOwnPage(st); st != OK {
+		return st
+	}
+	r.replaced = true
+	return Done
 }
 
 // SendHeadOnly says that no body will follow: Content-Length stays what the handler set.
@@ -78,6 +96,9 @@ func (r *Request) SendHeadOnly() Status {
 func (r *Request) Output(c *Chunk) error {
 	if r.Aborted {
 		return ErrClientGone
+	}
+	if r.replaced {
+		return nil
 	}
 	if r.filterMask == 0 {
 		return r.toSink(c)

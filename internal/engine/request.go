@@ -161,6 +161,8 @@ type life struct {
 	sink         sink
 	filterMask   uint64
 	filterPos    int
+	headFrom     int  // the first header filter to run: those before have refused the response
+	replaced     bool // by the page of a header filter's status
 	filters      []*Filter
 	chain        []Chunk // the chunk that each filter has in hand
 	last         Chunk   // the one that the sink has

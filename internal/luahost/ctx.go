@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"moongate/internal/base/ascii"
+	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 )
@@ -112,6 +113,9 @@ func create(r *engine.Request) *Ctx {
 // ReleaseCtx recycles the Ctx; the engine calls it when the request ends or leaves its location.
 func (x *Ctx) ReleaseCtx() {
 	lw := x.W
+	if _, used := x.CtxRef(); used {
+		x.R.Logf(nlog.Debug, "lua release ngx.ctx at ref %d", 1)
+	}
 	x.Context.Release()
 	buf := x.buffered[:0]
 	if cap(buf) > 64<<10 {

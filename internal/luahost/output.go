@@ -1,6 +1,7 @@
 package luahost
 
 import (
+	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 )
@@ -29,6 +30,7 @@ func (x *Ctx) Write(b []byte) engine.Status {
 	}
 	if !r.HeaderSent && r.In.Version < http1.Version11 && r.IsMain() && ConfOf(r.Scope).HTTP10Buffering.V && r.Out.ContentLength < 0 && r.Method != http1.MethodHead {
 		x.Buffering = true
+		r.Logf(nlog.Debug, "lua buffering output bufs for the HTTP 1.0 request")
 		x.buffered = append(x.buffered, b...)
 		return engine.OK
 	}

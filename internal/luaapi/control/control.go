@@ -62,6 +62,13 @@ var sleep = &lua.Func{
 		if d < 0 {
 			return c.Errorf("invalid sleep duration \"%d\"", d.Milliseconds())
 		}
+		r := luahost.Request(c)
+		if r != nil {
+			r.Logf(nlog.Debug, "lua ready to sleep for %d ms", d.Milliseconds())
+		}
+		if !c.MayWait() {
+			return c.Errorf("attempt to yield across C-call boundary")
+		}
 		luahost.Loop(c).Sleep(d)
 		return c.Return()
 	},

@@ -37,7 +37,7 @@ func headerFilter(r *engine.Request, h *luahost.Handler) engine.Status {
 		if x.ExitCode == int(engine.Error) {
 			return engine.Error
 		}
-		if x.ExitCode >= 300 {
+		if x.ExitCode >= 200 {
 			return engine.Status(x.ExitCode)
 		}
 	}
