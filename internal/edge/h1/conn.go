@@ -278,7 +278,7 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	r.Pipelined = pipelined
 	x.start(r)
 	if st == http1.Done {
-		r.RawHead = c.buf[c.rpos : c.rpos+n]
+		r.RawHead = c.buf[c.rpos+n-m.HeadLen : c.rpos+n] // without empty lines before it
 		c.rpos += n
 		x.headEnd = c.rpos
 		r.RequestLen = int64(n)
@@ -309,6 +309,9 @@ func (c *conn) refuse(x *exchange, st http1.State) bool {
 	c.Action = st.Action()
 	r.Method, r.MethodName = m.Method, m.MethodName
 	r.URI, r.Args = m.URI, m.Args
+	if m.Version == 0 { // it was not read: the answer has a head all the same
+		m.Version = http1.Version10
+	}
 	if r.Logger.On(nlog.Info) {
 		r.Logf(nlog.Info, "%s", m.AppendError(nil, st))
 	}
