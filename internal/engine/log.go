@@ -10,7 +10,7 @@ func (r *Request) LogNumber() uint64 { return r.Conn.ID }
 
 // AppendLog appends what nginx says of a request behind each log line.
 func (r *Request) AppendLog(dst []byte) []byte {
-	if a := r.Conn.Action; a != "" && r.Loc == nil {
+	if a := r.Conn.Action; a != "" {
 		dst = append(append(dst, " while "...), a...)
 	}
 	dst = append(dst, ", client: "...)

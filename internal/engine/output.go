@@ -201,12 +201,13 @@ func (r *Request) SendText(body []byte) Status {
 }
 
 // SendResponse answers with a status and a small body, or, when the status is a redirect's, with the body as Location;
-// the caller returns the status it gets.
-func (r *Request) SendResponse(st Status, body []byte) Status {
+// the caller returns the status it gets. Variables in the body know the status.
+func (r *Request) SendResponse(st Status, text *Template) Status {
 	if st := r.DiscardBody(); st != OK {
 		return st
 	}
 	r.Out.Status = st
+	body := text.Eval(r)
 	switch st {
 	case 301, 302, 303, 307, 308:
 		r.Expose(body)
@@ -305,6 +306,7 @@ func (r *Request) RunLog() {
 		return
 	}
 	r.Logged = true
+	r.Conn.Action = "logging request"
 	defer func() {
 		if p := recover(); p != nil {
 			r.Logf(nlog.Alert, "panic in the log phase: %v", p)

@@ -180,6 +180,9 @@ func (r *Request) evalVar(v *Var) ([]byte, bool) {
 	r.varDepth++
 	r.varVolatile = false
 	val, found := v.Get(r, v)
+	if !found {
+		val = nil
+	}
 	volatile := r.varVolatile || v.NoCache
 	r.varVolatile = false
 	r.varDepth--

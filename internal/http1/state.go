@@ -107,6 +107,9 @@ var stateText = [numStates]string{
 	ErrProxyConnection: "client sent \"Proxy-Connection\" header",
 }
 
+// InHeader reports whether it is a failure of the header: the request line was fine.
+func (s State) InHeader() bool { return s > firstHeaderFail }
+
 // String returns the fixed part of nginx's log line.
 func (s State) String() string {
 	switch {

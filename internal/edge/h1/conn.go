@@ -242,9 +242,16 @@ func (c *conn) gone(x *exchange, err error) {
 		}
 	}
 	if partial {
-		r := c.w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, &x.parser.Message)
+		m := &x.parser.Message
+		r := c.w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, m)
 		r.SetServer(c.Listener.Conf().DefaultServer())
 		x.start(r)
+		if len(m.Unparsed) > 0 {
+			x.decodeURI()
+			r.URI, r.Args = m.URI, m.Args
+		}
+		r.Method, r.MethodName = m.Method, m.MethodName
+		r.RequestLen = int64(len(c.buf) - c.rpos)
 		r.Out.Status = 400
 		r.RunLog()
 		x.finish()
@@ -282,10 +289,11 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 		c.rpos += n
 		x.headEnd = c.rpos
 		r.RequestLen = int64(n)
-		st = m.Check(c.server().Limits())
-		if st == http1.Done {
-			x.uri, st = m.DecodeURI(x.uri[:0], c.server().MergeSlashes.V)
+		if st = x.decodeURI(); st == http1.Done {
+			st = m.Check(c.server().Limits())
 		}
+	} else if st.InHeader() {
+		x.decodeURI() // for the log
 	}
 	for i := range m.Ignored {
 		if r.Logger.On(nlog.Info) {
@@ -300,6 +308,12 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	x.body.begin(r)
 	r.Serve()
 	return c.done(x)
+}
+
+// decodeURI makes the URI of a complete request line ready.
+func (x *exchange) decodeURI() (st http1.State) {
+	x.uri, st = x.parser.Message.DecodeURI(x.uri[:0], x.c.server().MergeSlashes.V)
+	return st
 }
 
 // refuse answers a faulty head and closes.

@@ -23,7 +23,7 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	}
 	o := &r.Out
 	core := r.Core()
-	if r.In.Version < http1.Version10 { // HTTP/0.9 has no head
+	if r.In.Version == http1.Version09 { // has no head
 		r.KeepAlive = false
 		if last {
 			x.lastSeen = true

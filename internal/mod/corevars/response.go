@@ -86,7 +86,7 @@ func sentConnection(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	switch {
 	case r.Out.Status == 101:
 		return wordUpgrade, true
-	case r.KeepAlive:
+	case r.KeepAlive && !r.Logged: // as in nginx, which has given the request up when it is logged
 		return wordKeepAlive, true
 	}
 	return wordClose, true
@@ -94,7 +94,7 @@ func sentConnection(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 
 func sentKeepAlive(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	t := r.Core().KeepaliveTimeout.V.Header
-	if !r.KeepAlive || t == 0 {
+	if !r.KeepAlive || r.Logged || t == 0 {
 		return nil, false
 	}
 	return strconv.AppendInt(append(r.Alloc(28)[:0], "timeout="...), int64(t.Seconds()), 10), true

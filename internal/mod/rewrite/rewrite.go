@@ -187,7 +187,7 @@ func readReturn(c *conf.Cmd) error {
 		if !direct {
 			return f | ended, status
 		}
-		st := r.SendResponse(status, t.Eval(r))
+		st := r.SendResponse(status, t)
 		if st == engine.OK {
 			st = engine.Done // the phase must not go on
 		}
