@@ -321,3 +321,16 @@ func (v *VM) keep(o any) int32 {
 	v.objects = append(v.objects, o)
 	return int32(len(v.objects) - 1)
 }
+
+// SetRegex sets lua_regex_cache_max_entries and lua_regex_match_limit, and sends what ngx.re has to say to the host's log.
+// The library that declares ngx.re must be part of the runtime.
+func (v *VM) SetRegex(cacheMax, matchLimit int) {
+	v.lj.SetRegexLimits(cacheMax, matchLimit)
+	v.lj.SetRegexLog(int(Debug), func(level int, msg string) {
+		var ctx *Context
+		if v.cur != nil {
+			ctx = v.cur.ctx
+		}
+		v.rt.opt.Host.Log(ctx, Level(level), msg)
+	})
+}

@@ -104,3 +104,18 @@ func AppendWhere(dst []byte, c *lua.Call, level int) []byte {
 	}
 	return dst
 }
+
+// Prefix is the server's prefix, with a slash at its end.
+func Prefix(c *lua.Call) string {
+	if r := Request(c); r != nil {
+		return r.H.Config.Prefix
+	}
+	p := initPlane
+	if w := EngineWorker(c); w != nil {
+		p = w.Plane
+	}
+	if p == nil || p.Params == nil {
+		return ""
+	}
+	return p.Params.Config.Prefix
+}

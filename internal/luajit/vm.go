@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"errors"
+	"runtime/cgo"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -98,6 +99,8 @@ type VM struct {
 	c    *C.mg_vm
 	host Host
 	slot int
+	// regexLog is of SetRegexLog, 0 for none.
+	regexLog cgo.Handle
 }
 
 var vms struct {
@@ -167,6 +170,9 @@ func (v *VM) Close() {
 	}
 	C.mg_vm_close(v.c)
 	v.c = nil
+	if v.regexLog != 0 {
+		v.regexLog.Delete()
+	}
 	dropSlot(v.slot)
 }
 
@@ -391,3 +397,9 @@ func (w *Wire) Free() {
 	C.free(unsafe.Pointer(unsafe.SliceData(w.mem)))
 	w.mem, w.B = nil, nil
 }
+
+// SetRegexLimits sets lua_regex_cache_max_entries (0 for no cache) and lua_regex_match_limit (0 for PCRE2's own).
+func (v *VM) SetRegexLimits(cacheMax, matchLimit int) { setRegexLimits(v.c.L, cacheMax, matchLimit) }
+
+// SetRegexLog sends what ngx.re has to say to log; the VM's Close ends it.
+func (v *VM) SetRegexLog(maxLevel int, log RegexLog) { v.regexLog = setRegexLog(v.c.L, maxLevel, log) }

@@ -13,7 +13,7 @@ var Library = lua.Library{
 	Name: "base", Doc: "Constants, logging, time, phases, the worker and the configuration.",
 	Funcs: append([]*lua.Func{
 		log, print, getPhase, phaseCtx,
-		workerPid, workerPids, workerCount, workerID, workerExiting, configure,
+		workerPid, workerPids, workerCount, workerID, workerExiting, configure, prefix,
 	}, timeFuncs...),
 	Props:   []*lua.Prop{isSubrequest},
 	Objects: []*lua.Object{arg},

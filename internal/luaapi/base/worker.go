@@ -52,3 +52,6 @@ func configConsts() []lua.Const {
 		{Name: "ngx.config.ngx_lua_version", Value: luahost.LuaVersion},
 	}
 }
+
+var prefix = &lua.Func{Name: "ngx.config.prefix", Doc: "The prefix of the server, with a slash at its end.",
+	Run: func(c *lua.Call) lua.Outcome { return c.ReturnString(luahost.Prefix(c)) }}

@@ -1,6 +1,7 @@
 package luamod
 
 import (
+	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
@@ -54,6 +55,7 @@ func contentPhase(r *engine.Request) engine.Status {
 	if h == nil {
 		return engine.Declined
 	}
+	r.Logf(nlog.Debug, "lua content handler, uri:\"%s\" c:1", r.URI)
 	return run(r, h, lua.PhaseContent)
 }
 

@@ -60,7 +60,7 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	}
 	st.rt = rt
 	for range p.Workers() {
-		vm, err := newVM(h, rt, m)
+		vm, err := newVM(p, h, rt, m)
 		if err != nil {
 			return err
 		}
@@ -78,12 +78,14 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	return nil
 }
 
-func newVM(h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
+func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
 	vm, err := rt.NewVM()
 	if err != nil {
 		return nil, err
 	}
 	vm.SetPath(strings.TrimSuffix(h.Config.Prefix, "/")+"/", m.PackagePath.V, m.PackageCpath.V)
+	vm.SetRegex(m.RegexCacheMax.V, m.RegexMatchLimit.V)
+	vm.SetLogLevel(lua.Level(min(p.Params.Log.Level(), nlog.Debug)))
 	return vm, nil
 }
 
