@@ -323,6 +323,9 @@ func (c *conn) refuse(x *exchange, st http1.State) bool {
 	c.Action = st.Action()
 	r.Method, r.MethodName = m.Method, m.MethodName
 	r.URI, r.Args = m.URI, m.Args
+	if r.URI == nil && len(m.Unparsed) > 0 {
+		r.URI = m.Unparsed[:0] // there was one, but it makes no sense
+	}
 	if m.Version == 0 { // it was not read: the answer has a head all the same
 		m.Version = http1.Version10
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -221,6 +222,45 @@ func (s *Server) Request(method, uri, body string, lines ...string) string {
 		head += "Host: localhost\r\n"
 	}
 	return s.Raw(head + "\r\n" + body)
+}
+
+// Allocs counts the allocations, of the whole process, that one more request costs on a kept-alive connection. The
+// response must have a Content-Length and always the same size.
+func (s *Server) Allocs(request string) float64 {
+	s.t.Helper()
+	c := s.Dial()
+	defer c.Close()
+	req := []byte(request)
+	buf := make([]byte, 64<<10)
+	if _, err := c.Write(req); err != nil {
+		s.t.Fatal(err)
+	}
+	got := ""
+	for !complete(got) {
+		n, err := c.Read(buf)
+		if err != nil {
+			s.t.Fatalf("%v after %q", err, got)
+		}
+		got += string(buf[:n])
+	}
+	size := len(got)
+	return testing.AllocsPerRun(200, func() {
+		c.Write(req)
+		for n := 0; n < size; {
+			m, err := c.Read(buf)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			n += m
+		}
+	})
+}
+
+// complete reports whether a response is there as far as its Content-Length says.
+func complete(response string) bool {
+	head, body, ok := strings.Cut(response, "\r\n\r\n")
+	n, err := strconv.Atoi(Header(head+"\r\n\r\n", "Content-Length"))
+	return ok && err == nil && len(body) >= n
 }
 
 // Do runs f in the worker and waits for it; all that the worker had begun before without waiting is done then.
