@@ -16,7 +16,10 @@ type Template struct {
 type part struct {
 	lit []byte
 	v   *Var
-	cap int // capture group + 1, 0 for none
+	// same is the place + 1 of an earlier part with the same variable, whose value is taken: within one text a variable
+	// has one value, even one that changes with each use.
+	same int
+	cap  int // capture group + 1, 0 for none
 }
 
 // Literal makes a template of plain text.
@@ -77,7 +80,14 @@ func (h *HTTP) Compile(text string) (*Template, error) {
 		if brace {
 			i++
 		}
-		parts = append(parts, part{v: h.Var(name)})
+		p := part{v: h.Var(name)}
+		for i := range parts {
+			if parts[i].v == p.v {
+				p.same = i + 1
+				break
+			}
+		}
+		parts = append(parts, p)
 		start = i
 	}
 	flush(len(text))
@@ -117,7 +127,12 @@ func (t *Template) Eval(r *Request) []byte {
 	var few [8][]byte
 	vals := few[:0]
 	for i := range t.parts {
-		v := t.parts[i].value(r)
+		var v []byte
+		if same := t.parts[i].same; same > 0 {
+			v = vals[same-1]
+		} else {
+			v = t.parts[i].value(r)
+		}
 		vals = append(vals, v)
 		n += len(v)
 	}

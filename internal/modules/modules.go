@@ -7,6 +7,7 @@ import (
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/headers"
 	"moongate/internal/mod/index"
+	"moongate/internal/mod/echo"
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/mapvar"
@@ -29,6 +30,7 @@ func Set() *engine.Set {
 			&rewrite.Module, // before Lua's own rewrite handlers
 			&access.Module,
 			&luamod.Module,
+			&echo.Module,
 			&logmod.Module, // behind log_by_lua
 			&tryfiles.Module,
 			&index.Module,
@@ -52,6 +54,7 @@ func Set() *engine.Set {
 			engine.Copy,
 			luamod.NewFilter(),
 			&headers.Filter,
+			echo.NewFilter(),
 			{Name: "postpone"},
 			&ranges.Header,
 		},
