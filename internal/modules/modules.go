@@ -5,9 +5,9 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/corevars"
+	"moongate/internal/mod/echo"
 	"moongate/internal/mod/headers"
 	"moongate/internal/mod/index"
-	"moongate/internal/mod/echo"
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/mapvar"
@@ -53,8 +53,8 @@ func Set() *engine.Set {
 			&notmodified.Filter,
 			engine.Copy,
 			luamod.NewFilter(),
-			&headers.Filter,
 			echo.NewFilter(),
+			&headers.Filter,
 			{Name: "postpone"},
 			&ranges.Header,
 		},

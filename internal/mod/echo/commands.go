@@ -132,7 +132,7 @@ func exec(r *engine.Request, _ *state, c *cmd) engine.Status {
 	uri, own, ok := target(uri)
 	if !ok {
 		r.Logf(nlog.Error, "echo_exec sees unsafe uri: \"%s\"", c.text(r, 0))
-		return 500
+		return engine.Error
 	}
 	if len(args) == 0 {
 		args = own
@@ -184,7 +184,7 @@ func end(r *engine.Request, x *state, _ *cmd) engine.Status {
 	l := x.loop
 	if l == nil {
 		r.Logf(nlog.Error, "Found a echo_end that has no corresponding echo_foreach before it.")
-		return 500
+		return engine.Error
 	}
 	if l.at++; l.at < len(l.parts) {
 		x.next = l.first

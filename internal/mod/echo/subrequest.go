@@ -2,6 +2,7 @@ package echo
 
 import (
 	"os"
+	"strconv"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
@@ -34,31 +35,54 @@ func runSubrequest(r *engine.Request, c *cmd, name string) engine.Status {
 	var args []byte
 	for i := 2; i < len(c.args); i++ {
 		opt := c.text(r, i)
-		if len(opt) != 2 || opt[0] != '-' {
-			r.Logf(nlog.Error, "unknown option for echo_subrequest*: %s", opt)
-			return 500
-		}
 		i++
 		val := c.text(r, i)
-		switch opt[1] {
-		case 'q':
-			args = val
-		case 'b':
-			o.Body, o.HasBody, o.KeepBody = val, true, false
-		case 'f':
-			name := r.H.Config.FullName(string(val))
-			body, err := os.ReadFile(name)
-			if err != nil {
-				r.LogErr(nlog.Error, err, "open() \"%s\" failed", name)
-				return 500
-			}
-			o.Body, o.HasBody, o.KeepBody = body, true, false
-		default:
+		if len(opt) != 2 || opt[0] != '-' || opt[1] != 'q' && opt[1] != 'b' && opt[1] != 'f' {
 			r.Logf(nlog.Error, "unknown option for echo_subrequest*: %s", opt)
-			return 500
+			return engine.Error
+		}
+		switch {
+		case opt[1] == 'q':
+			args = val
+		case len(val) == 0: // as if it was not there: the parent's body is passed on
+		case opt[1] == 'b':
+			o.Body, o.HasBody, o.KeepBody = val, true, false
+			o.Prepare = func(sub *engine.Request) { setLength(sub, int64(len(val))) }
+		default:
+			st := bodyFromFile(r, o, string(val))
+			if st != goOn {
+				return st
+			}
 		}
 	}
 	return send(r, name, uri, args, o)
+}
+
+// bodyFromFile makes a file the body of a subrequest.
+func bodyFromFile(r *engine.Request, o *engine.SubOptions, name string) engine.Status {
+	name = r.H.Config.FullName(name)
+	f, err := os.Open(name)
+	if err != nil {
+		r.LogErr(nlog.Error, err, "open() \"%s\" failed", name)
+		return engine.Error
+	}
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		f.Close()
+		return engine.Error
+	}
+	o.HasBody, o.KeepBody = true, false
+	o.Prepare = func(sub *engine.Request) {
+		sub.Body.File, sub.Body.FileSize, sub.Body.KeepFile = f, st.Size(), true
+		setLength(sub, st.Size())
+	}
+	return goOn
+}
+
+// setLength makes a subrequest with a body of its own have the header for it.
+func setLength(sub *engine.Request, n int64) {
+	sub.ContentLength = n
+	sub.OwnHead().Set([]byte("Content-Length"), strconv.AppendInt(nil, n, 10))
 }
 
 // send serves a subrequest; what it answers is a part of the response.
@@ -66,7 +90,7 @@ func send(r *engine.Request, name string, uri, args []byte, o *engine.SubOptions
 	path, own, ok := target(uri)
 	if !ok {
 		r.Logf(nlog.Error, "%s sees unsafe uri: \"%s\"", name, uri)
-		return 500
+		return engine.Error
 	}
 	if len(args) == 0 {
 		args = own
@@ -76,6 +100,16 @@ func send(r *engine.Request, name string, uri, args []byte, o *engine.SubOptions
 	}
 	if r.HeadOnly {
 		return goOn
+	}
+	// Subrequests read their parent's body when they have none.
+	if st := r.ReadBody(); st != engine.OK {
+		return st
+	}
+	if x := of(r); loc.Of(r.Scope).before != nil && !x.beforeSent {
+		// The subrequest's output does not pass this request's filter.
+		if r.Output(&engine.Chunk{}) != nil {
+			return engine.Error
+		}
 	}
 	sub, st := r.Subrequest(path, args, o)
 	if st != engine.OK {

@@ -14,7 +14,7 @@ var vars = []engine.Var{
 	{Name: "echo_client_request_method", NoCache: true, Get: func(r *engine.Request, _ *engine.Var) ([]byte, bool) { return r.Main.MethodName, true },
 		Doc: "The method of the client's request, in subrequests too."},
 	{Name: "echo_client_request_headers", NoCache: true, Get: clientHeaders, Doc: "The head of the client's request as it was received."},
-	{Name: "echo_request_uri", NoCache: true, Get: requestURI, Doc: "The URI of the request or subrequest, with its arguments."},
+	{Name: "echo_request_uri", NoCache: true, Get: requestURI, Doc: "The URI of the request or subrequest."},
 	{Name: "echo_cacheable_request_uri", Get: requestURI, Doc: "As `$echo_request_uri`, evaluated once."},
 	{Name: "echo_request_body", NoCache: true, Get: bodyVar, Doc: "The request body, when it was read into memory."},
 	{Name: "echo_it", NoCache: true, Get: it, Doc: "The part of the text that echo_foreach_split is at."},
@@ -37,13 +37,8 @@ func clientHeaders(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	return r.Main.RawHead, true
 }
 
-func requestURI(r *engine.Request, _ *engine.Var) ([]byte, bool) {
-	if len(r.Args) == 0 {
-		return r.URI, true
-	}
-	b := r.Alloc(len(r.URI) + 1 + len(r.Args))[:0]
-	return append(append(append(b, r.URI...), '?'), r.Args...), true
-}
+// requestURI is without the arguments, whatever the documentation of the original says: it never had them.
+func requestURI(r *engine.Request, _ *engine.Var) ([]byte, bool) { return r.URI, true }
 
 func bodyVar(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	if !r.Body.Read || r.Body.File != nil || len(r.Body.Mem) == 0 {
