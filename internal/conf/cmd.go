@@ -56,6 +56,11 @@ func (c *Cmd) Warnf(format string, a ...any) {
 	c.p.config.log("warn", c.place().errorf(format, a...).Error())
 }
 
+// Alertf logs an alert that ends in the directive's file and line.
+func (c *Cmd) Alertf(format string, a ...any) {
+	c.p.config.log("alert", c.place().errorf(format, a...).Error())
+}
+
 // Noticef logs a notice at the place Errorf would name.
 func (c *Cmd) Noticef(format string, a ...any) {
 	c.p.config.log("notice", c.place().errorf(format, a...).Error())

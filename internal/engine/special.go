@@ -211,7 +211,13 @@ func (r *Request) ownPage(st Status) []byte {
 func (r *Request) AnswerInstead(st Status) Status {
 	list, trailers := r.Out.List[:0], r.Out.Trailers[:0]
 	r.Out = HeadersOut{List: list, Trailers: trailers, ContentLength: -1, LastModified: -1}
-	clear(r.ctx)
+	for i, v := range r.ctx {
+		// The code that the filter stopped may still be at work with it.
+		if c, ok := v.(CtxReleaser); ok {
+			r.Cleanup(c.ReleaseCtx)
+		}
+		r.ctx[i] = nil
+	}
 	r.filterMask = 0
 	r.instead = true
 	return st

@@ -20,7 +20,7 @@ func (h *Handler) For(r *engine.Request) *lua.Code {
 		return h.Code
 	}
 	name := r.H.Config.FullName(string(h.File.Eval(r)))
-	w := WorkerOf(r.W, r.H)
+	w := Of(r).W
 	code := w.files[name]
 	if code == nil {
 		code = lua.NewFile(name)

@@ -43,8 +43,8 @@ type Ctx struct {
 	BodySeenEOF bool
 	// NoAbort counts subrequests in flight: ngx.exit must wait for them.
 	NoAbort int
-	// CtxInherited remembers an ngx.ctx table handed over by a parent request.
-	next *Ctx
+	broken  bool // the request's own VM could not be made
+	next    *Ctx
 }
 
 // FilterArgs is ngx.arg in body_filter_by_lua.
@@ -55,12 +55,17 @@ type FilterArgs struct {
 	DataNil     bool
 }
 
-// Worker is the Lua side of a worker.
+// Worker is the Lua side of a worker, or, with lua_code_cache off, that of one request (see private.go).
 type Worker struct {
-	W     *engine.Worker
-	VM    *lua.VM
-	free  *Ctx
-	files map[string]*lua.Code // of names with variables
+	W  *engine.Worker
+	VM *lua.VM
+	// Make makes another VM like this one, with init_by_lua run in it.
+	Make func() (*lua.VM, error)
+
+	free    *Ctx
+	files   map[string]*lua.Code // of names with variables
+	private bool                 // VM belongs to the users
+	users   int
 }
 
 var (
@@ -97,6 +102,15 @@ func Existing(r *engine.Request) *Ctx {
 }
 
 func create(r *engine.Request) *Ctx {
+	x := blank(r)
+	if !ConfOf(r.Scope).CodeCache.V {
+		x.ownVM()
+	}
+	return x
+}
+
+// blank makes a Ctx that uses the worker's VM.
+func blank(r *engine.Request) *Ctx {
 	lw := WorkerOf(r.W, r.H)
 	x := lw.free
 	if x == nil {
@@ -112,11 +126,14 @@ func create(r *engine.Request) *Ctx {
 
 // ReleaseCtx recycles the Ctx; the engine calls it when the request ends or leaves its location.
 func (x *Ctx) ReleaseCtx() {
-	lw := x.W
+	lw := WorkerOf(x.R.W, x.R.H)
 	if _, used := x.CtxRef(); used {
 		x.R.Logf(nlog.Debug, "lua release ngx.ctx at ref %d", 1)
 	}
 	x.Context.Release()
+	if x.W != lw {
+		x.W.Release()
+	}
 	buf := x.buffered[:0]
 	if cap(buf) > 64<<10 {
 		buf = nil

@@ -53,6 +53,9 @@ func logLevel(r *engine.Request) lua.Level { return lua.Level(min(r.Logger.Level
 
 // load gives the code's function in the request's VM; on failure the status to answer with.
 func (x *Ctx) load(code *lua.Code) (*lua.Chunk, engine.Status) {
+	if x.broken {
+		return nil, 500
+	}
 	chunk, err := x.W.VM.Load(code)
 	if err != nil {
 		x.R.Logf(nlog.Error, "%s", err.Error())

@@ -281,8 +281,9 @@ func join(a, b []byte) []byte {
 
 // serve runs the subrequest to its end.
 func (o *one) serve(x *luahost.Ctx) {
-	if o.hasCtx || len(o.vars) > 0 || o.hasHeads || o.opt.HasBody || o.opt.Method != http1.MethodGet {
+	if x.OwnVM() || o.hasCtx || len(o.vars) > 0 || o.hasHeads || o.opt.HasBody || o.opt.Method != http1.MethodGet {
 		o.opt.Prepare = func(sub *engine.Request) {
+			luahost.ShareVM(sub, x)
 			for _, v := range o.vars {
 				sub.SetVar(v.v, v.val)
 			}

@@ -91,8 +91,18 @@ func flagRow(name string, in conf.Context, def, doc string, f func(*luahost.Conf
 	return conf.Directive{Name: name, In: in, Default: def, Set: conf.Slot(luahost.Level, conf.Flag, f), Doc: doc}
 }
 
+// codeCache is a flag that warns of what it costs.
+var codeCache = conf.NewType("on | off", conf.Take1, func(c *conf.Cmd) (bool, error) {
+	on, err := conf.Flag.Parse(c)
+	if err == nil && !on {
+		c.Alertf("lua_code_cache is off; this will hurt performance")
+	}
+	return on, err
+})
+
 var locRows = []conf.Directive{
-	flagRow("lua_code_cache", anyIf, "on", "Whether Lua code is kept between requests; off makes a fresh VM for each request, for development.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.CodeCache }),
+	{Name: "lua_code_cache", In: anyIf, Default: "on", Set: conf.Slot(luahost.Level, codeCache, func(c *luahost.Conf) *conf.Opt[bool] { return &c.CodeCache }),
+		Doc: "Whether Lua code is kept between requests; off makes a fresh VM for each request, for development."},
 	flagRow("lua_need_request_body", anyIf, "off", "Reads the request body before the code of the rewrite, access or content phase runs.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.NeedRequestBody }),
 	flagRow("lua_use_default_type", anyIf, "on", "Whether responses made by Lua have default_type as their Content-Type unless the code sets one.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.DefaultType }),
 	flagRow("lua_http10_buffering", anyIf, "on", "Gathers responses to HTTP/1.0 clients so that they have a Content-Length.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.HTTP10Buffering }),

@@ -17,8 +17,8 @@ var Libraries []*lua.Library
 
 // state is what a snapshot's Lua side needs between Init and the workers' start.
 type state struct {
-	rt  *lua.Runtime
-	vms []*lua.VM
+	vms    []*lua.VM
+	makeVM func() (*lua.VM, error)
 }
 
 type stateKey struct{}
@@ -58,26 +58,21 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	if err != nil {
 		return err
 	}
-	st.rt = rt
+	st.makeVM = func() (*lua.VM, error) { return newVM(p, h, rt, m) }
 	for range p.Workers() {
-		vm, err := newVM(p, h, rt, m)
+		vm, err := st.makeVM()
 		if err != nil {
+			for _, vm := range st.vms {
+				vm.Close()
+			}
 			return err
 		}
 		st.vms = append(st.vms, vm)
-		if m.Init != nil {
-			if err := runProcess(p, vm, m.Init.Code, lua.PhaseInit); err != nil {
-				var le *lua.LoadError
-				if errors.As(err, &le) {
-					err = fmt.Errorf("%s error: %w", m.Init.Name, le.Err)
-				}
-				return &plane.Fault{Level: nlog.Error, Msg: err.Error()}
-			}
-		}
 	}
 	return nil
 }
 
+// newVM makes a VM and runs init_by_lua in it.
 func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
 	vm, err := rt.NewVM()
 	if err != nil {
@@ -86,6 +81,17 @@ func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf
 	vm.SetPath(strings.TrimSuffix(h.Config.Prefix, "/")+"/", m.PackagePath.V, m.PackageCpath.V)
 	vm.SetRegex(m.RegexCacheMax.V, m.RegexMatchLimit.V)
 	vm.SetLogLevel(lua.Level(min(p.Params.Log.Level(), nlog.Debug)))
+	if m.Init == nil {
+		return vm, nil
+	}
+	if err := runProcess(p, vm, m.Init.Code, lua.PhaseInit); err != nil {
+		vm.Close()
+		var le *lua.LoadError
+		if errors.As(err, &le) {
+			err = fmt.Errorf("%s error: %w", m.Init.Name, le.Err)
+		}
+		return nil, &plane.Fault{Level: nlog.Error, Msg: err.Error()}
+	}
 	return vm, nil
 }
 
@@ -113,7 +119,7 @@ func takeOver(w *engine.Worker, h *engine.HTTP) {
 		return
 	}
 	vm := st.vms[w.ID]
-	luahost.Attach(w, h, vm)
+	luahost.Attach(w, h, vm).Make = st.makeVM
 	if c := luahost.MainOf(h).InitWorker; c != nil {
 		logProcess(w, runProcess(w.Plane, vm, c.Code, lua.PhaseInitWorker))
 	}
