@@ -109,6 +109,20 @@ func (v *VM) SetPath(prefix, path, cpath string) {
 	set("cpath", cpath)
 }
 
+// DefineDicts makes ngx.shared with the dictionaries, which must outlive the VM.
+func (v *VM) DefineDicts(dicts []*luajit.Dict) error {
+	err := v.lj.DefineDict(nil)
+	for _, d := range dicts {
+		if err == nil {
+			err = v.lj.DefineDict(d)
+		}
+	}
+	return err
+}
+
+// SetClock gives the VM the wall time it goes by, see luajit.NewClock.
+func (v *VM) SetClock(clock *int64) { v.lj.SetClock(clock) }
+
 // SetView gives the number which the View function with that slot returns.
 func (v *VM) SetView(slot int, num float64) { v.lj.SetView(slot, num) }
 

@@ -130,6 +130,7 @@ typedef struct mg_vm {
     size_t     mem_max, mem_used;
     mg_val    *views;
     int32_t    nviews;
+    const int64_t *clock; /* the worker's cached time in nanoseconds since the epoch; NULL: ask the system */
 } mg_vm;
 
 /* Stack slots of the main state: functions to run there protected, made once. */

@@ -74,6 +74,8 @@ type Loop struct {
 	Idle func() int64
 	// Tick, when set, is called after each poll, with the clock renewed.
 	Tick func()
+	// Mirror, when set, is where the wall time is written as well: memory that C code reads.
+	Mirror *int64
 }
 
 var clockBase = time.Now()
@@ -120,6 +122,9 @@ func (l *Loop) renewClock() {
 	now := time.Now()
 	l.mono = int64(now.Sub(clockBase))
 	l.wall = now.UnixNano()
+	if l.Mirror != nil {
+		*l.Mirror = l.wall
+	}
 }
 
 // Mono converts no cached time: the exact monotonic time in nanoseconds, callable from any goroutine.
