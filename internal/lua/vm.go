@@ -26,7 +26,8 @@ type VM struct {
 	objects []any // by handle
 	holes   []int32
 
-	live int // threads in use
+	dicts []*luajit.Dict
+	live  int // threads in use
 }
 
 const (
@@ -65,6 +66,10 @@ func (v *VM) Close() {
 	}
 	v.free, v.calls, v.ctxs = nil, nil, nil
 	v.lj.Close()
+	for _, d := range v.dicts {
+		d.Release()
+	}
+	v.dicts = nil
 	v.dropLate()
 	for h, o := range v.objects {
 		if o != nil {
@@ -109,8 +114,9 @@ func (v *VM) SetPath(prefix, path, cpath string) {
 	set("cpath", cpath)
 }
 
-// DefineDicts makes ngx.shared with the dictionaries, which must outlive the VM.
+// DefineDicts makes ngx.shared with the dictionaries; the VM releases them when it is closed.
 func (v *VM) DefineDicts(dicts []*luajit.Dict) error {
+	v.dicts = append(v.dicts, dicts...)
 	err := v.lj.DefineDict(nil)
 	for _, d := range dicts {
 		if err == nil {

@@ -85,7 +85,14 @@ type MainConf struct {
 	SaRestart                 conf.Opt[bool]
 	PhaseLimits               conf.Opt[bool]
 	WorkerThreadPool          conf.Opt[int]
+	SharedDicts               []SharedDict
 	Used                      bool // any Lua directive stands in the configuration
+}
+
+// SharedDict is a dictionary declared with lua_shared_dict.
+type SharedDict struct {
+	Name string
+	Size int64
 }
 
 // MainLevel is the http level of the Lua directives.

@@ -11,6 +11,7 @@ import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
+	"moongate/internal/luajit"
 )
 
 // Ctx is what Lua knows of one request. It is lost, like every module's, when the request is redirected internally.
@@ -83,6 +84,11 @@ func WorkerOf(w *engine.Worker, h *engine.HTTP) *Worker {
 func Attach(w *engine.Worker, h *engine.HTTP, vm *lua.VM) *Worker {
 	lw := &Worker{W: w, VM: vm}
 	vm.Data = lw
+	if w.Loop.Mirror == nil {
+		w.Loop.Mirror = luajit.NewClock()
+		*w.Loop.Mirror = w.Loop.Wall()
+	}
+	vm.SetClock(w.Loop.Mirror)
 	h.SetLocal(w, workerSlot, lw)
 	return lw
 }

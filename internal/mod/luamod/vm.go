@@ -78,6 +78,9 @@ func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf
 	if err != nil {
 		return nil, err
 	}
+	if err := defineDicts(vm, m); err != nil {
+		return nil, err
+	}
 	vm.SetPath(strings.TrimSuffix(h.Config.Prefix, "/")+"/", m.PackagePath.V, m.PackageCpath.V)
 	vm.SetRegex(m.RegexCacheMax.V, m.RegexMatchLimit.V)
 	vm.SetLogLevel(lua.Level(min(p.Params.Log.Level(), nlog.Debug)))
