@@ -254,7 +254,7 @@ func readLocation(c *conf.Cmd) error {
 			return c.Errorf("location \"%s\" cannot be inside the named location \"%s\"", l.Name, parent.Name)
 		case l.IsNamed:
 			return c.Errorf("named location \"%s\" can be on the server level only", l.Name)
-		case l.Regex == nil && parent.Regex == nil && !strings.HasPrefix(l.Name, parent.Name):
+		case l.Regex == nil && !strings.HasPrefix(l.Name, parent.Name):
 			return c.Errorf("location \"%s\" is outside location \"%s\"", l.Name, parent.Name)
 		}
 	}
@@ -262,7 +262,7 @@ func readLocation(c *conf.Cmd) error {
 	l.Core = locLevel.Of(l.Scope)
 	l.Core.loc = l
 	for _, s := range parent.subs {
-		if s.Name == l.Name && s.Exact == l.Exact && (s.Regex == nil) == (l.Regex == nil) && l.Regex == nil && s.IsNamed == l.IsNamed {
+		if s.Name == l.Name && s.Exact == l.Exact && (s.Regex == nil) == (l.Regex == nil) && l.Regex == nil && !s.IsNamed && !l.IsNamed {
 			return c.Errorf("duplicate location \"%s\"", l.Name)
 		}
 	}

@@ -29,14 +29,16 @@ type Location struct {
 	File         string
 	Line         int
 
-	tree    *prefixNode
-	exact   map[string]*Location
-	regexes []*Location
-	subs    []*Location // in the order of the file
-	ifs     []*Location
-	steps   [phaseCount][]Handler
-	order   [phaseCount][]int // the places of steps in the list of all modules' steps
-	filters []*Filter
+	tree  *prefixNode
+	exact map[string]*Location
+	// redirects finds locations with AutoRedirect by their names without the last slash.
+	redirects map[string]*Location
+	regexes   []*Location
+	subs      []*Location // in the order of the file
+	ifs       []*Location
+	steps     [phaseCount][]Handler
+	order     [phaseCount][]int // the places of steps in the list of all modules' steps
+	filters   []*Filter
 }
 
 // Except is limit_except: methods outside the list are served with its own configuration.
@@ -123,6 +125,12 @@ func (l *Location) index() {
 		default:
 			l.tree.insert(s.Name, s)
 		}
+		if n := len(s.Name) - 1; s.AutoRedirect && s.Regex == nil && n >= 0 && s.Name[n] == '/' && (s.Exact || l.redirects[s.Name[:n]] == nil) {
+			if l.redirects == nil {
+				l.redirects = map[string]*Location{}
+			}
+			l.redirects[s.Name[:n]] = s
+		}
 		s.index()
 	}
 }
@@ -138,8 +146,8 @@ func (r *Request) find(l *Location) (*Location, Status) {
 		}
 	}
 	best := l.tree.longest(r.URI)
-	if best == nil || len(best.Name) != len(r.URI) {
-		if a := r.autoRedirect(l, best); a != nil {
+	if len(l.redirects) > 0 && (best == nil || len(best.Name) != len(r.URI)) {
+		if a := l.redirects[str(r.URI)]; a != nil {
 			return a, 301
 		}
 	}
@@ -163,7 +171,7 @@ func (r *Request) find(l *Location) (*Location, Status) {
 				continue
 			}
 			if nested, st := r.find(x); nested != nil {
-				if st == Done || st == 301 {
+				if st == Done {
 					return nested, st
 				}
 				return nested, matchedRegex
@@ -177,60 +185,27 @@ func (r *Request) find(l *Location) (*Location, Status) {
 // matchedRegex ends the search for expressions in the enclosing locations.
 const matchedRegex Status = -101
 
-// autoRedirect finds a location "/name/" with AutoRedirect for the URI "/name".
-func (r *Request) autoRedirect(l *Location, best *Location) *Location {
-	n := l.tree
-	uri := r.URI
-	for len(uri) > 0 {
-		var next *prefixNode
-		for _, k := range n.kids {
-			if k.prefix[0] == uri[0] {
-				next = k
-				break
-			}
-		}
-		if next == nil {
-			return nil
-		}
-		p := next.prefix
-		if len(p) == len(uri)+1 && p[len(p)-1] == '/' && strings.HasPrefix(p, str(uri)) {
-			if next.loc != nil && next.loc.AutoRedirect {
-				return next.loc
-			}
-			return nil
-		}
-		if len(uri) < len(p) || str(uri[:len(p)]) != p {
-			return nil
-		}
-		uri = uri[len(p):]
-		n = next
-	}
-	for _, k := range n.kids {
-		if k.prefix == "/" && k.loc != nil && k.loc.AutoRedirect {
-			return k.loc
-		}
-	}
-	return nil
-}
-
+// findLocation sets r.Loc. 301: the URI is a location's name without its last slash.
 func (r *Request) findLocation() Status {
 	root := r.Server.Loc
 	l, st := r.find(root)
 	if l == nil {
 		return OK
 	}
-	if st == 301 {
-		r.Loc, r.Scope, r.filters, r.Logger = l, l.Scope, l.filters, l.Core.logger
-		loc := r.Copy(bytesOf(l.Name))
-		if len(r.Args) > 0 {
-			loc = r.Alloc(len(l.Name) + 1 + len(r.Args))[:0]
-			loc = append(append(append(loc, l.Name...), '?'), r.Args...)
-		}
-		r.Expose(loc)
-		return 301
-	}
 	r.Loc = l
-	return OK
+	return st
+}
+
+// redirectToSlash sends the client to the location's name with its last slash.
+func (r *Request) redirectToSlash() Status {
+	name := r.Loc.Name
+	to := r.Alloc(len(name) + 2*http1.CountEscape(name, http1.EscapeURI) + 1 + len(r.Args))[:0]
+	to = http1.AppendEscape(to, name, http1.EscapeURI)
+	if len(r.Args) > 0 {
+		to = append(append(to, '?'), r.Args...)
+	}
+	r.Expose(to)
+	return 301
 }
 
 // MatchRegex matches subject and keeps the captures ($1...) and named captures when it does.

@@ -8,9 +8,14 @@ import (
 // LogNumber is the connection's number, for log lines.
 func (r *Request) LogNumber() uint64 { return r.Conn.ID }
 
+// readingLine is what a connection does before headers are looked at: log lines do not show them.
+const readingLine = "reading client request line"
+
 // AppendLog appends what nginx says of a request behind each log line.
 func (r *Request) AppendLog(dst []byte) []byte {
+	early := false
 	if a := r.Conn.Action; a != "" {
+		early = a == readingLine
 		dst = append(append(dst, " while "...), a...)
 	}
 	dst = append(dst, ", client: "...)
@@ -26,7 +31,7 @@ func (r *Request) AppendLog(dst []byte) []byte {
 	if r != m {
 		dst = append(append(append(dst, ", subrequest: \""...), r.URI...), '"')
 	}
-	if m.In != nil {
+	if m.In != nil && !early {
 		if h := m.In.Get(http1.HHost); h != nil {
 			dst = append(append(append(dst, ", host: \""...), h...), '"')
 		}

@@ -51,10 +51,11 @@ func (r *Request) sendHead(last bool) Status {
 		r.filterPos = f.index
 		if st := f.Header(r); st == OK || st == Declined {
 			continue
-		} else if st >= 200 {
+		} else if r.replacing {
+			r.replacing = false
 			return r.replaceResponse(i+1, st)
 		} else {
-			return st
+			return st // a status is the handler's to finish with
 		}
 	}
 	r.HeaderSent = true
@@ -66,6 +67,13 @@ func (r *Request) sendHead(last bool) Status {
 		return Error
 	}
 	return OK
+}
+
+// ReplaceWith is for header filters whose handlers may go on after it: the page of a status is sent at once. The filter
+// returns what it gets. See also AnswerInstead.
+func (r *Request) ReplaceWith(st Status) Status {
+	r.replacing = true
+	return st
 }
 
 // replaceResponse sends the page of a status in place of the response whose head a header filter refused; only the

@@ -37,6 +37,9 @@ func (r *Request) serve(from Phase) {
 			continue
 		}
 		if st = r.finish(st); st != Restart {
+			if r.instead {
+				r.KeepAlive = false
+			}
 			return
 		}
 	}
@@ -178,7 +181,10 @@ func (r *Request) access() Status {
 // content runs the location's handler, or the content steps (index, autoindex, static) in their order.
 func (r *Request) content() Status {
 	if r.Content != nil {
-		return r.Content(r)
+		if st := r.Content(r); st != Declined {
+			return st
+		}
+		r.Content = nil
 	}
 	for _, run := range r.Loc.steps[Content] {
 		if st := run(r); st != Declined {
@@ -189,7 +195,7 @@ func (r *Request) content() Status {
 		r.Logf(nlog.Error, "directory index of \"%s\" is forbidden", r.MapPath(nil))
 		return 403
 	}
-	r.Logf(nlog.Debug, "no handler found")
+	r.Logf(nlog.Error, "no handler found")
 	return 404
 }
 
@@ -197,17 +203,19 @@ func (r *Request) content() Status {
 func (r *Request) findConfig() Status {
 	r.Content = nil
 	r.Loc = r.Server.Loc
-	if st := r.findLocation(); st != OK {
-		return st
-	}
+	redirect := r.findLocation() == 301
 	core := r.Loc.Core
 	if !r.Internal && core.Internal.V {
+		r.Scope, r.filters = r.Loc.Scope, r.Loc.filters
 		return 404
 	}
 	r.enter()
 	if n := core.ClientMaxBodySize.V; n != 0 && r.ContentLength > n && !r.Discarded && r.IsMain() {
 		r.Logf(nlog.Error, "client intended to send too large body: %d bytes", r.ContentLength)
 		return 413
+	}
+	if redirect {
+		return r.redirectToSlash()
 	}
 	return OK
 }
@@ -285,6 +293,7 @@ func (r *Request) InternalRedirect(uri, args []byte) Status {
 	r.Loc = r.Server.Loc
 	r.Scope = r.Loc.Scope
 	r.filters = r.Loc.filters
+	r.Logger = r.Loc.Core.logger
 	r.restartAt = ServerRewrite
 	return Restart
 }

@@ -162,6 +162,7 @@ type life struct {
 	filterMask   uint64
 	filterPos    int
 	headFrom     int  // the first header filter to run: those before have refused the response
+	replacing    bool // ReplaceWith was called
 	replaced     bool // by the page of a header filter's status
 	filters      []*Filter
 	chain        []Chunk // the chunk that each filter has in hand

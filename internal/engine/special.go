@@ -23,9 +23,7 @@ func (r *Request) specialResponse(st Status) Status {
 		r.KeepAlive = false
 	}
 	r.ErrStatus = st
-	if st == 494 || st == 495 || st == 496 || st == 497 {
-		r.ErrStatus = st
-	}
+	r.Out.ContentType = nil
 	if st != 400 && st != 494 || r.Server != nil { // the head was read
 		if !r.errorPage && len(core.ErrorPages) > 0 && r.uriChanges >= 0 {
 			if !core.RecursiveErrorPages.V {
@@ -46,6 +44,9 @@ func (r *Request) specialResponse(st Status) Status {
 	if core.MSIERefresh.V && r.isMSIE() && (st == 301 || st == 302) {
 		return r.sendRefresh()
 	}
+	if st >= 494 && st <= 497 {
+		r.ErrStatus = 400
+	}
 	return r.sendOwnPage(st)
 }
 
@@ -53,15 +54,19 @@ func (r *Request) isMSIE() bool {
 	return http1.DetectBrowser(r.In.Get(http1.HUserAgent))&http1.BrowserMSIE != 0
 }
 
+// wantsPadding reports whether the client is a browser that shows short error pages of its own making instead.
+func (r *Request) wantsPadding() bool {
+	ua := r.In.Get(http1.HUserAgent)
+	if http1.DetectBrowser(ua)&http1.BrowserMSIE != 0 {
+		return true
+	}
+	return bytes.Contains(ua, []byte("Chrome/")) && !bytes.Contains(ua, []byte("Gecko/")) && !bytes.Contains(ua, []byte("Opera"))
+}
+
 // sendErrorPage follows an error_page: an internal redirect, a named location or an external redirect.
 func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
-	over := p.Overwrite
-	if over < 0 {
-		over = int(st)
-	}
-	r.ErrStatus = Status(over)
-	if over == 0 {
-		r.ErrStatus = 0
+	if p.Overwrite >= 0 {
+		r.ErrStatus = Status(p.Overwrite)
 	}
 	uri := p.URI.Eval(r)
 	if len(uri) > 0 && uri[0] == '/' {
@@ -77,9 +82,17 @@ func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
 	if len(uri) > 0 && uri[0] == '@' {
 		return r.NamedRedirect(uri)
 	}
+	if st := r.DiscardBody(); st != OK {
+		r.KeepAlive = false
+	}
 	r.Expose(uri)
-	if r.ErrStatus != 301 && r.ErrStatus != 302 && r.ErrStatus != 303 && r.ErrStatus != 307 && r.ErrStatus != 308 {
+	switch p.Overwrite {
+	case 301, 302, 303, 307, 308:
+	default:
 		r.ErrStatus = 302
+	}
+	if r.Core().MSIERefresh.V && r.isMSIE() {
+		return r.sendRefresh()
 	}
 	return r.sendOwnPage(r.ErrStatus)
 }
@@ -101,10 +114,9 @@ func splitArgs(uri []byte) ([]byte, []byte) {
 
 // sendOwnPage answers with the built-in page of a status.
 func (r *Request) sendOwnPage(st Status) Status {
-	r.Out.List = dropHeaders(r.Out.List, http1.HLastModified, http1.HAcceptRanges, http1.HETag, http1.HContentEncoding)
+	r.Out.List = dropHeaders(r.Out.List, http1.HLastModified, http1.HAcceptRanges, http1.HETag)
 	r.Out.LastModified = -1
 	r.Out.AcceptRanges = false
-	r.Out.Charset = nil
 	if r.Out.Status == 0 || r.ErrStatus != 0 {
 		r.Out.Status = r.ErrStatus
 		r.Out.StatusLine = nil
@@ -197,7 +209,7 @@ func (r *Request) ownPage(st Status) []byte {
 	}
 	b = append(b, "<hr><center>"...)
 	b = append(append(b, core.ServerToken()...), "</center>\r\n</body>\r\n</html>\r\n"...)
-	if core.MSIEPadding.V && r.isMSIE() && r.In.Version >= http1.Version10 && st >= 400 {
+	if core.MSIEPadding.V && st >= 400 && r.wantsPadding() && r.In.Version >= http1.Version10 {
 		for range 6 {
 			b = append(b, "<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n"...)
 		}

@@ -38,7 +38,7 @@ func headerFilter(r *engine.Request, h *luahost.Handler) engine.Status {
 			return engine.Error
 		}
 		if x.ExitCode >= 200 {
-			return engine.Status(x.ExitCode)
+			return r.ReplaceWith(engine.Status(x.ExitCode))
 		}
 	}
 	return engine.OK
