@@ -286,6 +286,10 @@ static void mg_call_print(lua_State *L, mg_func *f, int n, mg_result *r)
     bad = mg_concat(L, 1, n, &vm->out, why, sizeof(why));
 
     if (bad == 0 && (f->output == MG_OUT_PRINT || mg_bytes_add(&vm->out, "\n", 1))) {
+        if (mg_unlikely(vm->out.len == 0)) { /* nothing to send yet: but the response begins here */
+            mg_call_text(L, f, 1, n, 0, r);
+            return;
+        }
         mg_return(r, mg_one, sizeof(mg_one));
         return;
     }
