@@ -68,7 +68,7 @@ func get(c *lua.Call) lua.Outcome {
 func set(c *lua.Call) lua.Outcome { return change(c, 2, true) }
 
 var addHeader = &lua.Func{
-	Name: "package.loaded.moongate_resp.add_header", Sig: "name:any, value:any", In: lua.WithRequest,
+	Name: "package.loaded.moongate_resp.add_header", Sig: "name?:any, value?:any", In: lua.WithRequest,
 	Doc: "Adds a response header beside those of its name.",
 	Run: func(c *lua.Call) lua.Outcome {
 		if c.IsNil(2) {

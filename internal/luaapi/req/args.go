@@ -38,7 +38,7 @@ func logLimit(r *engine.Request, limit int) {
 }
 
 var setURIArgs = &lua.Func{
-	Name: "ngx.req.set_uri_args", Sig: "args:any", In: lua.WithRequest, NoRequest: "no request object found",
+	Name: "ngx.req.set_uri_args", Sig: "args?:any", In: lua.WithRequest, NoRequest: "no request object found",
 	Doc: "Replaces the arguments of the URI by a table, or by a string that is taken as it is.",
 	Run: withRequest(runSetURIArgs),
 }
