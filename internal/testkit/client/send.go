@@ -1,0 +1,109 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Options say how a request is sent.
+type Options struct {
+	Addr        string        // host:port
+	Timeout     time.Duration // without any progress, and for connecting
+	MiddleDelay time.Duration // before every piece but the first that has none of its own
+	Shutdown    int           // after the last byte: 0 nothing, 1 write side, 2 both, 3 read side
+}
+
+// Result is what came back.
+type Result struct {
+	Raw      string
+	TimedOut bool
+	Err      error // why reading or writing ended other than by the server's close
+}
+
+// ErrNoListener means that nothing listened within the time-out.
+var ErrNoListener = errors.New("nothing listens")
+
+// Dial connects; while nothing listens yet it tries again until the time-out.
+func Dial(addr string, timeout time.Duration) (*net.TCPConn, error) {
+	deadline := time.Now().Add(timeout)
+	for wait := time.Millisecond; ; wait = min(wait*2, 20*time.Millisecond) {
+		c, err := net.DialTimeout("tcp", addr, timeout)
+		if err == nil {
+			return c.(*net.TCPConn), nil
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().Add(wait).After(deadline) {
+			return nil, fmt.Errorf("%w at %s: %v", ErrNoListener, addr, err)
+		}
+		time.Sleep(wait)
+	}
+}
+
+// Send writes the request's pieces with their delays and reads until the server
+// closes or nothing happens for the time-out.
+func Send(req Request, o Options) (Result, error) {
+	conn, err := Dial(o.Addr, o.Timeout)
+	if err != nil {
+		return Result{}, err
+	}
+	defer conn.Close()
+	written := make(chan error, 1)
+	conn.SetReadDeadline(time.Now().Add(o.Timeout))
+	go func() { written <- write(conn, req, o) }()
+
+	var res Result
+	buf := make([]byte, 16<<10)
+	var raw []byte
+	for {
+		n, err := conn.Read(buf)
+		raw = append(raw, buf[:n]...)
+		if err == nil {
+			conn.SetReadDeadline(time.Now().Add(o.Timeout))
+			continue
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			res.TimedOut = true
+		case !errors.Is(err, io.EOF):
+			res.Err = err
+		}
+		break
+	}
+	conn.Close()
+	if werr := <-written; werr != nil && len(raw) == 0 && res.Err == nil && !res.TimedOut {
+		res.Err = werr
+	}
+	res.Raw = string(raw)
+	return res, nil
+}
+
+func write(conn *net.TCPConn, req Request, o Options) error {
+	for i, p := range req {
+		delay := p.Delay
+		if !p.HasDelay && i > 0 {
+			delay = o.MiddleDelay
+		}
+		if delay > 0 {
+			conn.SetReadDeadline(time.Now().Add(delay + o.Timeout))
+			time.Sleep(delay)
+		}
+		conn.SetWriteDeadline(time.Now().Add(o.Timeout))
+		if _, err := io.WriteString(conn, p.Text); err != nil {
+			return err
+		}
+		conn.SetReadDeadline(time.Now().Add(o.Timeout))
+	}
+	switch o.Shutdown {
+	case 1:
+		return conn.CloseWrite()
+	case 2:
+		return errors.Join(conn.CloseWrite(), conn.CloseRead())
+	case 3:
+		return conn.CloseRead()
+	}
+	return nil
+}
