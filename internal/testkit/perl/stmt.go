@@ -196,9 +196,28 @@ func (s *useStmt) run(f *frame, _ bool) []Value {
 		in.hoist(sub, prog)
 		prog.runIn(sub, false)
 		in.pkg, in.file = pkg, file
+		in.export(s.module, args)
 		break
 	}
 	return nil
+}
+
+// export makes the variables that a module exports known in the current package;
+// subroutines are known everywhere anyway.
+func (in *Interp) export(module string, args []Value) {
+	names := args
+	if list, ok := in.globals["@"+module+"::EXPORT"].(*Array); ok {
+		names = append(names, list.Elems...)
+	}
+	for _, v := range names {
+		name := String(v)
+		if len(name) < 2 || strings.IndexByte("$@%", name[0]) < 0 {
+			continue
+		}
+		if c := in.globals[name[:1]+module+"::"+name[1:]]; c != nil {
+			in.globals[in.qualify(name[0], name[1:])] = c
+		}
+	}
 }
 
 func (e *control) eval(f *frame, _ bool) []Value {

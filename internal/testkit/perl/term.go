@@ -1,6 +1,9 @@
 package perl
 
-import "strings"
+import (
+	"os"
+	"strings"
+)
 
 // primary reads one term.
 func (p *parser) primary() expr {
@@ -90,6 +93,10 @@ func (p *parser) scalarTerm() expr {
 		name := p.word()
 		p.pos += len(name)
 		return &lastIdx{&variable{'@', name, line}}
+	}
+	if p.byteAt(0) == '$' && p.byteAt(1) != '{' && p.byteAt(1) != '$' && !isWord(p.byteAt(1)) && p.byteAt(1) != ':' {
+		p.pos++
+		return &constant{os.Getpid()}
 	}
 	if c := p.byteAt(0); c == '{' && p.byteAt(1) == '^' {
 		p.unsupported("${^...}")

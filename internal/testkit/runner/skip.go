@@ -77,11 +77,7 @@ func (t *test) skipReason() (string, error) {
 		}
 	}
 	b := t.f.r.binary
-	if t.has("skip_eval") {
-		g := groups(codeSpec, t.text("skip_eval"))
-		if g == nil {
-			return "", fmt.Errorf("invalid skip_eval: %s", t.text("skip_eval"))
-		}
+	if g := groups(codeSpec, t.text("skip_eval")); g != nil {
 		vals, err := t.f.in.Eval(g[2], t.f.src.Path, t.src.Line)
 		if err != nil {
 			return "", fmt.Errorf("skip_eval: %w", err)
