@@ -7,13 +7,14 @@ import (
 
 	"moongate/internal/app"
 	"moongate/internal/cli"
+	"moongate/internal/cli/testcmd"
 	"moongate/internal/conf"
 	"moongate/internal/modules"
 )
 
 func main() {
 	prog := &app.Program{Modules: modules.Conf(), NewPlane: modules.NewPlane, Arguments: modules.Arguments}
-	os.Exit(cli.Main(prog, cli.Commands{Dumps: dumps(prog)}, os.Args))
+	os.Exit(cli.Main(prog, cli.Commands{Test: testcmd.Main, Dumps: dumps(prog)}, os.Args))
 }
 
 func dumps(prog *app.Program) []cli.Dump {

@@ -8,6 +8,7 @@ import (
 
 	"moongate/internal/testkit/pattern"
 	"moongate/internal/testkit/perl"
+	"moongate/internal/testkit/poll"
 	"moongate/internal/testkit/report"
 	"moongate/internal/testkit/server"
 )
@@ -174,22 +175,19 @@ func (c *Checker) ErrorLog(log *server.Log, keep bool, timing LogTiming) {
 
 // await reads the log until all wanted lines are there or time is over.
 func await(log *server.Log, want []logPattern, g *grep, calm bool, timing LogTiming) []string {
-	deadline := time.Now().Add(timing.Wait)
-	lines := log.Unread()
-	for wait := time.Millisecond; !complete(lines, want, g) && time.Now().Before(deadline); wait = min(2*wait, 20*time.Millisecond) {
-		time.Sleep(wait)
+	var lines []string
+	poll.Until(timing.Wait, func() bool {
 		lines = log.Unread()
-	}
-	if !calm {
-		return lines
-	}
-	for deadline = time.Now().Add(timing.Wait); time.Now().Before(deadline); {
-		time.Sleep(timing.Quiet)
-		again := log.Unread()
-		if len(again) == len(lines) {
-			break
-		}
-		lines = again
+		return complete(lines, want, g)
+	})
+	if calm {
+		quiet := time.Now()
+		poll.Until(timing.Wait, func() bool {
+			if again := log.Unread(); len(again) != len(lines) {
+				lines, quiet = again, time.Now()
+			}
+			return time.Since(quiet) >= timing.Quiet
+		})
 	}
 	return lines
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"moongate/internal/testkit/poll"
 )
 
 // Options say how a request is sent.
@@ -30,17 +32,16 @@ var ErrNoListener = errors.New("nothing listens")
 
 // Dial connects; while nothing listens yet it tries again until the time-out.
 func Dial(addr string, timeout time.Duration) (*net.TCPConn, error) {
-	deadline := time.Now().Add(timeout)
-	for wait := time.Millisecond; ; wait = min(wait*2, 20*time.Millisecond) {
-		c, err := net.DialTimeout("tcp", addr, timeout)
-		if err == nil {
-			return c.(*net.TCPConn), nil
-		}
-		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().Add(wait).After(deadline) {
-			return nil, fmt.Errorf("%w at %s: %v", ErrNoListener, addr, err)
-		}
-		time.Sleep(wait)
+	var c net.Conn
+	var err error
+	poll.Until(timeout, func() bool {
+		c, err = net.DialTimeout("tcp", addr, timeout)
+		return !errors.Is(err, syscall.ECONNREFUSED)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w at %s: %v", ErrNoListener, addr, err)
 	}
+	return c.(*net.TCPConn), nil
 }
 
 // Send writes the request's pieces with their delays and reads until the server
@@ -89,7 +90,7 @@ func write(conn *net.TCPConn, req Request, o Options) error {
 		}
 		if delay > 0 {
 			conn.SetReadDeadline(time.Now().Add(delay + o.Timeout))
-			time.Sleep(delay)
+			poll.Pause(delay)
 		}
 		conn.SetWriteDeadline(time.Now().Add(o.Timeout))
 		if _, err := io.WriteString(conn, p.Text); err != nil {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"moongate/internal/testkit/poll"
 )
 
 // Reply makes the pieces to send from the query.
@@ -75,15 +77,12 @@ func (s *Server) sleep(d time.Duration) {
 // bindTimeout is how long a server waits for a port that is still taken.
 const bindTimeout = 3 * time.Second
 
-func bind[T any](listen func() (T, error)) (T, error) {
-	deadline := time.Now().Add(bindTimeout)
-	for {
-		l, err := listen()
-		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
-			return l, err
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+func bind[T any](listen func() (T, error)) (l T, err error) {
+	poll.Until(bindTimeout, func() bool {
+		l, err = listen()
+		return !errors.Is(err, syscall.EADDRINUSE)
+	})
+	return l, err
 }
 
 func isPort(target string) bool {

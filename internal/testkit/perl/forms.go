@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"moongate/internal/testkit/pattern"
+	"moongate/internal/testkit/poll"
 )
 
 // formFor finds the functions that need their arguments unevaluated or the context.
@@ -43,7 +44,7 @@ func formFor(name string) func(f *frame, e *call, list bool) []Value {
 		return func(*frame, *call, bool) []Value { return one(int(time.Now().Unix())) }
 	case "sleep":
 		return func(f *frame, e *call, _ bool) []Value {
-			time.Sleep(time.Duration(Number(f.argument(e)) * float64(time.Second)))
+			poll.Pause(time.Duration(Number(f.argument(e)) * float64(time.Second)))
 			return one(1)
 		}
 	case "exit":

@@ -55,8 +55,8 @@ var expressions = []struct{ src, want string }{
 	{`my @k; for my $i (1 .. 3) { push @k, "x-$i" } @k = sort @k; for my $k (@k) { if ($k =~ /\d+/) { $k .= ": $&;" } } CORE::join("", @k)`, "x-1: 1;x-2: 2;x-3: 3;"},
 	{`my $s = ""; for my $i ('a' .. 'd') { $s .= uc($i) . "$i " } $s`, "Aa Bb Cc Dd "},
 	{`$ENV{X} ? "yes" : "no"`, "no"},
-	{`$ENV{HOME_DIR}`, "/home/x"},
-	{`"dir $ENV{HOME_DIR}/lib"`, "dir /home/x/lib"},
+	{`$ENV{HOME_DIR}`, "/srv/x"},
+	{`"dir $ENV{HOME_DIR}/lib"`, "dir /srv/x/lib"},
 	{`"path '$::HtmlDir/?.lua;;';"`, "path '/html/?.lua;;';"},
 	{`$main::HtmlDir`, "/html"},
 	{`defined $ENV{NOPE} || !defined($ENV{HOME_DIR})`, ""},
@@ -108,7 +108,7 @@ var expressions = []struct{ src, want string }{
 
 func newTest(t *testing.T) *Interp {
 	in := New(t.TempDir())
-	in.Env.M["HOME_DIR"] = "/home/x"
+	in.Env.M["HOME_DIR"] = "/srv/x"
 	in.Env.M["PATH"] = os.Getenv("PATH")
 	in.SetGlobal("HtmlDir", "/html")
 	return in
@@ -136,7 +136,7 @@ func TestAgainstPerl(t *testing.T) {
 	if err != nil {
 		t.Skip("no perl here")
 	}
-	const wrap = `use strict; our $HtmlDir = "/html"; $ENV{HOME_DIR} = "/home/x"; local $/; my $src = <STDIN>; $/ = "\n";
+	const wrap = `use strict; our $HtmlDir = "/html"; $ENV{HOME_DIR} = "/srv/x"; local $/; my $src = <STDIN>; $/ = "\n";
 sub show { my $v = shift; my $r = ref $v; !defined $v ? "undef" : $r eq "ARRAY" ? "[" . join(",", map { show($_) } @$v) . "]"
  : $r eq "HASH" ? "{" . join(",", map { "$_=" . show($v->{$_}) } sort keys %$v) . "}" : "$v" }
 package T; use strict; no warnings; my @v = eval $src; if ($@) { print "!" } else { my $s = main::show($v[0]); utf8::encode($s) if utf8::is_utf8($s); print $s }`

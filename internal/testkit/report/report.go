@@ -163,7 +163,7 @@ func (t *TAP) End(f *File) {
 		t.failed++
 		t.line("not ok %d - %s", t.n, clean(f.Path))
 		t.diag(f.Err.Error())
-	case f.Skip != "":
+	case f.Skip != "" && !t.Quiet:
 		t.line("1..0 # SKIP %s", clean(f.Skip))
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"moongate/internal/testkit/check"
 	"moongate/internal/testkit/client"
 	"moongate/internal/testkit/perl"
+	"moongate/internal/testkit/poll"
 	"moongate/internal/testkit/report"
 )
 
@@ -44,7 +45,7 @@ func (f *fileRun) runBlock(b *blocks.Block, out *report.Block, shared bool) {
 	}
 	if err := t.start(); err != nil {
 		var missing *missingDirective
-		if errors.As(err, &missing) && f.r.opts.SkipMissing {
+		if errors.As(err, &missing) {
 			out.Skip = err.Error()
 			return
 		}
@@ -194,7 +195,7 @@ func (t *test) wait() {
 		t.fail("wait", err)
 		return
 	}
-	time.Sleep(d)
+	poll.Pause(d)
 }
 
 // exchange sends one request and returns the raw answer.
@@ -244,6 +245,7 @@ func (t *test) shutdownMode() int {
 func (t *test) mustDie() {
 	t.f.stop()
 	c := t.checker()
+	c.Note = func(string) {} // grave lines are what the block is about
 	t.f.log.Rewind()
 	for c.Repeat = 0; c.Repeat < max(1, t.f.set.repeat); c.Repeat++ {
 		code, err := t.tryStart(c.Repeat == 0)

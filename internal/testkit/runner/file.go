@@ -59,7 +59,10 @@ func (r *Runner) newFileRun(src *blocks.File) (*fileRun, error) {
 	if err := os.Chmod(f.dir, 0o755); err != nil {
 		return nil, err
 	}
-	f.root = server.Root(filepath.Join(f.dir, "servroot"))
+	f.root = server.Root(filepath.Join(f.dir, "t", "servroot"))
+	if err := f.neighbours(); err != nil {
+		return nil, err
+	}
 	if err := f.root.Reset(); err != nil {
 		return nil, err
 	}
@@ -81,6 +84,35 @@ func (r *Runner) newFileRun(src *blocks.File) (*fileRun, error) {
 	f.define()
 	f.defineAsserts()
 	return f, nil
+}
+
+// neighbours makes the directories beside the tests visible beside the root, which
+// stands for t/servroot of the project: configurations reach them as ../../name.
+func (f *fileRun) neighbours() error {
+	beside := filepath.Join(f.r.opts.Dir, "t")
+	if st, err := os.Stat(beside); err != nil || !st.IsDir() {
+		beside = filepath.Dir(f.src.Path)
+	}
+	beside, err := filepath.Abs(beside)
+	if err != nil {
+		return err
+	}
+	here := filepath.Dir(string(f.root))
+	if err := os.Mkdir(here, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(beside)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), "servroot") {
+			if err := os.Symlink(filepath.Join(beside, e.Name()), filepath.Join(here, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // environment fills %ENV: that of the process and what tests expect to find.

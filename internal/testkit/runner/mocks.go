@@ -9,6 +9,7 @@ import (
 	"moongate/internal/testkit/mock"
 	"moongate/internal/testkit/pattern"
 	"moongate/internal/testkit/perl"
+	"moongate/internal/testkit/poll"
 	"moongate/internal/testkit/report"
 )
 
@@ -133,9 +134,6 @@ func (t *test) checkQuery(section string, s *mock.Server) {
 }
 
 func (t *test) awaitQuery(s *mock.Server, matches func(string) bool) string {
-	deadline := time.Now().Add(t.f.r.opts.Log.Wait)
-	for !matches(s.Query()) && time.Now().Before(deadline) {
-		time.Sleep(2 * time.Millisecond)
-	}
+	poll.Until(t.f.r.opts.Log.Wait, func() bool { return matches(s.Query()) })
 	return s.Query()
 }

@@ -127,7 +127,7 @@ func (t *test) skipOther() (string, error) {
 			return "", fmt.Errorf("invalid todo_nginx: %s", t.text("todo_nginx"))
 		}
 		if compare(b.Version, g[1], g[2]) {
-			return "TODO " + because(g[3], "various reasons"), nil
+			return "to do: " + because(g[3], "various reasons"), nil
 		}
 	}
 	if t.has("todo") {
@@ -135,7 +135,7 @@ func (t *test) skipOther() (string, error) {
 		if g == nil {
 			return "", fmt.Errorf("invalid todo: %s", t.text("todo"))
 		}
-		return "TODO " + because(strings.TrimSpace(g[2]), "various reasons"), nil
+		return "to do: " + because(strings.TrimSpace(g[2]), "various reasons"), nil
 	}
 	return "", nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"moongate/internal/testkit/pattern"
 	"moongate/internal/testkit/perl"
+	"moongate/internal/testkit/poll"
 	"moongate/internal/testkit/report"
 	"moongate/internal/testkit/server"
 )
@@ -53,7 +54,9 @@ func (t *test) startFailure() error {
 	text, _ := os.ReadFile(t.f.root.ErrorLog())
 	said := string(text) + t.f.stderr
 	if g := groups(unknownDirective, said); g != nil {
-		return &missingDirective{g[1]}
+		if t.f.r.opts.SkipMissing {
+			return &missingDirective{g[1]}
+		}
 	}
 	return fmt.Errorf("the server does not start: %s\n%s", strings.TrimSpace(t.f.stderr),
 		report.Tail(strings.SplitAfter(string(text), "\n"), 5))
@@ -76,7 +79,8 @@ func (t *test) tryStart(fresh bool) (code int, err error) {
 		}
 		f.log.Rewind()
 	}
-	if !server.Free(f.port) {
+	// A process with threads is gone a moment before its sockets are.
+	if !poll.Until(portPatience, func() bool { return server.Free(f.port) }) {
 		return 0, fmt.Errorf("port %d is taken by somebody else", f.port)
 	}
 	l := &server.Launch{Binary: f.r.binary, Root: f.root, Dir: f.r.opts.Dir, Env: t.environ(), Daemon: !f.r.opts.Foreground}
@@ -253,8 +257,14 @@ func touchTime(s string) (time.Time, error) {
 // newVersion names a configuration.
 func newVersion() string { return fmt.Sprintf("v%x", time.Now().UnixNano()) }
 
+// portPatience bounds the wait for the port between two servers.
+const portPatience = 3 * time.Second
+
 // reloadTimeout bounds the time until only the new configuration answers.
 const reloadTimeout = 10 * time.Second
+
+// failTimeout bounds the wait for the message of a reload that is to fail.
+const failTimeout = time.Second
 
 // reload gives the running server a new configuration and waits until it is in
 // force.
@@ -273,33 +283,34 @@ func (t *test) reload() error {
 	}
 	f.log.Rewind()
 	f.proc.Signal(syscall.SIGUSR1)
-	deadline := time.Now().Add(reloadTimeout)
-	for !exists(f.root.ErrorLog()) && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
+	if !poll.Until(reloadTimeout, func() bool { return exists(f.root.ErrorLog()) }) {
+		return errors.New("the server did not reopen its log")
 	}
 	f.proc.Signal(syscall.SIGHUP)
 	if t.has("reload_fails") {
-		for time.Now().Before(deadline) {
-			if text, _ := os.ReadFile(f.root.ErrorLog()); strings.Contains(string(text), "[emerg]") {
-				return nil
-			}
-			time.Sleep(time.Millisecond)
-		}
-		return errors.New("the reload did not fail")
+		poll.Until(failTimeout, f.reloadFailed)
+		return nil
 	}
-	const enough = 20 // right answers in a row: old workers may still accept
-	for right := 0; right < enough; {
-		if f.runningVersion() == f.version {
-			right++
-			continue
-		}
-		right = 0
-		if time.Now().After(deadline) {
-			return errors.New("the server did not take the new configuration")
-		}
-		time.Sleep(2 * time.Millisecond)
+	if !poll.Until(reloadTimeout, f.reloaded) {
+		return errors.New("the server did not take the new configuration")
 	}
 	return nil
+}
+
+// reloaded tells whether only the new configuration answers: many times in a row,
+// because old workers may still accept.
+func (f *fileRun) reloaded() bool {
+	for range 20 {
+		if f.runningVersion() != f.version {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fileRun) reloadFailed() bool {
+	text, _ := os.ReadFile(f.root.ErrorLog())
+	return strings.Contains(string(text), "[emerg]") || strings.Contains(string(text), "[error]")
 }
 
 func exists(path string) bool {

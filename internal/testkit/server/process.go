@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"moongate/internal/testkit/pattern"
+	"moongate/internal/testkit/poll"
 )
 
 // Binary is the program under test and what it says of itself.
@@ -145,18 +146,21 @@ func (l *Launch) Start() (*Process, error) {
 
 // waitPid polls for the pid file until done or the time-out.
 func (l *Launch) waitPid(done <-chan struct{}) (int, error) {
-	deadline := time.Now().Add(startTimeout)
-	for wait := 200 * time.Microsecond; time.Now().Before(deadline); wait = min(2*wait, 5*time.Millisecond) {
-		if pid, err := l.Root.Pid(); err == nil {
-			return pid, nil
-		}
+	pid := 0
+	poll.Until(startTimeout, func() bool {
 		select {
 		case <-done:
-			return 0, errors.New("server ended")
-		case <-time.After(wait):
+			return true
+		default:
 		}
+		var err error
+		pid, err = l.Root.Pid()
+		return err == nil
+	})
+	if pid == 0 {
+		return 0, errors.New("server ended or wrote no pid file")
 	}
-	return 0, errors.New("server wrote no pid file")
+	return pid, nil
 }
 
 // Pid reads the pid file.
@@ -199,14 +203,7 @@ func (p *Process) Alive() bool {
 // Wait waits for the end of the process, at most so long, and tells whether it
 // came.
 func (p *Process) Wait(limit time.Duration) bool {
-	deadline := time.Now().Add(limit)
-	for wait := 200 * time.Microsecond; p.Alive(); wait = min(2*wait, 5*time.Millisecond) {
-		if time.Now().After(deadline) {
-			return false
-		}
-		time.Sleep(wait)
-	}
-	return true
+	return poll.Until(limit, func() bool { return !p.Alive() })
 }
 
 // Stop asks the server to quit and, after the grace time, kills it with what it
