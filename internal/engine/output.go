@@ -234,6 +234,16 @@ func (driverSink) body(r *Request, c *Chunk) error  { return r.Stream.SendBody(r
 // finish ends a run of the phases: it turns a status into a response where none was sent. Restart means that an
 // error_page led elsewhere.
 func (r *Request) finish(st Status) Status {
+	if r.captured() && !r.HeaderSent && (st >= 300 || st == Error) && !r.hasErrorPage(st) {
+		// Whoever captures wants the status, not our page.
+		if st == Error {
+			st = 500
+		}
+		if r.Out.Status == 0 {
+			r.Out.Status = st
+		}
+		return Done
+	}
 	if r.Aborted || st == Error || st == StatusClientClosed || (st == StatusClose || st == 408) && r.Parent == nil {
 		if st > 0 && !r.HeaderSent { // a client that was too slow gets no answer either
 			r.Out.Status = st

@@ -63,6 +63,21 @@ func (r *Request) wantsPadding() bool {
 	return bytes.Contains(ua, []byte("Chrome/")) && !bytes.Contains(ua, []byte("Gecko/")) && !bytes.Contains(ua, []byte("Opera"))
 }
 
+// hasErrorPage reports whether an error_page directive answers for the status.
+func (r *Request) hasErrorPage(st Status) bool {
+	if r.errorPage || r.uriChanges <= 0 {
+		return false
+	}
+	for _, p := range r.Core().ErrorPages {
+		for _, c := range p.Codes {
+			if c == st {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // sendErrorPage follows an error_page: an internal redirect, a named location or an external redirect.
 func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
 	if p.Overwrite >= 0 {

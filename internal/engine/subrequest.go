@@ -41,7 +41,11 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 		r.Main.Subrequests--
 	}
 	if r.subDepth+1 > maxSubDepth {
-		r.Logf(nlog.Error, "subrequests cycle while processing \"%s\"", uri)
+		who := ""
+		if o.Capture {
+			who = "lua " // as OpenResty has it
+		}
+		r.Logf(nlog.Error, "%ssubrequests cycle while processing \"%s\"", who, uri)
 		return nil, Error
 	}
 	s := r.W.newRequest()
@@ -76,7 +80,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 		copy(s.vars, r.vars)
 		s.gen = r.gen
 	}
-	out := &Captured{Req: s}
+	out := &Captured{Req: s, Truncated: o.Capture}
 	if o.Capture {
 		s.sink = &memorySink{out: out}
 	} else {
@@ -140,6 +144,9 @@ type memorySink struct{ out *Captured }
 func (m *memorySink) head(r *Request, last bool) error { return nil }
 
 func (m *memorySink) body(r *Request, c *Chunk) error {
+	if c.Last {
+		m.out.Truncated = false
+	}
 	if c.File != nil {
 		at := len(m.out.Body)
 		m.out.Body = append(m.out.Body, make([]byte, c.Len)...)
@@ -149,4 +156,10 @@ func (m *memorySink) body(r *Request, c *Chunk) error {
 	}
 	m.out.Body = append(m.out.Body, c.Data...)
 	return nil
+}
+
+// captured reports whether the response of r is kept in memory.
+func (r *Request) captured() bool {
+	_, ok := r.sink.(*memorySink)
+	return ok
 }

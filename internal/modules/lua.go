@@ -8,6 +8,7 @@ import (
 	"moongate/internal/luaapi/header"
 	"moongate/internal/luaapi/output"
 	"moongate/internal/luaapi/req"
+	"moongate/internal/luaapi/restycore"
 	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
 	"moongate/internal/luaapi/variable"
@@ -16,6 +17,7 @@ import (
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
 func LuaLibraries() []*lua.Library {
 	return []*lua.Library{
+		&restycore.Library,
 		&base.Library,
 		&text.Library,
 		&output.Library,

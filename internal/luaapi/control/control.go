@@ -69,7 +69,9 @@ var sleep = &lua.Func{
 		if !c.MayWait() {
 			return c.Errorf("attempt to yield across C-call boundary")
 		}
-		luahost.Loop(c).Sleep(d)
+		if err := luahost.Loop(c).Sleep(d); err == nil && r != nil {
+			r.Logf(nlog.Debug, "lua sleep timer expired: \"%s?%s\"", r.URI, r.Args)
+		}
 		return c.Return()
 	},
 }

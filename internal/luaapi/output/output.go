@@ -64,6 +64,7 @@ func runFlush(c *lua.Call) lua.Outcome {
 	case x.EOF:
 		return c.ReturnNilErr("seen eof")
 	case x.Buffering:
+		r.Logf(nlog.Debug, "lua http 1.0 buffering makes ngx.flush() a no-op")
 		return c.ReturnNilErr("buffering")
 	case !r.HeaderSent:
 		return c.ReturnNilErr("nothing to flush")
@@ -148,8 +149,8 @@ func setStatus(c *lua.Call) lua.Outcome {
 	if r == nil {
 		return c.Errorf("no request object found")
 	}
-	if c.Type(1) != lua.Number && c.Type(1) != lua.Str {
-		return c.TypeError(1, "number")
+	if c.Type(1) != lua.Number && (c.Type(1) != lua.Str || c.Num(1) == 0) {
+		return c.Errorf("bad argument #3 to '__newindex' (number expected, got %s)", c.Type(1))
 	}
 	if r.HeaderSent {
 		r.Logf(nlog.Error, "attempt to set ngx.status after sending out response headers")

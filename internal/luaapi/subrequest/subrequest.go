@@ -146,6 +146,9 @@ func run(c *lua.Call) lua.Outcome {
 		x.NoAbort++
 		o.serve(x)
 		x.NoAbort--
+		if o.out == nil {
+			return c.Errorf("failed to issue subrequest: -1")
+		}
 		o.result(c)
 		return c.Return()
 	}
