@@ -19,7 +19,7 @@ type ErrorPage struct {
 func (r *Request) specialResponse(st Status) Status {
 	core := r.Core()
 	switch st {
-	case 400, 413, 414, 494, 495, 496, 497, 500, 501:
+	case 400, 413, 414, 495, 496, 497, 500, 501:
 		r.KeepAlive = false
 	}
 	r.ErrStatus = st
@@ -185,11 +185,11 @@ func (r *Request) sendRefresh() Status {
 var pageTitles = map[Status]string{
 	301: "301 Moved Permanently", 302: "302 Found", 303: "303 See Other", 307: "307 Temporary Redirect", 308: "308 Permanent Redirect",
 	400: "400 Bad Request", 401: "401 Authorization Required", 402: "402 Payment Required", 403: "403 Forbidden", 404: "404 Not Found",
-	405: "405 Not Allowed", 406: "406 Not Acceptable", 408: "408 Request Time-out", 409: "409 Conflict", 410: "410 Gone",
+	405: "405 Not Allowed", 406: "406 Not Acceptable", 407: "407 Proxy Authentication Required", 408: "408 Request Time-out", 409: "409 Conflict", 410: "410 Gone",
 	411: "411 Length Required", 412: "412 Precondition Failed", 413: "413 Request Entity Too Large", 414: "414 Request-URI Too Large",
 	415: "415 Unsupported Media Type", 416: "416 Requested Range Not Satisfiable", 421: "421 Misdirected Request", 429: "429 Too Many Requests",
 	494: "400 Request Header Or Cookie Too Large", 495: "400 The SSL certificate error", 496: "400 No required SSL certificate was sent",
-	497: "400 The plain HTTP request was sent to HTTPS port",
+	497: "400 The plain HTTP request was sent to HTTPS port", 498: "404 Not Found",
 	500: "500 Internal Server Error", 501: "501 Not Implemented", 502: "502 Bad Gateway", 503: "503 Service Temporarily Unavailable",
 	504: "504 Gateway Time-out", 505: "505 HTTP Version Not Supported", 507: "507 Insufficient Storage",
 }
@@ -209,12 +209,6 @@ func (r *Request) ownPage(st Status) []byte {
 	head := title
 	if d := pageDetails[st]; d != "" {
 		head = "400 Bad Request"
-	}
-	if st == 494 || st >= 495 && st <= 497 {
-		title = "400 " + pageDetails[st]
-		if st == 494 {
-			title = "400 Request Header Or Cookie Too Large"
-		}
 	}
 	b := append(r.scratch[:0], "<html>\r\n<head><title>"...)
 	b = append(append(b, title...), "</title></head>\r\n<body>\r\n<center><h1>"...)
