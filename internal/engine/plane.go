@@ -25,11 +25,6 @@ const (
 // ServerVersion is the Server header's value with server_tokens on.
 const ServerVersion = ServerName + "/" + Version
 
-// stats are the counters of the whole process.
-var stats struct {
-	accepted, active atomic.Int64
-}
-
 // Plane is the data plane: the workers and the snapshot they serve.
 type Plane struct {
 	// NewConn takes over an accepted socket; the assembly sets it to the HTTP/1 driver.
@@ -67,14 +62,6 @@ func (p *Plane) Workers() []*Worker { return p.workers }
 
 // Started is when the plane started.
 func (p *Plane) Started() time.Time { return p.started }
-
-// Stats gives the process's counters: connections accepted, open, and requests.
-func (p *Plane) Stats() (accepted, active int64, requests uint64) {
-	for _, w := range p.workers {
-		requests += atomic.LoadUint64(&w.Requests)
-	}
-	return stats.accepted.Load(), stats.active.Load(), requests
-}
 
 // Sockets lists what the http block listens on: one socket for an address, or one per worker with reuseport.
 func (p *Plane) Sockets(cfg *conf.Config) []plane.Socket {
@@ -169,7 +156,7 @@ func (p *Plane) Start() error {
 			return err
 		}
 		w.Loop = loop
-		loop.Idle = w.idle
+		loop.Idle, loop.Tick = w.idle, w.Publish
 		p.done.Add(1)
 		go func() {
 			defer p.done.Done()

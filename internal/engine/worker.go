@@ -34,6 +34,7 @@ type Worker struct {
 	Background int
 	finished   bool
 
+	counters            counters
 	trimmedAt, calmReqs uint64
 	calmSince           int64
 

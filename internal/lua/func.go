@@ -37,7 +37,8 @@ const (
 
 // Func declares a Lua function. The zero In means Anywhere.
 type Func struct {
-	// Name is the dotted place below _G ("ngx.req.get_method"), or "@class:method" for a class of the library.
+	// Name is the dotted place below _G ("ngx.req.get_method"), or "@class:method" for a class of the library. Names that
+	// begin with "moongate." are those of the module "moongate".
 	Name string
 	// Sig describes the parameters: "self:@tcpsock, data:any, timeout?:number, ... -> bytes, err". Types are string,
 	// number, integer, boolean, table, function, thread, any and @class; they are checked, and strings and numbers

@@ -109,11 +109,11 @@ func (b *builder) library(lib *Library) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
-		b.first = append(b.first, luajit.Def{Kind: luajit.DefConst, Path: c.Name, Value: v})
+		b.first = append(b.first, luajit.Def{Kind: luajit.DefConst, Path: place(c.Name), Value: v})
 	}
 	for _, m := range lib.Modules {
 		if m.Table != "" {
-			b.last = append(b.last, luajit.Def{Kind: luajit.DefLoaded, Path: m.Table, Chunk: m.Name})
+			b.last = append(b.last, luajit.Def{Kind: luajit.DefLoaded, Path: place(m.Table), Chunk: m.Name})
 			continue
 		}
 		b.first = append(b.first, luajit.Def{Kind: luajit.DefModule, Path: m.Name, Source: m.Source, Chunk: "=" + m.Name})
@@ -138,7 +138,7 @@ func (b *builder) function(f *Func) error {
 	if err != nil {
 		return err
 	}
-	i := b.add(f, f.Name)
+	i := b.add(f, place(f.Name))
 	d := b.lastDef(f.Tier)
 	d.Index = i
 	d.Sig = sig
@@ -147,6 +147,14 @@ func (b *builder) function(f *Func) error {
 		d.CLib, d.CField = f.CName[:max(dot, 0)], f.CName[dot+1:]
 	}
 	return nil
+}
+
+// place is where a name goes below _G: the module "moongate" is no global table.
+func place(name string) string {
+	if name == "moongate" || strings.HasPrefix(name, "moongate.") {
+		return "package.loaded." + name
+	}
+	return name
 }
 
 func (b *builder) lastDef(t Tier) *luajit.Def {

@@ -84,6 +84,9 @@ func (v *VM) Runtime() *Runtime { return v.rt }
 // MemKB is the memory Lua uses, in KiB.
 func (v *VM) MemKB() int { return v.lj.Mem() / 1024 }
 
+// Mem is the memory Lua uses, in bytes.
+func (v *VM) Mem() int { return v.lj.Mem() }
+
 // GC runs a full collection, and frees what is kept for reuse.
 func (v *VM) GC() {
 	for _, t := range v.free {

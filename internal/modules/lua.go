@@ -9,6 +9,7 @@ import (
 	"moongate/internal/luaapi/output"
 	"moongate/internal/luaapi/req"
 	"moongate/internal/luaapi/restycore"
+	"moongate/internal/luaapi/status"
 	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
 	"moongate/internal/luaapi/variable"
@@ -27,5 +28,6 @@ func LuaLibraries() []*lua.Library {
 		&header.Library,
 		&req.Library,
 		&body.Library,
+		&status.Library,
 	}
 }

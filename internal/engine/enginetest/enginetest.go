@@ -1,5 +1,5 @@
 // Package enginetest runs an engine of given modules inside a test: configuration text in, a serving data plane with
-// one worker on loopback ports out, and a client that speaks raw bytes.
+// one worker (or worker_processes) on loopback ports out, and a client that speaks raw bytes.
 //
 // It knows no feature: the test says which modules and filters there are. Tests of one feature take it and what else
 // they need; tests of everything take modules.Set().
@@ -114,7 +114,7 @@ func (s *Server) start(set *engine.Set, text string) *Server {
 	if err := plane.PathsIn(cfg.Values).Make(-1); err != nil {
 		t.Fatal(err)
 	}
-	p := &engine.Plane{NewConn: h1.Accept}
+	p := &engine.Plane{NewConn: h1.Accept, WorkersOf: core.Workers}
 	socks := p.Sockets(cfg)
 	for i := range socks {
 		fd, ok := fds[socks[i].Addr]
@@ -127,7 +127,7 @@ func (s *Server) start(set *engine.Set, text string) *Server {
 	for _, fd := range fds { // an address that nobody listens on refuses connections
 		syscall.Close(fd)
 	}
-	if err := p.Init(&plane.Params{Config: cfg, Sockets: socks, Workers: 1, Connections: 512, Log: errlog.Process(cfg), UID: -1, GID: -1}); err != nil {
+	if err := p.Init(&plane.Params{Config: cfg, Sockets: socks, Workers: core.Workers(cfg), Connections: 512, Log: errlog.Process(cfg), UID: -1, GID: -1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Start(); err != nil {
@@ -225,7 +225,7 @@ func (s *Server) Request(method, uri, body string, lines ...string) string {
 }
 
 // Allocs counts the allocations, of the whole process, that one more request costs on a kept-alive connection. The
-// response must have a Content-Length and always the same size.
+// response must have a Content-Length or chunks, and always the same size.
 func (s *Server) Allocs(request string) float64 {
 	s.t.Helper()
 	c := s.Dial()
@@ -259,6 +259,9 @@ func (s *Server) Allocs(request string) float64 {
 // complete reports whether a response is there as far as its Content-Length says.
 func complete(response string) bool {
 	head, body, ok := strings.Cut(response, "\r\n\r\n")
+	if strings.Contains(head, "Transfer-Encoding: chunked") {
+		return strings.HasSuffix(response, "\r\n0\r\n\r\n")
+	}
 	n, err := strconv.Atoi(Header(head+"\r\n\r\n", "Content-Length"))
 	return ok && err == nil && len(body) >= n
 }

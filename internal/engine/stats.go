@@ -1,0 +1,39 @@
+package engine
+
+import "sync/atomic"
+
+// stats are the counters of the whole process.
+var stats struct {
+	accepted, active atomic.Int64
+}
+
+// counters are what a worker publishes of its own, for everybody to read.
+type counters struct {
+	requests      atomic.Uint64
+	conns, active atomic.Int64
+}
+
+// Publish renews what Published tells; it happens by itself after each poll.
+func (w *Worker) Publish() {
+	c := &w.counters
+	if c.requests.Load() == w.Requests && c.conns.Load() == int64(w.Conns) && c.active.Load() == int64(w.Active) {
+		return
+	}
+	c.requests.Store(w.Requests)
+	c.conns.Store(int64(w.Conns))
+	c.active.Store(int64(w.Active))
+}
+
+// Published tells the requests begun so far, the open connections and the requests in flight, from any goroutine.
+func (w *Worker) Published() (requests uint64, conns, active int) {
+	c := &w.counters
+	return c.requests.Load(), int(c.conns.Load()), int(c.active.Load())
+}
+
+// Stats gives the process's counters: connections accepted, open, and requests begun.
+func (p *Plane) Stats() (accepted, active int64, requests uint64) {
+	for _, w := range p.workers {
+		requests += w.counters.requests.Load()
+	}
+	return stats.accepted.Load(), stats.active.Load(), requests
+}
