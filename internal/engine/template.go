@@ -124,22 +124,24 @@ func (t *Template) Eval(r *Request) []byte {
 	}
 	// Variables may evaluate templates themselves, so the bytes are gathered before memory is taken.
 	n := 0
-	var few [8][]byte
-	vals := few[:0]
+	w := r.W
+	base := len(w.values)
 	for i := range t.parts {
 		var v []byte
 		if same := t.parts[i].same; same > 0 {
-			v = vals[same-1]
+			v = w.values[base+same-1]
 		} else {
 			v = t.parts[i].value(r)
 		}
-		vals = append(vals, v)
+		w.values = append(w.values, v)
 		n += len(v)
 	}
 	b := r.Alloc(n)[:0]
-	for _, v := range vals {
+	for _, v := range w.values[base:] {
 		b = append(b, v...)
 	}
+	clear(w.values[base:])
+	w.values = w.values[:base]
 	return b
 }
 

@@ -41,6 +41,7 @@ type Worker struct {
 	first   *connNode
 	accepts []*accept
 
+	values   [][]byte // a stack: the parts of templates being evaluated
 	dateSec  int64
 	date     []byte
 	clockSec int64
