@@ -7,6 +7,7 @@ import (
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/echo"
 	"moongate/internal/mod/headers"
+	"moongate/internal/mod/headersmore"
 	"moongate/internal/mod/index"
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
@@ -29,6 +30,7 @@ func Set() *engine.Set {
 			&mapvar.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
 			&access.Module,
+			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua
 			&luamod.Module,
 			&echo.Module,
 			&logmod.Module, // behind log_by_lua
@@ -42,7 +44,7 @@ func Set() *engine.Set {
 		// and is nearer to the client. Order as in nginx:
 		//   the body of a range of a request that was answered before    range body
 		//   304 and 412                                                  not_modified
-		//   third parties                                                lua, echo, headers-more
+		//   third parties                                                headers-more, lua, echo
 		//   add_header, expires                                          headers
 		//   changes of the body                                          sub, charset, ssi, ...
 		//   subrequests in their place                                   postpone
@@ -52,6 +54,7 @@ func Set() *engine.Set {
 			&ranges.Body,
 			&notmodified.Filter,
 			engine.Copy,
+			&headersmore.Filter,
 			luamod.NewFilter(),
 			echo.NewFilter(),
 			&headers.Filter,
