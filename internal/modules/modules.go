@@ -6,6 +6,7 @@ import (
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/echo"
+	"moongate/internal/mod/gzip"
 	"moongate/internal/mod/headers"
 	"moongate/internal/mod/headersmore"
 	"moongate/internal/mod/index"
@@ -38,6 +39,7 @@ func Set() *engine.Set {
 			&index.Module,
 			&static.Module,
 			&headers.Module,
+			&gzip.Module,
 		},
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,
@@ -59,6 +61,7 @@ func Set() *engine.Set {
 			echo.NewFilter(),
 			&headers.Filter,
 			{Name: "postpone"},
+			&gzip.Filter,
 			&ranges.Header,
 		},
 	}
