@@ -27,6 +27,8 @@ type Ctx struct {
 	ExecURI, ExecArgs []byte
 	// EOF says that the end of the response was sent (ngx.eof).
 	EOF bool
+	// Refused is the status that a header filter wants in place of the response: the handler ends with it.
+	Refused engine.Status
 	// EnteredContent says that content_by_lua runs or ran.
 	EnteredContent bool
 	// Buffering gathers output of HTTP/1.0 responses to find their length.

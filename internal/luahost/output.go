@@ -13,13 +13,20 @@ func (x *Ctx) SendHead() engine.Status {
 	if r.HeaderSent {
 		return engine.OK
 	}
+	if x.Refused != 0 {
+		return x.Refused
+	}
 	if r.Out.Status == 0 {
 		r.Out.Status = 200
 	}
 	if ConfOf(r.Scope).DefaultType.V && !x.TypeSet {
 		r.SetContentType()
 	}
-	return r.SendHead()
+	st := r.SendHead()
+	if st != engine.OK && st != engine.Error {
+		x.Refused = st
+	}
+	return st
 }
 
 // Write sends bytes of the response; they are valid until it returns.

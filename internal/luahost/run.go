@@ -30,10 +30,15 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 		}
 		return 500
 	case lua.Ended:
-		return x.ended()
+		if x.Refused == 0 || r.HeaderSent {
+			return x.ended()
+		}
 	}
 	if r.Aborted {
 		return engine.Error
+	}
+	if x.Refused != 0 && !r.HeaderSent {
+		return x.refused()
 	}
 	if phase == lua.PhaseContent {
 		return x.SendLast()
@@ -46,6 +51,13 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 		return 200
 	}
 	return engine.Declined
+}
+
+// refused ends the handler with the status of the header filter that refused its response.
+func (x *Ctx) refused() engine.Status {
+	st := x.Refused
+	x.Refused = 0
+	return st
 }
 
 // logLevel is the level up to which the request's error log takes lines.

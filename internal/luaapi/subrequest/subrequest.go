@@ -4,7 +4,6 @@ package subrequest
 
 import (
 	"bytes"
-	"strconv"
 
 	"moongate/internal/engine"
 	"moongate/internal/http1"
@@ -238,7 +237,7 @@ func prepare(c *lua.Call, x *luahost.Ctx, o *one, at int) (lua.Outcome, bool) {
 			if k.Type != lua.Str {
 				return c.Errorf("attempt to use a non-string key in the \"vars\" option table"), false
 			}
-			if v.Type != lua.Str && v.Type != lua.Number && v.Type != lua.Bool {
+			if v.Type != lua.Str && v.Type != lua.Number {
 				return c.Errorf("attempt to use bad variable value type %s", v.Type), false
 			}
 			ev := r.FindVar(string(bytes.ToLower(k.Str())))
@@ -248,11 +247,7 @@ func prepare(c *lua.Call, x *luahost.Ctx, o *one, at int) (lua.Outcome, bool) {
 			if !ev.Changeable {
 				return c.Errorf("variable \"%s\" not changeable", k.Str()), false
 			}
-			text := v.Text()
-			if v.Type == lua.Bool {
-				text = []byte(strconv.FormatBool(v.Bool()))
-			}
-			o.vars = append(o.vars, setVar{ev, r.Copy(text)})
+			o.vars = append(o.vars, setVar{ev, r.Copy(v.Text())})
 		}
 	}
 	if c.Type(at+5) == lua.Table {
