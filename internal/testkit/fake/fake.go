@@ -45,6 +45,7 @@ const startLimit = 10 * time.Second
 func Enable(t *testing.T) string {
 	t.Helper()
 	t.Setenv(enabled, "1")
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each toy built with -race takes a second to end
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ package perl
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -219,16 +218,6 @@ func (in *Interp) Command(cmd string) *exec.Cmd {
 			c.Env = append(c.Env, k+"="+String(v))
 		}
 	}
-	return c
-}
-
-// Clone returns an independent interpreter with a copy of the environment but
-// none of the variables.
-func (in *Interp) Clone() *Interp {
-	c := New(in.Dir)
-	maps.Copy(c.Env.M, in.Env.M)
-	maps.Copy(c.funcs, in.funcs)
-	c.Use = in.Use
 	return c
 }
 

@@ -154,8 +154,8 @@ func (r *Runner) selected(all []*blocks.Block) (out []*blocks.Block) {
 	return out
 }
 
-// Run runs files, up to jobs at once, and hands each result to done as it comes.
-// report gets single blocks and may be nil.
+// Run runs files, up to jobs at once, and hands each result to done as it comes;
+// done is not called concurrently.
 func (r *Runner) Run(files []string, jobs int, done func(*report.File)) {
 	queue := make(chan string)
 	var wg sync.WaitGroup
