@@ -6,8 +6,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PREFIX   ?= /usr/local
 PORT     ?= 8080
 FUZZTIME ?= 5s
-CONFIG   ?= conf/nginx.conf
-SITE     ?= examples/hello
+SITE     ?=
 
 GO := . build/env.sh && go
 
@@ -24,9 +23,8 @@ deps: ## Install missing packages (apt) and build LuaJIT into .cache
 build: deps ## Build bin/moongate
 	$(GO) build -buildvcs=false -o bin/moongate ./cmd/moongate
 
-run: build ## Serve SITE (examples/hello) until Ctrl-C
-	@mkdir -p $(SITE)/logs
-	bin/moongate -p $(SITE)/ -c $(CONFIG) -g 'daemon off;'
+run: build ## Serve a built-in site on PORT (8080) until Ctrl-C, or the folder SITE
+	@bin/moongate run $(if $(wildcard $(SITE)/conf/nginx.conf),,-l 127.0.0.1:$(PORT)) $(SITE)
 
 test: build ## Everything below that can fail: vet, tests, race, fuzz smoke, block tests
 	@build/test

@@ -56,6 +56,11 @@ type Options struct {
 	Dump     bool   // -T
 	Quiet    bool   // -q
 	Signal   string // -s
+
+	// Foreground serves in this process, whatever daemon and master_process say.
+	Foreground bool
+	// Ready is called once a process in the foreground serves.
+	Ready func() `json:"-"`
 }
 
 // startVar tells a process which part it takes: "daemon:PROGRAM", where
@@ -107,7 +112,7 @@ func Main(prog *Program, opt Options, args []string) int {
 	if !p.daemonized {
 		// Whoever is to serve reads the configuration in full and reports what
 		// is wrong with it; here only this one matters.
-		if g, err := p.glance(); err == nil && g.core.Daemon.V {
+		if g, err := p.glance(); err == nil && g.core.Daemon.V && !opt.Foreground {
 			return p.startDaemon(g.core.Master.V)
 		}
 	}
@@ -124,7 +129,7 @@ func (p *process) start() int {
 	if err != nil {
 		return 1
 	}
-	if !p.daemonized && g.core.Daemon.V {
+	if !p.daemonized && g.core.Daemon.V && !p.opt.Foreground {
 		return p.startDaemon(g.core.Master.V) // what hid from the quick look
 	}
 	if p.open(g, nil, nil) != nil {
@@ -134,7 +139,7 @@ func (p *process) start() int {
 	p.log = g.log
 	p.status()
 	watchSignals()
-	if g.core.Master.V {
+	if g.core.Master.V && !p.opt.Foreground {
 		return p.supervise()
 	}
 	return p.single()

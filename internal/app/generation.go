@@ -133,8 +133,8 @@ func (p *process) open(g, old *generation, openLog func(string) (int, error)) er
 	return nil
 }
 
-// wanted is what g listens on, one socket for each worker where the
-// configuration says reuseport.
+// wanted is what g listens on; the plane has one socket for each worker where
+// the configuration says reuseport.
 func (p *process) wanted(g *generation) ([]plane.Socket, error) {
 	var list []plane.Socket
 	plain := p.data().Sockets(g.cfg)
@@ -143,15 +143,10 @@ func (p *process) wanted(g *generation) ([]plane.Socket, error) {
 		return nil, plane.ErrLogged
 	}
 	for _, s := range plain {
-		s.FD = -1
-		n := 1
-		if s.Options.ReusePort && g.core.Master.V && !p.opt.Test {
-			n = max(g.core.Workers, 1)
+		if s.FD = -1; s.Worker > 0 && p.opt.Test {
+			continue // one is enough to see whether the address is free
 		}
-		for i := range n {
-			s.Worker = i
-			list = append(list, s)
-		}
+		list = append(list, s)
 	}
 	return list, nil
 }
@@ -184,6 +179,15 @@ func (g *generation) params(worker bool) *plane.Params {
 		p.UID, p.GID = g.core.User.UID, g.core.User.GID
 	}
 	return p
+}
+
+// ownParams are params for a plane in this process.
+func (p *process) ownParams(g *generation) *plane.Params {
+	pp := g.params(false)
+	if p.opt.Foreground {
+		pp.Workers = core.Workers(g.cfg)
+	}
+	return pp
 }
 
 func keepsStderr(g *generation) bool { return errlog.KeepStderr(g.cfg) }

@@ -8,12 +8,12 @@ import (
 	"moongate/internal/plane"
 )
 
-// single serves in this process (master_process off). As in nginx it keeps its
+// single serves in this process (master_process off, or in the foreground). As in nginx it keeps its
 // account, and QUIT is no gentler than TERM.
 func (p *process) single() int {
 	setEnviron(workerEnviron(p.environ, p.gen.core.Env))
 	d := p.data()
-	if err := d.Init(p.gen.params(false)); err != nil {
+	if err := d.Init(p.ownParams(p.gen)); err != nil {
 		p.fail(nlog.Emerg, err)
 		p.abandon()
 		return 1
@@ -28,6 +28,9 @@ func (p *process) single() int {
 		d.Stop()
 		p.abandon()
 		return 1
+	}
+	if p.opt.Ready != nil {
+		p.opt.Ready()
 	}
 	for sig := range signals {
 		switch sig {
@@ -74,7 +77,7 @@ func (p *process) reload(d plane.Plane) {
 		return
 	}
 	setEnviron(workerEnviron(p.environ, g.core.Env))
-	if err := d.Reload(g.params(false), old.files.Close); err != nil {
+	if err := d.Reload(p.ownParams(g), old.files.Close); err != nil {
 		p.fail(nlog.Emerg, err)
 		setEnviron(workerEnviron(p.environ, old.core.Env))
 		p.discard(g)

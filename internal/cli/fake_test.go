@@ -64,7 +64,18 @@ var fakeProgram = &app.Program{
 }
 
 func (p *fakePlane) Sockets(cfg *conf.Config) []plane.Socket {
-	return append([]plane.Socket(nil), fakeLevel.Of(cfg.Core).socks...)
+	var list []plane.Socket
+	for _, s := range fakeLevel.Of(cfg.Core).socks {
+		n := 1
+		if s.Options.ReusePort {
+			n = core.Workers(cfg)
+		}
+		for i := range n {
+			s.Worker = i
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 func (p *fakePlane) Init(pp *plane.Params) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"moongate/internal/base/version"
 	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
 )
@@ -24,7 +25,7 @@ func TestStatus(t *testing.T) {
 	for range 9 {
 		s.Get("/version")
 	}
-	if got := unchunk(enginetest.Body(s.Get("/version"))); got != engine.Version+" nil" {
+	if got := unchunk(enginetest.Body(s.Get("/version"))); got != version.Moongate+" nil" {
 		t.Errorf("got %q", got)
 	}
 	s.Do(func(w *engine.Worker) { w.Publish() })
@@ -41,7 +42,7 @@ func TestStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &st); err != nil {
 		t.Fatalf("%v: %s", err, body)
 	}
-	if st.Version != engine.Version || st.Pid == 0 || st.Uptime <= 0 || st.Requests != 11 || len(st.Workers) != 3 {
+	if st.Version != version.Moongate || st.Pid == 0 || st.Uptime <= 0 || st.Requests != 11 || len(st.Workers) != 3 {
 		t.Errorf("got %s", body)
 	}
 	requests, vms, active := 0, 0, 0

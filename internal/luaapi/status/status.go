@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"moongate/internal/base/version"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
@@ -22,7 +23,7 @@ import (
 var Library = lua.Library{
 	Name: "status", Doc: "The module \"moongate\": version, workers, uptime, requests, connections and memory.",
 	Funcs:   []*lua.Func{status},
-	Consts:  []lua.Const{{Name: "moongate.version", Value: engine.Version}},
+	Consts:  []lua.Const{{Name: "moongate.version", Value: version.Moongate}},
 	Modules: []lua.Module{{Name: "moongate", Table: "moongate"}},
 }
 
@@ -68,7 +69,7 @@ func run(c *lua.Call) lua.Outcome {
 	accepted, active, requests := me.Plane.Stats()
 	w := c.Push()
 	w.Begin(0, 11)
-	w.SetString("version", engine.Version)
+	w.SetString("version", version.Moongate)
 	w.SetInt("pid", os.Getpid())
 	w.SetNum("uptime", time.Since(me.Plane.Started()).Seconds())
 	w.SetInt("worker", me.ID)

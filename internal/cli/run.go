@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"moongate/examples"
+	"moongate/internal/app"
+	"moongate/internal/base/version"
+)
+
+// What the built-in site says where a copy of it differs.
+const (
+	siteListen  = "127.0.0.1:8080"
+	siteProgram = "set $program moongate;"
+	siteCached  = "lua_code_cache on;"
+	siteLive    = "lua_code_cache off;"
+)
+
+const runUsage = `Usage: moongate run [-l ADDRESS] [DIR]
+
+Without DIR it serves a built-in site. A DIR that is new or empty gets a copy of that site, to edit: its Lua is live.
+A DIR with conf/nginx.conf is served as that says, any other as plain files.
+`
+
+// run serves a site in the foreground.
+func run(prog *app.Program, args []string) int {
+	set := flag.NewFlagSet("moongate run", flag.ContinueOnError)
+	set.Usage = func() { fmt.Fprint(os.Stderr, runUsage) }
+	s := &runSite{program: args[0]}
+	set.StringVar(&s.listen, "l", "", "")
+	if err := set.Parse(args[2:]); err != nil {
+		return 2
+	}
+	if set.NArg() > 1 {
+		set.Usage()
+		return 2
+	}
+	clean, err := s.prepare(set.Arg(0))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "moongate: %s\n", err)
+		return 1
+	}
+	defer clean()
+	return app.Main(prog, app.Options{Prefix: s.dir, ErrorLog: "stderr", Text: s.text, Foreground: true, Ready: s.announce}, args[:1])
+}
+
+// runSite is what to serve.
+type runSite struct {
+	program string // as it was called
+	listen  string // -l
+	dir     string
+	text    string // configuration without a file
+	made    bool   // dir is a copy made now
+	builtIn bool
+	files   bool
+}
+
+// prepare finds or makes the site; clean removes what is not to stay.
+func (s *runSite) prepare(dir string) (clean func(), err error) {
+	clean = func() {}
+	if dir == "" {
+		if s.dir, err = os.MkdirTemp("", "moongate-run-"); err != nil {
+			return nil, err
+		}
+		tmp := s.dir
+		clean = func() { os.RemoveAll(tmp) }
+		s.builtIn = true
+		if err := s.unpack(false); err != nil {
+			clean()
+			return nil, err
+		}
+		return clean, nil
+	}
+	if s.dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(s.dir)
+	switch {
+	case os.IsNotExist(err) || err == nil && len(entries) == 0:
+		s.made = true
+		return clean, s.unpack(true)
+	case err != nil:
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, app.DefaultConfig)); err == nil {
+		if s.listen != "" {
+			return nil, fmt.Errorf("-l is for new sites: %s says where to listen", filepath.Join(dir, app.DefaultConfig))
+		}
+		return clean, os.MkdirAll(filepath.Join(s.dir, "logs"), 0o755)
+	}
+	return s.serveFiles()
+}
+
+// unpack copies the built-in site into dir; live is for a copy that stays.
+func (s *runSite) unpack(live bool) error {
+	if s.listen == "" {
+		s.listen = siteListen
+	}
+	change := []string{siteListen, s.listen, siteProgram, "set $program " + quote(s.program) + ";"}
+	if live {
+		change = append(change, siteCached, siteLive)
+	}
+	changed := strings.NewReplacer(change...)
+	site, err := fs.Sub(examples.Hello, "hello")
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(site, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(s.dir, name)
+		if e.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		b, err := fs.ReadFile(site, name)
+		if err != nil {
+			return err
+		}
+		if name == app.DefaultConfig {
+			b = []byte(changed.Replace(string(b)))
+		}
+		return os.WriteFile(to, b, 0o644)
+	})
+	if err != nil {
+		return err
+	}
+	return os.MkdirAll(filepath.Join(s.dir, "logs"), 0o755)
+}
+
+// plainFiles is the configuration for a folder without one.
+const plainFiles = `error_log stderr warn;
+pid %s/nginx.pid;
+events { }
+http {
+    access_log off;
+    client_body_temp_path %s/body;
+    server {
+        listen %s;
+        root %s;
+        location / { index index.html; }
+    }
+}
+`
+
+func (s *runSite) serveFiles() (clean func(), err error) {
+	if s.listen == "" {
+		s.listen = siteListen
+	}
+	tmp, err := os.MkdirTemp("", "moongate-run-")
+	if err != nil {
+		return nil, err
+	}
+	s.files = true
+	s.text = fmt.Sprintf(plainFiles, tmp, tmp, s.listen, quote(s.dir))
+	return func() { os.RemoveAll(tmp) }, nil
+}
+
+// announce says what is served, and what to try.
+func (s *runSite) announce() {
+	fmt.Fprintln(os.Stderr, s.announcement())
+}
+
+func (s *runSite) announcement() string {
+	url := "http://" + s.listen
+	head := "Moongate " + version.Moongate + " serves "
+	switch {
+	case s.builtIn:
+		return fmt.Sprintf(`%sa built-in site until Ctrl-C. Open %s/ or try
+
+    curl '%s/hello?name=Ann'
+    %s run mysite      # a copy of the site to edit: changes of its Lua are live`, head, url, url, s.program)
+	case s.made:
+		return fmt.Sprintf(`%s%s, a new copy of the built-in site, until Ctrl-C. Open %s/ or try
+
+    curl '%s/hello?name=Ann'
+    edit %s and ask again: changes of Lua are live`, head, s.dir, url, url, filepath.Join(s.dir, "lua/hello.lua"))
+	case s.files:
+		return fmt.Sprintf("%sthe files in %s on %s/ until Ctrl-C.", head, s.dir, url)
+	}
+	return fmt.Sprintf("%s%s until Ctrl-C.", head, filepath.Join(s.dir, app.DefaultConfig))
+}
+
+// quote makes a word of the configuration language.
+func quote(s string) string {
+	b := []byte{'"'}
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' || s[i] == '$' {
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return string(append(b, '"'))
+}
