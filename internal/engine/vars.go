@@ -155,6 +155,9 @@ func (h *HTTP) checkVars() error {
 // must be evaluated with GetNamed.
 func (r *Request) FindVar(name string) *Var { return r.H.table.lookup(name) }
 
+// FindVarNamed is FindVar; the name may be changed afterwards.
+func (r *Request) FindVarNamed(name []byte) *Var { return r.H.table.lookup(str(name)) }
+
 // Var evaluates a variable. The bytes live as long as the request.
 func (r *Request) Var(v *Var) ([]byte, bool) {
 	if v.index >= 0 {

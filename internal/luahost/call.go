@@ -14,13 +14,17 @@ func WrongPhase(c *lua.Call) lua.Outcome {
 	return c.Errorf("API disabled in the context of %s", c.Phase())
 }
 
-// Text is argument i as Lua's tostring writes it. It is valid until the call returns; only strings cost nothing.
+// Text is argument i as Lua's tostring writes it. It is valid until the call returns.
 func Text(c *lua.Call, i int) []byte {
 	switch c.Type(i) {
 	case lua.Str:
 		return c.Str(i)
 	case lua.Number:
-		return lua.AppendNumber(nil, c.Num(i))
+		var room []byte
+		if r := Request(c); r != nil {
+			room = r.Alloc(24)[:0]
+		}
+		return lua.AppendNumber(room, c.Num(i))
 	case lua.Bool:
 		return boolText(c.Bool(i))
 	case lua.None, lua.Nil:

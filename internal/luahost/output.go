@@ -26,6 +26,9 @@ func (x *Ctx) SendHead() engine.Status {
 	if st != engine.OK && st != engine.Error {
 		x.Refused = st
 	}
+	if st != engine.OK || r.HeadOnly {
+		x.SetFastOutput(false) // ngx.say has to tell that nothing is sent
+	}
 	return st
 }
 
@@ -80,7 +83,7 @@ func (x *Ctx) SendLast() engine.Status {
 		if st := x.SendHead(); st != engine.OK {
 			return st
 		}
-		x.EOF = true
+		x.setEOF()
 		if r.HeadOnly {
 			return engine.OK
 		}
@@ -92,7 +95,7 @@ func (x *Ctx) SendLast() engine.Status {
 	if st := x.SendHead(); st != engine.OK {
 		return st
 	}
-	x.EOF = true
+	x.setEOF()
 	if r.HeadOnly {
 		return engine.OK
 	}
@@ -100,4 +103,10 @@ func (x *Ctx) SendLast() engine.Status {
 		return engine.Error
 	}
 	return engine.OK
+}
+
+// setEOF notes that the response is over; ngx.say is to tell.
+func (x *Ctx) setEOF() {
+	x.EOF = true
+	x.SetFastOutput(false)
 }

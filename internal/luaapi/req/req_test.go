@@ -73,3 +73,16 @@ func TestJump(t *testing.T) {
 		t.Errorf("%q %s", got, s.ErrorLog())
 	}
 }
+
+func TestNoGarbage(t *testing.T) {
+	s := enginetest.Start(t, modules.Set(), `location / { set $v x; content_by_lua_block {
+		local h, a = ngx.req.get_headers(), ngx.req.get_uri_args()
+		ngx.var.v = h.host
+		ngx.header["X-A"] = a.a
+		ngx.header.content_length = 1
+		ngx.print(ngx.req.get_method() == "GET" and ngx.var.uri == "/" and ngx.var.v == "b" and ngx.header.x_a == "1" and 1 or 0)
+	} }`)
+	if n := s.Allocs("GET /?a=1 HTTP/1.1\r\nHost: b\r\nCookie: c=d\r\n\r\n"); n != 0 {
+		t.Errorf("%v allocations for each request", n)
+	}
+}

@@ -65,7 +65,7 @@ func set(c *lua.Call) lua.Outcome {
 		return c.Errorf("bad variable name")
 	}
 	name := lower(r, c.Str(2))
-	v := r.FindVar(string(name))
+	v := r.FindVarNamed(name)
 	switch {
 	case v == nil || !v.Assignable():
 		return c.Errorf("variable \"%s\" not found for writing; maybe it is a built-in variable that is not changeable or you forgot to use \"set $%s '';\" in the config file to define it first", name, name)

@@ -55,7 +55,9 @@ func contentPhase(r *engine.Request) engine.Status {
 	if h == nil {
 		return engine.Declined
 	}
-	r.Logf(nlog.Debug, "lua content handler, uri:\"%s\" c:1", r.URI)
+	if r.Logger.On(nlog.Debug) {
+		r.Logf(nlog.Debug, "lua content handler, uri:\"%s\" c:1", r.URI)
+	}
 	return run(r, h, lua.PhaseContent)
 }
 
