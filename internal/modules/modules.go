@@ -6,6 +6,7 @@ import (
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/echo"
+	"moongate/internal/mod/geo"
 	"moongate/internal/mod/gzip"
 	"moongate/internal/mod/headers"
 	"moongate/internal/mod/headersmore"
@@ -16,6 +17,7 @@ import (
 	"moongate/internal/mod/notmodified"
 	"moongate/internal/mod/ranges"
 	"moongate/internal/mod/rewrite"
+	"moongate/internal/mod/splitclients"
 	"moongate/internal/mod/static"
 	"moongate/internal/mod/tryfiles"
 )
@@ -29,6 +31,8 @@ func Set() *engine.Set {
 			&luamod.Early, // rewrite_by_lua_no_postpone, access_by_lua_no_postpone
 			&corevars.Module,
 			&mapvar.Module,
+			&geo.Module,
+			&splitclients.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
 			&access.Module,
 			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua

@@ -6,9 +6,7 @@ package access
 
 import (
 	"net/netip"
-	"strings"
 
-	"moongate/internal/base/ascii"
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/engine"
@@ -61,7 +59,7 @@ func readRule(c *conf.Cmd) error {
 		lc.unix = append(lc.unix, r)
 		return nil
 	}
-	net, ok := parseNet(word)
+	net, ok := engine.ParseNet(word)
 	if !ok {
 		return c.InvalidParameter(word)
 	}
@@ -75,23 +73,6 @@ func readRule(c *conf.Cmd) error {
 		lc.v6 = append(lc.v6, r)
 	}
 	return nil
-}
-
-// parseNet reads an address with an optional length of the network's part.
-func parseNet(s string) (netip.Prefix, bool) {
-	text, bits, has := strings.Cut(s, "/")
-	a, err := netip.ParseAddr(text)
-	if err != nil || a.Zone() != "" {
-		return netip.Prefix{}, false
-	}
-	n := int64(a.BitLen())
-	if has {
-		var ok bool
-		if n, ok = ascii.ParseInt(bits); !ok || n > int64(a.BitLen()) {
-			return netip.Prefix{}, false
-		}
-	}
-	return netip.PrefixFrom(a, int(n)), true
 }
 
 func check(r *engine.Request) engine.Status {
