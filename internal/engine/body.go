@@ -50,18 +50,26 @@ func (b *Body) Size() int64 {
 	return int64(len(b.Mem))
 }
 
-// release gives the body's memory and file back.
-func (b *Body) release() {
-	b.dropFile()
-	keep := b.pooled
-	if cap(keep) > maxKeptBody {
-		keep = nil
+// memory gives an empty buffer of the worker's with room for size bytes; it is given back when the request ends.
+func (b *Body) memory(w *Worker, size int) []byte {
+	if cap(b.pooled) < size {
+		if b.pooled != nil {
+			w.FreeBuffer(b.pooled)
+		}
+		b.pooled = w.Buffer(size)
 	}
-	*b = Body{pooled: keep[:0]}
+	return b.pooled[:0]
 }
 
-// maxKeptBody is the size up to which a request keeps the memory of its body for the next one.
-const maxKeptBody = 128 << 10
+// release gives the body's memory and file back.
+func (b *Body) release(w *Worker) {
+	b.dropFile()
+	if b.pooled != nil {
+		w.FreeBuffer(b.pooled)
+	}
+	*b = Body{}
+}
+
 
 // ReadBody reads the whole request body, into memory or a temporary file; it parks. Repeated calls do nothing.
 // Anything but OK is the status to finish with.
@@ -89,10 +97,7 @@ func (r *Request) ReadBody() Status {
 	if core.BodyInFileOnly.V != BodyFileOff {
 		return r.bodyToFile(nil)
 	}
-	if int64(cap(b.pooled)) < size {
-		b.pooled = make([]byte, 0, size)
-	}
-	buf := b.pooled[:0]
+	buf := b.memory(r.W, int(size))
 	for {
 		if int64(len(buf)) == limit && r.ContentLength >= 0 && int64(len(buf)) == r.ContentLength {
 			// The end is known: no read is needed to find it, but the driver must see it.
@@ -180,10 +185,8 @@ func (r *Request) bodyToFile(more []byte) Status {
 			return r.bodyStatus(500)
 		}
 	}
-	if cap(b.pooled) < 16<<10 {
-		b.pooled = make([]byte, 0, 16<<10)
-	}
-	buf := b.pooled[:cap(b.pooled)]
+	buf := b.memory(r.W, 16<<10)
+	buf = buf[:cap(buf)]
 	b.Mem = nil
 	for {
 		n, err := r.Stream.ReadBody(r, buf)

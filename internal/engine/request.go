@@ -239,7 +239,7 @@ func (r *Request) reset() {
 		r.cleanups[i] = nil
 	}
 	r.cleanups = r.cleanups[:0]
-	r.Body.release()
+	r.Body.release(r.W)
 	r.mem.reset()
 	r.dropCtx()
 	keep := kept{

@@ -17,6 +17,8 @@ type FD struct {
 	gen    int32
 	state  uint8
 	level  bool
+	armed  bool // events of writability were asked for
+	file   bool // a pipe or the like: the calls for sockets do not work on it
 	h      Handler
 	rw, ww *Task
 }
@@ -28,6 +30,10 @@ const (
 	broken
 )
 
+// readEvents are the events of a new descriptor, edge-triggered. Writability is asked for when a write has failed
+// first: asked for at once, it would make an event of its own for every connection.
+const readEvents = syscall.EPOLLIN | syscall.EPOLLRDHUP | 1<<31
+
 // Add registers fd with the loop. h is called when the descriptor becomes readable and no task waits for it;
 // nil leaves the event to be found by WaitRead.
 func (l *Loop) Add(fd int, h Handler) (*FD, error) {
@@ -37,7 +43,7 @@ func (l *Loop) Add(fd int, h Handler) (*FD, error) {
 
 // AddTo is Add with an FD that the caller owns (embedded in a connection).
 func (l *Loop) AddTo(f *FD, fd int, h Handler) error {
-	return l.register(f, fd, h, syscall.EPOLLIN|syscall.EPOLLOUT|syscall.EPOLLRDHUP|(1<<31), writable)
+	return l.register(f, fd, h, readEvents, writable)
 }
 
 // AddListener registers a listening socket, level-triggered; exclusive is for one socket shared by several loops.
@@ -61,6 +67,7 @@ func (l *Loop) register(f *FD, fd int, h Handler, events uint32, state uint8) er
 	}
 	gen := f.gen + 1
 	f.loop, f.fd, f.slot, f.gen, f.state, f.h, f.rw, f.ww = l, fd, slot, gen, state, h, nil, nil
+	f.armed, f.file = false, false
 	ev := syscall.EpollEvent{Events: events, Fd: slot, Pad: gen}
 	if _, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.epfd), syscall.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0); e != 0 {
 		l.freeSlots = append(l.freeSlots, slot)
@@ -145,10 +152,33 @@ func (f *FD) Detach0() int {
 	return fd
 }
 
+// recv and send use the calls for sockets, which are shorter ways through the kernel; what is no socket says so once.
+func (f *FD) recv(p []byte) (uintptr, uintptr, syscall.Errno) {
+	if !f.file {
+		n, r2, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(f.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		if e != syscall.ENOTSOCK {
+			return n, r2, e
+		}
+		f.file = true
+	}
+	return syscall.RawSyscall(syscall.SYS_READ, uintptr(f.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+}
+
+func (f *FD) send(p []byte) (uintptr, uintptr, syscall.Errno) {
+	if !f.file {
+		n, r2, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(f.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
+		if e != syscall.ENOTSOCK {
+			return n, r2, e
+		}
+		f.file = true
+	}
+	return syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+}
+
 // Read reads without waiting: syscall.EAGAIN when nothing is there; 0 and no error is the end of file.
 func (f *FD) Read(p []byte) (int, error) {
 	for {
-		n, _, e := syscall.RawSyscall(syscall.SYS_READ, uintptr(f.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, e := f.recv(p)
 		if e != 0 {
 			if e == syscall.EINTR {
 				continue
@@ -169,7 +199,7 @@ func (f *FD) Read(p []byte) (int, error) {
 // Write writes without waiting: syscall.EAGAIN when the socket takes nothing.
 func (f *FD) Write(p []byte) (int, error) {
 	for {
-		n, _, e := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, e := f.send(p)
 		if e == syscall.EINTR {
 			continue
 		}
@@ -227,12 +257,27 @@ func (f *FD) WaitRead(deadline int64) error {
 	return nil
 }
 
+// arm asks for events of writability from now on.
+func (f *FD) arm() error {
+	ev := syscall.EpollEvent{Events: readEvents | syscall.EPOLLOUT, Fd: f.slot, Pad: f.gen}
+	if _, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(f.loop.epfd), syscall.EPOLL_CTL_MOD, uintptr(f.fd), uintptr(unsafe.Pointer(&ev)), 0, 0); e != 0 {
+		return e
+	}
+	f.armed = true
+	return nil
+}
+
 // WaitWrite parks until the descriptor may take bytes, the deadline (monotonic nanoseconds, 0 none) or Close.
 func (f *FD) WaitWrite(deadline int64) error {
 	if f.fd < 0 {
 		return ErrClosed
 	}
 	l := f.loop
+	if f.state&writable == 0 && !f.armed {
+		if err := f.arm(); err != nil {
+			return err
+		}
+	}
 	for f.state&writable == 0 {
 		f.ww = l.cur
 		err := l.Park(deadline)

@@ -81,6 +81,16 @@ func (x *exchange) readSocket(r *engine.Request, p []byte) (int, error) {
 		if fd.Sysfd() < 0 {
 			return 0, engine.ErrBodyClosed
 		}
+		if !fd.Readable() { // a read would fail, and a failed read costs as much as all parsing
+			switch err := fd.WaitRead(x.c.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
+			case nil:
+			case netio.ErrTimeout:
+				x.timedOut = true
+				return 0, engine.ErrBodyTimeout
+			default:
+				return 0, engine.ErrBodyClosed
+			}
+		}
 		n, err := fd.Read(p)
 		switch {
 		case n > 0:
@@ -88,14 +98,6 @@ func (x *exchange) readSocket(r *engine.Request, p []byte) (int, error) {
 		case err == nil:
 			return 0, engine.ErrBodyClosed
 		case err != syscall.EAGAIN:
-			return 0, engine.ErrBodyClosed
-		}
-		switch err := fd.WaitRead(x.c.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
-		case nil:
-		case netio.ErrTimeout:
-			x.timedOut = true
-			return 0, engine.ErrBodyTimeout
-		default:
 			return 0, engine.ErrBodyClosed
 		}
 	}
