@@ -6,6 +6,7 @@ import (
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
+	"moongate/internal/resolve"
 	"moongate/internal/http1"
 )
 
@@ -138,7 +139,7 @@ type LocConf struct {
 	Files                FileConf
 	Gzip                 GzipConf
 	ResolverTimeout      conf.Opt[time.Duration]
-	Resolver             conf.Opt[[]string]
+	Resolver             conf.Opt[*resolve.Config]
 
 	typesHash int
 }
@@ -182,6 +183,9 @@ func CoreSrv(s *conf.Scope) *SrvConf { return srvLevel.Of(s) }
 
 // Core is the core's configuration in force for the request.
 func (r *Request) Core() *LocConf { return r.Loc.Core }
+
+// CoreOf gives the core settings of a scope.
+func CoreOf(s *conf.Scope) *LocConf { return locLevel.Of(s) }
 
 // ServerToken is the Server header's value.
 func (c *LocConf) ServerToken() string {
@@ -318,8 +322,8 @@ var coreRows = []conf.Directive{
 		Doc: "The size of responses that modules keep in memory for their own subrequests."},
 	{Name: "resolver_timeout", In: httpAll, Default: "30s", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.ResolverTimeout }),
 		Doc: "How long a name may take to be resolved."},
-	{Name: "resolver", In: httpAll, Args: conf.OneMore, Syntax: "address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone]", Set: conf.Slot(locLevel, conf.Strs, func(c *LocConf) *conf.Opt[[]string] { return &c.Resolver }),
-		Doc: "Name servers for names that are resolved at run time."},
+	{Name: "resolver", In: httpAll, Args: conf.OneMore, Set: conf.Slot(locLevel, resolve.Type, func(c *LocConf) *conf.Opt[*resolve.Config] { return &c.Resolver }),
+		Doc: "Name servers for names that are resolved at run time. local=on, which is our own, adds /etc/hosts and what /etc/resolv.conf says."},
 	{Name: "types_hash_max_size", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "1024", Doc: "Accepted for compatibility."},
 	{Name: "types_hash_bucket_size", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "64", Doc: "Accepted for compatibility."},
 	{Name: "server_names_hash_max_size", In: conf.HTTP, Args: conf.Take1, Set: conf.Ignore(), Default: "512", Doc: "Accepted for compatibility."},

@@ -252,3 +252,16 @@ func parseNum(b []byte) (float64, bool) {
 	}
 	return 0, false
 }
+
+// Payload is the bytes which a socket sends for argument i: of a string its own, else made and valid until Lua runs
+// again, which own tells. When the argument cannot be sent the error is a *BadArg.
+func (c *Call) Payload(i int) (b []byte, own bool, err error) {
+	if c.args[i-1].Type == luajit.TypeStr {
+		return c.args[i-1].Bytes(), false, nil
+	}
+	b, bad, why := c.vm.lj.Concat(c.l, int(c.args[i-1].Aux), 0)
+	if bad != 0 {
+		return nil, false, &BadArg{Arg: i, Why: why}
+	}
+	return b, true, nil
+}

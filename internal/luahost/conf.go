@@ -1,6 +1,8 @@
 package luahost
 
 import (
+	"time"
+
 	"moongate/internal/conf"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
@@ -43,6 +45,11 @@ type Conf struct {
 	TransformUnderscores conf.Opt[bool]
 	CheckClientAbort     conf.Opt[bool]
 	LogSocketErrors      conf.Opt[bool]
+
+	ConnectTimeout, SendTimeout, ReadTimeout, KeepaliveTimeout conf.Opt[time.Duration]
+	BufferSize, SendLowat                                      conf.Opt[int64]
+	PoolSize                                                   conf.Opt[int]
+	SSL                                                        SSLConf
 }
 
 // Level is the location level of the Lua directives.
@@ -55,8 +62,17 @@ var Level = conf.NewLevel[Conf](conf.KindLocation).OnMerge(func(p, c *Conf, s *c
 	inherit(&c.BodyFilter, p.BodyFilter)
 	inherit(&c.Log, p.Log)
 	inherit(&c.ServerRewrite, p.ServerRewrite)
+	inheritOpt(&c.SSL.Certificates, p.SSL.Certificates)
+	inheritOpt(&c.SSL.Keys, p.SSL.Keys)
+	inheritOpt(&c.SSL.Commands, p.SSL.Commands)
 	return nil
 })
+
+func inheritOpt[V any](c *conf.Opt[V], p conf.Opt[V]) {
+	if !c.IsSet {
+		*c = p
+	}
+}
 
 func inherit(c **Handler, p *Handler) {
 	if *c == nil {

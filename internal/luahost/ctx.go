@@ -17,6 +17,7 @@ import (
 // Ctx is what Lua knows of one request. It is lost, like every module's, when the request is redirected internally.
 type Ctx struct {
 	lua.Context
+	Holder
 	R *engine.Request
 	W *Worker
 
@@ -69,6 +70,9 @@ type Worker struct {
 	files   map[string]*lua.Code // of names with variables
 	private bool                 // VM belongs to the users
 	users   int
+
+	values  []any // of packages, by Slot
+	serials uint64
 }
 
 var (
@@ -138,6 +142,7 @@ func (x *Ctx) ReleaseCtx() {
 	if _, used := x.CtxRef(); used {
 		x.R.Logf(nlog.Debug, "lua release ngx.ctx at ref %d", 1)
 	}
+	x.Drop()
 	x.Context.Release()
 	if x.W != lw {
 		x.W.Release()

@@ -64,5 +64,6 @@ func (w *Worker) close() {
 	if log.On(nlog.Debug) {
 		log.Logf(nlog.Debug, nil, nil, "lua close the global Lua VM %p", w.VM)
 	}
+	w.Close()
 	w.VM.Close()
 }

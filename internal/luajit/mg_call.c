@@ -528,7 +528,13 @@ int mg_concat_protected(lua_State *main)
 {
     mg_vm *vm = mg_vm_of(main);
     char   why[128];
-    int    bad = mg_concat(main, 1, lua_gettop(main), &vm->pack, why, sizeof(why));
+    int    n = lua_gettop(main), bad;
+
+    if (*(int *) vm->job == 0) {
+        bad = mg_payload(main, 1, &vm->pack, why, sizeof(why)) ? 0 : 1;
+    } else {
+        bad = mg_concat(main, 1, n, &vm->pack, why, sizeof(why));
+    }
 
     if (bad != 0) {
         mg_vm_setmsg(vm, why, strlen(why));
@@ -538,13 +544,17 @@ int mg_concat_protected(lua_State *main)
     return 0;
 }
 
-/* Concatenates n values of L into vm->pack: 0, or the number of the bad one (from 1) with vm->msg set. */
+/*
+ * Concatenates n values of L into vm->pack: 0, or the number of the bad one (from 1) with vm->msg set. With n = 0 it is
+ * what a socket sends for the value at first.
+ */
 int mg_vm_concat(mg_vm *vm, lua_State *L, int first, int n)
 {
-    int bad = 1;
+    int bad = n;
 
     vm->pack.len = 0;
     vm->job = &bad;
+    n = n > 0 ? n : 1;
 
     if (n > 200 || !lua_checkstack(vm->L, n + 2)) {
         mg_vm_setmsg(vm, "too many values", 15);

@@ -57,9 +57,11 @@ static int mg_array_len(lua_State *L, int idx)
     return max > 2147483647.0 ? -1 : (int) max;
 }
 
-static int mg_put_value(lua_State *L, int idx, int nested, mg_bytes *b, char *why, size_t cap);
+enum { MG_NESTED = 1, MG_PAYLOAD = 2 }; /* where mg_put_value is: inside a table; in what a socket sends */
 
-static int mg_put_array(lua_State *L, int idx, mg_bytes *b, char *why, size_t cap)
+static int mg_put_value(lua_State *L, int idx, int mode, mg_bytes *b, char *why, size_t cap);
+
+static int mg_put_array(lua_State *L, int idx, int mode, mg_bytes *b, char *why, size_t cap)
 {
     int n, ok = 1;
 
@@ -77,42 +79,59 @@ static int mg_put_array(lua_State *L, int idx, mg_bytes *b, char *why, size_t ca
 
     for (int i = 1; ok && i <= n; i++) {
         lua_rawgeti(L, idx, i);
-        ok = mg_put_value(L, lua_gettop(L), 1, b, why, cap);
+        ok = mg_put_value(L, lua_gettop(L), mode | MG_NESTED, b, why, cap);
         lua_pop(L, 1);
     }
 
     return ok;
 }
 
-static int mg_put_value(lua_State *L, int idx, int nested, mg_bytes *b, char *why, size_t cap)
+static int mg_put_value(lua_State *L, int idx, int mode, mg_bytes *b, char *why, size_t cap)
 {
     const char *s;
     size_t      n;
+    int         type = lua_type(L, idx);
 
-    switch (lua_type(L, idx)) {
+    switch (type) {
     case LUA_TSTRING:
         s = lua_tolstring(L, idx, &n);
         return mg_bytes_add(b, s, n);
     case LUA_TNUMBER:
         return mg_put_num(b, lua_tonumber(L, idx));
-    case LUA_TNIL:
-        return mg_bytes_add(b, "nil", 3);
-    case LUA_TBOOLEAN:
-        return lua_toboolean(L, idx) ? mg_bytes_add(b, "true", 4) : mg_bytes_add(b, "false", 5);
-    case LUA_TLIGHTUSERDATA:
-        return mg_bytes_add(b, "null", 4);
     case LUA_TTABLE:
-        return mg_put_array(L, idx, b, why, cap);
+        return mg_put_array(L, idx, mode, b, why, cap);
     }
 
-    if (nested) {
+    if (mode != (MG_PAYLOAD | MG_NESTED)) { /* sockets send these by themselves only */
+        switch (type) {
+        case LUA_TNIL:
+            return mg_bytes_add(b, "nil", 3);
+        case LUA_TBOOLEAN:
+            return lua_toboolean(L, idx) ? mg_bytes_add(b, "true", 4) : mg_bytes_add(b, "false", 5);
+        case LUA_TLIGHTUSERDATA:
+            if (!(mode & MG_PAYLOAD)) {
+                return mg_bytes_add(b, "null", 4);
+            }
+        }
+    }
+
+    if (mode & MG_NESTED) {
         snprintf(why, cap, "bad data type %s found", luaL_typename(L, idx));
+    } else if (mode & MG_PAYLOAD) {
+        snprintf(why, cap, "string, number, boolean, nil, or array table expected, got %s", luaL_typename(L, idx));
     } else {
         snprintf(why, cap, "string, number, boolean, nil, ngx.null, or array table expected, but got %s",
                  luaL_typename(L, idx));
     }
 
     return 0;
+}
+
+/* Appends what a socket sends for a value: 1, or 0 with the reason. */
+int mg_payload(lua_State *L, int idx, mg_bytes *b, char *why, size_t cap)
+{
+    snprintf(why, cap, "not enough memory");
+    return mg_put_value(L, idx, MG_PAYLOAD, b, why, cap);
 }
 
 /* Appends n values of the stack. Returns 0, or the index of the value which cannot be printed, with the reason. */

@@ -164,6 +164,7 @@ int mg_pack_protected(lua_State *main);
 
 /* mg_out.c */
 int mg_concat(lua_State *L, int first, int n, mg_bytes *b, char *why, size_t whycap);
+int mg_payload(lua_State *L, int idx, mg_bytes *b, char *why, size_t whycap);
 int mg_concat_protected(lua_State *main);
 int mg_log_args(lua_State *L, int first, char *why, size_t cap);
 int mg_log_prefix(lua_State *L, mg_bytes *b);

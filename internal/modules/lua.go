@@ -9,6 +9,7 @@ import (
 	"moongate/internal/luaapi/output"
 	"moongate/internal/luaapi/req"
 	"moongate/internal/luaapi/restycore"
+	"moongate/internal/luaapi/socket"
 	"moongate/internal/luaapi/status"
 	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
@@ -29,5 +30,6 @@ func LuaLibraries() []*lua.Library {
 		&req.Library,
 		&body.Library,
 		&status.Library,
+		&socket.Library,
 	}
 }

@@ -69,6 +69,8 @@ type Loop struct {
 	inboxN  atomic.Int32
 	stopped bool
 
+	// Resolvers belongs to the package that finds the addresses of names: what it keeps with the loop.
+	Resolvers any
 	// Idle, when set, is called with the baton before the loop blocks with nothing to do; it may return a shorter
 	// deadline (monotonic nanoseconds, 0 for none) by which it wants to be called again.
 	Idle func() int64

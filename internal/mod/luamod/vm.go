@@ -145,6 +145,7 @@ func leave(w *engine.Worker, h *engine.HTTP) *luahost.Worker {
 	if c := luahost.MainOf(h).ExitWorker; c != nil {
 		logProcess(w, runProcess(w.Plane, lw.VM, c.Code, lua.PhaseExitWorker))
 	}
+	lw.Close()
 	return lw
 }
 

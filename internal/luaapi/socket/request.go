@@ -1,0 +1,11 @@
+package socket
+
+import (
+	"errors"
+
+	"moongate/internal/lua"
+)
+
+var reqFuncs []*lua.Func
+
+var errClientAbort = errors.New("client aborted")

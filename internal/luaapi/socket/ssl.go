@@ -1,0 +1,5 @@
+package socket
+
+type clientCert struct{}
+
+type tlsWire struct{}

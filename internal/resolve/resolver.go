@@ -1,0 +1,435 @@
+package resolve
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"syscall"
+
+	"moongate/internal/netio"
+)
+
+// Error is why a name has no address, with nginx's number and words.
+type Error struct {
+	Code int
+	Text string
+}
+
+func (e *Error) Error() string { return e.Text }
+
+var errorsByCode = map[int]*Error{
+	1: {1, "Format error"}, 2: {2, "Server failure"}, 3: {3, "Host not found"}, 4: {4, "Unimplemented"}, 5: {5, "Operation refused"},
+}
+
+var (
+	errTimedOut = &Error{110, "Operation timed out"}
+	errUnknown  = &Error{2, "Server failure"}
+)
+
+const (
+	second     = int64(1e9)
+	resend     = 5 * second // until a question is asked again, of the next server
+	tcpTimeout = 5 * second
+	maxChain   = 50 // CNAMEs followed
+
+	maxCache = 4096
+)
+
+// Resolver answers for one worker.
+type Resolver struct {
+	cfg     *Config
+	loop    *netio.Loop
+	servers []*server
+	next    int // server to ask next
+	cache   map[string]*entry
+	pending map[uint16]*query
+}
+
+// entry is what is known of a name, or asked.
+type entry struct {
+	addrs   []netip.Addr
+	err     *Error
+	until   int64
+	asking  bool
+	waiting []*netio.Task
+	turn    int
+}
+
+// server is a name server with the socket to it.
+type server struct {
+	r    *Resolver
+	addr netip.AddrPort
+	fd   netio.FD
+	open bool
+}
+
+// query is a question under way.
+type query struct {
+	id    uint16
+	name  string
+	qtype uint16
+	task  *netio.Task
+	done  bool
+	a     answer
+	from  *server
+}
+
+// table finds the resolvers of a loop. A loop's own goroutine uses it only.
+type table map[*Config]*Resolver
+
+// For gives the loop's Resolver of a directive.
+func For(l *netio.Loop, cfg *Config) *Resolver {
+	t, _ := l.Resolvers.(table)
+	if t == nil {
+		t = table{}
+		l.Resolvers = t
+	}
+	r := t[cfg]
+	if r == nil {
+		r = &Resolver{cfg: cfg, loop: l, cache: map[string]*entry{}, pending: map[uint16]*query{}}
+		for _, a := range cfg.Servers {
+			r.servers = append(r.servers, &server{r: r, addr: a})
+		}
+		t[cfg] = r
+	}
+	return r
+}
+
+// Forget closes the loop's resolver of a directive whose configuration is gone.
+func Forget(l *netio.Loop, cfg *Config) {
+	t, _ := l.Resolvers.(table)
+	if r := t[cfg]; r != nil {
+		for _, s := range r.servers {
+			s.close()
+		}
+		delete(t, cfg)
+	}
+}
+
+// Lookup gives the addresses of a name; it parks until the deadline at most. The error is an *Error, or that of
+// waiting. The caller does not change what it gets.
+func (r *Resolver) Lookup(name string, deadline int64) ([]netip.Addr, error) {
+	key := strings.ToLower(strings.TrimSuffix(name, "."))
+	if a := r.cfg.hosts[key]; len(a) > 0 {
+		return a, nil
+	}
+	e := r.cache[key]
+	for e != nil && e.asking {
+		e.waiting = append(e.waiting, r.loop.Current())
+		if err := r.loop.Park(deadline); err != nil {
+			e.forget(r.loop.Current())
+			if err == netio.ErrTimeout {
+				err = errTimedOut
+			}
+			return nil, err
+		}
+		if !e.asking {
+			return e.result()
+		}
+	}
+	if e != nil && e.until > r.loop.Now() {
+		e.turn++
+		return e.result()
+	}
+	e = &entry{asking: true}
+	r.makeRoom()
+	r.cache[key] = e
+	var ttl uint32
+	var err error
+	e.addrs, ttl, err = r.ask(key, name, deadline)
+	e.asking = false
+	if re, ok := err.(*Error); ok {
+		e.err = re
+	} else if err != nil { // who asked was killed: the others ask themselves
+		e.err = errUnknown
+	}
+	e.until = r.loop.Now() + int64(ttl)*second
+	if r.cfg.Valid > 0 && err == nil {
+		e.until = r.loop.Now() + int64(r.cfg.Valid)
+	}
+	if err != nil && r.cache[key] == e {
+		delete(r.cache, key)
+	}
+	for _, t := range e.waiting {
+		r.loop.Ready(t)
+	}
+	e.waiting = nil
+	return e.addrs, err
+}
+
+func (e *entry) result() ([]netip.Addr, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	return e.addrs, nil
+}
+
+func (e *entry) forget(t *netio.Task) {
+	for i, w := range e.waiting {
+		if w == t {
+			e.waiting = append(e.waiting[:i], e.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// makeRoom drops what is out of date once there are many names.
+func (r *Resolver) makeRoom() {
+	if len(r.cache) < maxCache {
+		return
+	}
+	for k, e := range r.cache {
+		if !e.asking && (e.until <= r.loop.Now() || len(r.cache) >= 2*maxCache) {
+			delete(r.cache, k)
+		}
+	}
+}
+
+// ask asks the servers, for the name itself and with the search domains.
+func (r *Resolver) ask(key, name string, deadline int64) (addrs []netip.Addr, ttl uint32, err error) {
+	names := []string{key}
+	if len(r.cfg.search) > 0 && !strings.HasSuffix(name, ".") {
+		names = names[:0]
+		if strings.Count(key, ".") >= r.cfg.ndots {
+			names = append(names, key)
+		}
+		for _, d := range r.cfg.search {
+			names = append(names, key+"."+strings.ToLower(strings.TrimSuffix(d, ".")))
+		}
+		if strings.Count(key, ".") < r.cfg.ndots {
+			names = append(names, key)
+		}
+	}
+	for _, n := range names {
+		addrs, ttl, err = r.askName(n, deadline)
+		if e, ok := err.(*Error); err == nil || !ok || e.Code != 3 {
+			return addrs, ttl, err
+		}
+	}
+	return nil, 0, err
+}
+
+// askName asks for both families and follows CNAMEs.
+func (r *Resolver) askName(name string, deadline int64) ([]netip.Addr, uint32, error) {
+	ttl := ^uint32(0)
+	for range maxChain {
+		var qs [2]*query
+		n := 0
+		for _, want := range []struct {
+			on    bool
+			qtype uint16
+		}{{r.cfg.IPv4, typeA}, {r.cfg.IPv6, typeAAAA}} {
+			if want.on {
+				qs[n] = r.begin(name, want.qtype)
+				n++
+			}
+		}
+		err := r.wait(qs[:n], deadline)
+		for _, q := range qs[:n] {
+			delete(r.pending, q.id)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		var addrs []netip.Addr
+		cname, code := "", 0
+		for _, q := range qs[:n] {
+			addrs = append(addrs, q.a.addrs...)
+			ttl = min(ttl, q.a.ttl)
+			if q.a.cname != "" {
+				cname = q.a.cname
+			}
+			code = max(code, q.a.code)
+		}
+		switch {
+		case len(addrs) > 0:
+			return addrs, ttl, nil
+		case code != 0:
+			if e := errorsByCode[code]; e != nil {
+				return nil, 0, e
+			}
+			return nil, 0, errUnknown
+		case cname == "":
+			return nil, 0, errorsByCode[3]
+		}
+		name = strings.ToLower(cname)
+	}
+	return nil, 0, errUnknown
+}
+
+// begin makes a question with a number of its own.
+func (r *Resolver) begin(name string, qtype uint16) *query {
+	q := &query{name: name, qtype: qtype, task: r.loop.Current()}
+	for {
+		q.id = uint16(rand.Uint32())
+		if r.pending[q.id] == nil {
+			break
+		}
+	}
+	r.pending[q.id] = q
+	return q
+}
+
+// wait asks until all questions are answered, another server each time.
+func (r *Resolver) wait(qs []*query, deadline int64) error {
+	for {
+		open := false
+		for _, q := range qs {
+			if q.done {
+				continue
+			}
+			open = true
+			if err := r.send(q); err != nil {
+				return err
+			}
+		}
+		if !open {
+			return nil
+		}
+		again := min(deadline, r.loop.Now()+resend)
+		for {
+			err := r.loop.Park(again)
+			if err != nil && err != netio.ErrTimeout {
+				return err
+			}
+			if allDone(qs) {
+				break
+			}
+			if err == nil {
+				continue
+			}
+			if r.loop.Now() >= deadline {
+				return errTimedOut
+			}
+			break
+		}
+		for _, q := range qs {
+			if q.done && q.a.cut {
+				if err := r.askTCP(q, deadline); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+func allDone(qs []*query) bool {
+	for _, q := range qs {
+		if !q.done {
+			return false
+		}
+	}
+	return true
+}
+
+// send asks the next server that can be reached.
+func (r *Resolver) send(q *query) error {
+	msg, ok := appendQuery(make([]byte, 0, 512), q.id, q.name, q.qtype)
+	if !ok {
+		return errorsByCode[3]
+	}
+	for range r.servers {
+		s := r.servers[r.next%len(r.servers)]
+		r.next++
+		if !s.open {
+			if r.loop.DialDatagram(&s.fd, &netio.Dial{Addr: sockaddr(s.addr)}, s) != nil {
+				continue
+			}
+			s.open = true
+		}
+		q.from = s
+		if _, err := s.fd.Write(msg); err != nil {
+			s.close() // its port is closed: the error of an earlier question came back
+			if r.loop.DialDatagram(&s.fd, &netio.Dial{Addr: sockaddr(s.addr)}, s) != nil {
+				continue
+			}
+			s.open = true
+			if _, err := s.fd.Write(msg); err != nil {
+				continue
+			}
+		}
+		return nil
+	}
+	return nil // nobody can be asked now: again later, until the deadline
+}
+
+func (s *server) close() {
+	if s.open {
+		s.fd.Close()
+		s.open = false
+	}
+}
+
+// Ready reads answers.
+func (s *server) Ready(f *netio.FD) {
+	var buf [4096]byte
+	for s.open {
+		n, err := s.fd.Read(buf[:])
+		if err != nil || n == 0 {
+			if n == 0 && err == nil {
+				continue
+			}
+			return // nothing more, or "connection refused": another server is asked later
+		}
+		if n < 2 {
+			continue
+		}
+		q := s.r.pending[uint16(buf[0])<<8|uint16(buf[1])]
+		if q == nil || q.done || q.from != s {
+			continue
+		}
+		if a, ok := parseReply(buf[:n], q.name, q.qtype); ok {
+			q.a, q.done = a, true
+			s.r.loop.Ready(q.task)
+		}
+	}
+}
+
+// askTCP asks the same server again over TCP (RFC 7766).
+func (r *Resolver) askTCP(q *query, deadline int64) error {
+	var fd netio.FD
+	until := min(deadline, r.loop.Now()+tcpTimeout)
+	if err := r.loop.Dial(&fd, &netio.Dial{Addr: sockaddr(q.from.addr), Deadline: until}); err != nil {
+		if err == netio.ErrKilled {
+			return err
+		}
+		return errTimedOut
+	}
+	defer fd.Close()
+	msg, _ := appendQuery(make([]byte, 2, 514), q.id, q.name, q.qtype)
+	msg[0], msg[1] = byte((len(msg)-2)>>8), byte(len(msg)-2)
+	if _, err := fd.Write(msg); err != nil {
+		return errTimedOut
+	}
+	buf := make([]byte, 0, 4096)
+	for {
+		if len(buf) >= 2 {
+			if size := int(buf[0])<<8 | int(buf[1]); len(buf) >= 2+size {
+				a, ok := parseReply(buf[2:2+size], q.name, q.qtype)
+				if !ok {
+					return errUnknown
+				}
+				a.cut = false
+				q.a = a
+				return nil
+			}
+		}
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, 66<<10), buf...)
+		}
+		n, err := fd.Read(buf[len(buf):cap(buf)])
+		if n > 0 {
+			buf = buf[:len(buf)+n]
+			continue
+		}
+		if err != syscall.EAGAIN {
+			return errUnknown
+		}
+		if err := fd.WaitRead(until); err != nil {
+			if err == netio.ErrKilled {
+				return err
+			}
+			return errTimedOut
+		}
+	}
+}
