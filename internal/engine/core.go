@@ -6,8 +6,8 @@ import (
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
-	"moongate/internal/resolve"
 	"moongate/internal/http1"
+	"moongate/internal/resolve"
 )
 
 // MainConf is the core's configuration of an http block.
