@@ -6,6 +6,7 @@ import (
 	"moongate/internal/luaapi/body"
 	"moongate/internal/luaapi/control"
 	"moongate/internal/luaapi/header"
+	"moongate/internal/luaapi/ndk"
 	"moongate/internal/luaapi/output"
 	"moongate/internal/luaapi/req"
 	"moongate/internal/luaapi/restycore"
@@ -24,6 +25,7 @@ func LuaLibraries() []*lua.Library {
 		&text.Library,
 		&output.Library,
 		&control.Library,
+		&ndk.Library,
 		&subrequest.Library,
 		&variable.Library,
 		&header.Library,

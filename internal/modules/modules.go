@@ -17,6 +17,7 @@ import (
 	"moongate/internal/mod/notmodified"
 	"moongate/internal/mod/ranges"
 	"moongate/internal/mod/rewrite"
+	"moongate/internal/mod/setmisc"
 	"moongate/internal/mod/splitclients"
 	"moongate/internal/mod/static"
 	"moongate/internal/mod/tryfiles"
@@ -35,6 +36,7 @@ func Set() *engine.Set {
 			&splitclients.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
 			&access.Module,
+			&setmisc.Module,
 			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua
 			&luamod.Module,
 			&echo.Module,
