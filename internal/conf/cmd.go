@@ -30,6 +30,9 @@ type Cmd struct {
 // Config is the configuration being loaded.
 func (c *Cmd) Config() *Config { return c.p.config }
 
+// IsDefault reports whether the arguments are the row's Default, and no directive of the text.
+func (c *Cmd) IsDefault() bool { return c.frame == nil }
+
 // Module is the module whose row handles the directive; nil for an entry.
 func (c *Cmd) Module() *Module {
 	if c.row == nil {

@@ -102,15 +102,41 @@ func ParseNet(s string) (netip.Prefix, bool) {
 			break
 		}
 	}
-	a, err := netip.ParseAddr(text)
-	if err != nil || a.Zone() != "" {
-		return netip.Prefix{}, false
+	a, ok := parseIPv4(text)
+	if !ok {
+		var err error
+		if a, err = netip.ParseAddr(text); err != nil || a.Zone() != "" {
+			return netip.Prefix{}, false
+		}
 	}
 	n := uint64(a.BitLen())
 	if has {
-		if n, err = strconv.ParseUint(bits, 10, 8); err != nil || n > uint64(a.BitLen()) {
+		var err error
+		if n, err = strconv.ParseUint(bits, 10, 32); err != nil || n > uint64(a.BitLen()) {
 			return netip.Prefix{}, false
 		}
 	}
 	return netip.PrefixFrom(a, int(n)), true
+}
+
+// parseIPv4 reads four numbers with dots between them; unlike others, nginx takes zeros in front of a number.
+func parseIPv4(s string) (netip.Addr, bool) {
+	var b [4]byte
+	part, digits, n := 0, 0, 0
+	for i := 0; i <= len(s); i++ {
+		if i == len(s) || s[i] == '.' {
+			if digits == 0 || part == 4 {
+				return netip.Addr{}, false
+			}
+			b[part] = byte(n)
+			part, digits, n = part+1, 0, 0
+			continue
+		}
+		d := int(s[i]) - '0'
+		if d < 0 || d > 9 || n*10+d > 255 {
+			return netip.Addr{}, false
+		}
+		n, digits = n*10+d, digits+1
+	}
+	return netip.AddrFrom4(b), part == 4
 }

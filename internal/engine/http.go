@@ -216,9 +216,9 @@ func readServer(c *conf.Cmd) error {
 		return err
 	}
 	if len(s.Listens) == 0 {
-		l := ListenOpt{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 80), Text: "*:80"}
+		l := ListenOpt{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 80), Text: "0.0.0.0:80"}
 		if !isRoot() {
-			l.Addr, l.Text = netip.AddrPortFrom(netip.IPv4Unspecified(), 8000), "*:8000"
+			l.Addr, l.Text = netip.AddrPortFrom(netip.IPv4Unspecified(), 8000), "0.0.0.0:8000"
 		}
 		s.Listens = append(s.Listens, l)
 	}

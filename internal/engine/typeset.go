@@ -24,7 +24,7 @@ func ReadTypes(always ...string) func(c *conf.Cmd) ([]string, error) {
 			if t == "*" {
 				return []string{"*"}, nil
 			}
-			if t = string(ascii.AppendLower(nil, t)); seen[t] {
+			if t = string(ascii.AppendLower(nil, t)); seen[t] && !c.IsDefault() {
 				c.Warnf("duplicate MIME type \"%s\"", t)
 			}
 			seen[t] = true

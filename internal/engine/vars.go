@@ -145,7 +145,7 @@ func (h *HTTP) DefineVar(d Var) (*Var, error) {
 func (h *HTTP) checkVars() error {
 	for _, v := range h.undefined {
 		if !v.defined {
-			return fmt.Errorf("unknown \"%s\" variable", v.Name)
+			return &conf.Error{Level: "emerg", Msg: fmt.Sprintf("unknown \"%s\" variable", v.Name)} // nginx does not know where
 		}
 	}
 	return nil
