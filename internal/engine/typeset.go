@@ -20,6 +20,9 @@ func ReadTypes(always ...string) func(c *conf.Cmd) ([]string, error) {
 		for _, t := range always {
 			seen[t] = true
 		}
+		if c.In&(c.In-1) != 0 { // the default of the row, which stands in no block
+			return c.Args, nil
+		}
 		for _, t := range c.Args {
 			if t == "*" {
 				return []string{"*"}, nil
