@@ -2,6 +2,7 @@ package lua
 
 import (
 	"moongate/internal/luajit"
+	"moongate/internal/netio"
 )
 
 // Status is how a handler ended.
@@ -28,12 +29,16 @@ type RunError struct {
 	Msg   string
 	Trace string // begins with "stack traceback:"
 	Phase Phase
+	light bool // of a light thread that was spawned
 }
 
 // Error is what OpenResty logs: "lua entry thread aborted: runtime error: MSG\nstack traceback:\ncoroutine 0:..." in
 // phases which may wait, "failed to run log_by_lua*: MSG\nstack traceback:..." in others, "init_by_lua error: ..." in
 // those of the process.
 func (e *RunError) Error() string {
+	if e.light {
+		return "lua user thread aborted: runtime error: " + e.Msg + "\n" + e.Trace
+	}
 	switch e.Phase {
 	case PhaseInit:
 		return "init_by_lua error: " + e.Msg + "\n" + e.Trace
@@ -48,13 +53,28 @@ func (e *RunError) Error() string {
 	return "failed to run " + e.Phase.String() + ": " + e.Msg + "\n" + e.Trace
 }
 
-// Thread is an entry coroutine with the handler it runs: the only one of a run today, one of several with light threads.
+// Thread is a light thread: the entry thread of a run, or one which ngx.thread.spawn began.
 type Thread struct {
 	vm    *VM
 	lj    *luajit.Thread
 	ctx   *Context
 	phase Phase
 	call  Call // of the operation it waits for
+
+	// Pending counts the subrequests in flight which the thread waits for: it cannot be killed meanwhile.
+	Pending int
+
+	light *group // of an entry thread: nil until it spawns
+	entry *Thread
+	task  *netio.Task // which serves it; valid while it runs
+	state threadState
+	wait  waitKind
+	// Of light threads: the coroutine which spawned it, and the thread that runs that.
+	parent       luajit.LState
+	parentThread *Thread
+	failed       bool
+	waitFor      *joining  // while it is in ngx.thread.wait
+	taken        []*Thread // whose results it is about to get
 }
 
 // thread takes an idle thread.
@@ -71,6 +91,7 @@ func (v *VM) thread() (*Thread, error) {
 	}
 	t := &Thread{vm: v, lj: lj}
 	t.call = Call{vm: v, thread: t, out: luajit.NewWire(wireSize)}
+	t.entry = t
 	v.live++
 	return t, nil
 }
@@ -82,6 +103,7 @@ func (v *VM) recycle(t *Thread) {
 	t.lj.ResetDone()
 	t.ctx = nil
 	t.call.args = nil
+	t.task, t.state, t.Pending, t.light = nil, running, 0, nil
 	v.live--
 	if len(v.free) >= maxIdle {
 		v.lj.FreeThread(t.lj)
@@ -126,6 +148,9 @@ func (c *Chunk) RunWith(ctx *Context, phase Phase, args func(w *Writer), take fu
 		}
 	}
 	r := t.run()
+	if t.light != nil {
+		r = t.finish(r)
+	}
 	if r.Status == Done && take != nil {
 		t.call.args, t.call.l = t.lj.Values(), t.lj.L()
 		take(&t.call)
@@ -151,11 +176,21 @@ func (t *Thread) run() Result {
 			return Result{Status: Done}
 		case luajit.RetError:
 			e := v.lj.Failure()
-			return Result{Status: Failed, Err: &RunError{Msg: e.Msg, Trace: e.Traceback, Phase: t.phase}}
+			return Result{Status: Failed, Err: &RunError{Msg: e.Msg, Trace: e.Traceback, Phase: t.phase, light: t != t.entry}}
+		case luajit.RetYield:
+			if t.entry.light != nil && !t.giveTurn() {
+				return Result{Status: Ended}
+			}
+			continue
 		}
 		c := &t.call
 		c.args, c.l, c.packed = t.lj.Values(), t.lj.L(), c.packed[:0]
+		t.wait = inOperation
 		out := v.invoke(c, t.lj.Op())
+		t.wait = notWaiting
+		if t.state == dead { // killed meanwhile
+			return Result{Status: Ended}
+		}
 		if out == ended {
 			return Result{Status: Ended, Code: c.code}
 		}
@@ -169,6 +204,9 @@ func (t *Thread) resume() int {
 	v := t.vm
 	v.enter(t)
 	rc := t.lj.Resume()
+	if len(t.taken) > 0 {
+		t.freeTaken()
+	}
 	v.flush()
 	v.cur = nil
 	return rc

@@ -6,12 +6,15 @@ import (
 	"strings"
 
 	"moongate/internal/luajit"
+	"moongate/internal/netio"
 )
 
 // VM is a worker's Lua VM. One goroutine uses it at a time: whoever holds the worker's baton.
 type VM struct {
 	// Data is the host's: what leads from the VM to its worker.
 	Data any
+	// Loop is the worker's, whose tasks serve light threads; nil before the worker runs.
+	Loop *netio.Loop
 
 	rt     *Runtime
 	lj     *luajit.VM

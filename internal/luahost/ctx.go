@@ -95,6 +95,7 @@ func Attach(w *engine.Worker, h *engine.HTTP, vm *lua.VM) *Worker {
 		*w.Loop.Mirror = w.Loop.Wall()
 	}
 	vm.SetClock(w.Loop.Mirror)
+	vm.Loop = w.Loop
 	h.SetLocal(w, workerSlot, lw)
 	return lw
 }

@@ -16,6 +16,10 @@
 #define MG_CO_OP 4u     /* waits for the host itself */
 #define MG_CO_FLAGS 7u
 
+/* In the parent's place for light threads which have ended: not waited for yet, and gone. */
+#define MG_LIGHT_ZOMBIE 8u
+#define MG_LIGHT_DEAD 16u
+
 #define MG_MAX_NATIVE 1000 /* coroutines inside each other: each costs C stack */
 
 static char mg_raise_key; /* marks an error handed to mg_wrap_finish */
@@ -61,6 +65,13 @@ static const char *mg_co_state(lua_State *L, lua_State *co)
 
     if (co == L) {
         return "running";
+    }
+
+    switch ((uintptr_t) mg_parent(co)) {
+    case MG_LIGHT_ZOMBIE:
+        return "zombie";
+    case MG_LIGHT_DEAD:
+        return "dead";
     }
 
     switch (lua_status(co)) {
@@ -363,6 +374,67 @@ mg_thread *mg_thread_new(mg_vm *vm)
     return t;
 }
 
+/*
+ * A light thread: starts the function at index 1 of the coroutine L, which waits, with the values above it. NULL when
+ * memory is short.
+ */
+mg_thread *mg_thread_spawn(mg_vm *vm, lua_State *L)
+{
+    mg_thread *t = mg_thread_new(vm);
+    int        n = lua_gettop(L);
+
+    if (t == NULL) {
+        return NULL;
+    }
+
+    if (!lua_checkstack(t->co, n + 1) || !lua_checkstack(L, n)) {
+        mg_vm_unref(vm, t->ref);
+        mg_thread_free(t);
+        return NULL;
+    }
+
+    for (int i = 1; i <= n; i++) {
+        lua_pushvalue(L, i);
+    }
+
+    lua_xmove(L, t->co, n);
+    t->nstart = n;
+    return t;
+}
+
+/* Marks a light thread as ended, with results that somebody may take, or as gone. */
+void mg_thread_mark(mg_thread *t, int dead)
+{
+    lua_setexdata2(t->co, (void *) (uintptr_t) ((dead ? MG_LIGHT_DEAD : MG_LIGHT_ZOMBIE) | MG_CO_OP));
+}
+
+/*
+ * How many values an ended light thread left: its results, or its error. As in OpenResty the arguments of error() come
+ * before its message, so what is found first has no position.
+ */
+int mg_thread_nresults(const mg_thread *t)
+{
+    int         n = lua_gettop(t->co);
+    size_t      len, msglen;
+    const char *arg, *msg;
+
+    if (t->state != MG_FAILED || n < 2 || !lua_isstring(t->co, 1) || !lua_isstring(t->co, -1)) {
+        return t->state == MG_FAILED ? 1 : n;
+    }
+
+    arg = lua_tolstring(t->co, 1, &len);
+    msg = lua_tolstring(t->co, -1, &msglen);
+    return len < msglen && memcmp(msg + msglen - len, arg, len) == 0 ? n : 1;
+}
+
+/* Is the thread at index idx of L a light thread which is gone? */
+int mg_thread_is_dead(lua_State *L, int idx)
+{
+    lua_State *co = lua_tothread(L, idx);
+
+    return co != NULL && (uintptr_t) mg_parent(co) == MG_LIGHT_DEAD;
+}
+
 /* Frees the C side; the coroutine goes with the VM, or is collected after mg_vm_unref. */
 void mg_thread_free(mg_thread *t)
 {
@@ -474,7 +546,7 @@ static int mg_run(mg_thread *t, mg_vm *vm)
         t->nstart = 0;
 
     } else {
-        vm->fin = t->r;
+        vm->fin = t->r; /* left alone after a plain yield */
         mg_set_flags(t->cur, 0, MG_CO_OP);
     }
 
@@ -495,10 +567,11 @@ static int mg_run(mg_thread *t, mg_vm *vm)
             continue;
         }
 
-        if (rc == LUA_YIELD) { /* coroutine.yield of the handler itself: there is nobody else, go on */
+        if (rc == LUA_YIELD) { /* coroutine.yield of the thread itself: others may have their turn */
             lua_settop(t->co, 0);
-            n = 0;
-            continue;
+            mg_set_flags(t->co, MG_CO_OP, 0);
+            t->state = MG_YIELDED;
+            return MG_RET_YIELD;
         }
 
         if (rc == 0) {

@@ -87,8 +87,8 @@ typedef struct mg_thread {
 
 enum { MG_OUT_NONE = 0, MG_OUT_PRINT, MG_OUT_SAY, MG_OUT_LOG, MG_OUT_LOGPRINT }; /* mg_func.output */
 enum { MG_LEVEL_NOTICE = 6, MG_LEVEL_DEBUG = 8 };
-enum { MG_IDLE = 0, MG_PARKED, MG_DONE, MG_FAILED };          /* mg_thread.state */
-enum { MG_RET_DONE = 0, MG_RET_OP, MG_RET_ERROR };            /* of mg_resume */
+enum { MG_IDLE = 0, MG_PARKED, MG_YIELDED, MG_DONE, MG_FAILED }; /* mg_thread.state */
+enum { MG_RET_DONE = 0, MG_RET_OP, MG_RET_ERROR, MG_RET_YIELD }; /* of mg_resume */
 enum { MG_CTX = -2 };                                         /* property index of ngx.ctx */
 
 typedef struct mg_vm {

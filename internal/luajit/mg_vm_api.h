@@ -53,6 +53,10 @@ int mg_vm_where(lua_State *L, int level, lua_Debug *ar);
 /* mg_coro.c */
 mg_thread *mg_thread_new(mg_vm *vm);
 void mg_thread_free(mg_thread *t);
+mg_thread *mg_thread_spawn(mg_vm *vm, lua_State *L);
+void mg_thread_mark(mg_thread *t, int dead);
+int mg_thread_nresults(const mg_thread *t);
+int mg_thread_is_dead(lua_State *L, int idx);
 void mg_thread_reset(mg_thread *t);
 int mg_thread_args(mg_thread *t, const uint8_t *p, size_t len);
 int mg_resume(uintptr_t thread);

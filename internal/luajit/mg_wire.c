@@ -150,6 +150,19 @@ static void mg_decode_bulk(lua_State *L, mg_in *in)
     }
 }
 
+/* Takes over values of another coroutine. */
+static void mg_decode_move(lua_State *L, mg_in *in)
+{
+    uint64_t from;
+    int      n;
+
+    memcpy(&from, in->p, 8);
+    in->p += 8;
+    n = (int) mg_u32(in);
+    luaL_checkstack(L, n + 8, "too many results");
+    lua_xmove((lua_State *) (uintptr_t) from, L, n);
+}
+
 static void mg_decode_value(lua_State *L, mg_in *in)
 {
     double      d;
@@ -203,6 +216,9 @@ static void mg_decode_value(lua_State *L, mg_in *in)
         return;
     case MG_W_BULK:
         mg_decode_bulk(L, in);
+        return;
+    case MG_W_MOVE:
+        mg_decode_move(L, in);
         return;
     default:
         lua_pushnil(L);

@@ -27,6 +27,7 @@ enum {
     MG_W_ARG,    /* u32 stack index of the caller's argument */
     MG_W_OPAQUE, /* u8 Lua type: only from Lua to Go */
     MG_W_BULK,   /* u8 MG_B_*, i32 limit, u32 stack index, u32 length, bytes: one table, and "truncated" */
+    MG_W_MOVE,   /* u64 lua_State, u32 count: the values at its top, only as results */
     MG_W_LAST,
 };
 

@@ -13,6 +13,7 @@ const (
 	RetDone  = C.MG_RET_DONE
 	RetOp    = C.MG_RET_OP
 	RetError = C.MG_RET_ERROR
+	RetYield = C.MG_RET_YIELD
 )
 
 // Ctx is what all runs of one request share: the ngx.ctx table and the address FFI libraries find with thread.exdata.
@@ -99,7 +100,37 @@ func (t *Thread) Outcome(kind, arg int32, res, n uintptr) {
 	t.c.r.len = C.size_t(n)
 }
 
-// Resume starts or continues the thread and returns RetDone, RetOp (see Op, Values) or RetError (see Failure).
+// Spawn makes a thread which runs the function that is the first argument of the operation l waits with, in the same
+// phase and for the same request as t, with the other arguments.
+func (v *VM) Spawn(t *Thread, l LState) (*Thread, error) {
+	c := C.mg_thread_spawn(v.c, lstate(l))
+	if c == nil {
+		return nil, ErrMemory
+	}
+	c.phase, c.ctx = t.c.phase, t.c.ctx
+	return &Thread{c: c}, nil
+}
+
+// MarkZombie says that the thread has ended and nobody has waited for it.
+func (t *Thread) MarkZombie() { C.mg_thread_mark(t.c, 0) }
+
+// MarkDead says that the thread is gone, whatever it was doing.
+func (t *Thread) MarkDead() { C.mg_thread_mark(t.c, 1) }
+
+// NumResults is how many values the ended thread has left at the top of its coroutine (see Co): results, or an error.
+func (t *Thread) NumResults() int { return int(C.mg_thread_nresults(t.c)) }
+
+// Co is the thread's coroutine, and its identity in Lua.
+func (t *Thread) Co() LState { return uintptr(unsafe.Pointer(t.c.co)) }
+
+// Ref is the registry reference of the thread's coroutine.
+func (t *Thread) Ref() int32 { return int32(t.c.ref) }
+
+// IsDead says that the coroutine at a stack index of l is a thread which was marked dead.
+func (v *VM) IsDead(l LState, idx int) bool { return C.mg_thread_is_dead(lstate(l), C.int(idx)) != 0 }
+
+// Resume starts or continues the thread and returns RetDone, RetOp (see Op, Values), RetYield after a coroutine.yield of
+// the thread itself, or RetError (see Failure).
 func (t *Thread) Resume() int {
 	return int(C.mg_resume(C.uintptr_t(uintptr(unsafe.Pointer(t.c)))))
 }

@@ -25,6 +25,7 @@ const (
 	TagArg
 	TagOpaque
 	TagBulk
+	TagMove
 )
 
 // Kinds of Bulk.
@@ -106,6 +107,12 @@ func (w *Wire) Func(index int32) { w.u32(TagFunc, uint32(index)) }
 
 // Arg appends the caller's argument at that stack index.
 func (w *Wire) Arg(i int) { w.u32(TagArg, uint32(i)) }
+
+// Move appends the n values at the top of another coroutine, as results of a call only.
+func (w *Wire) Move(from LState, n int) {
+	w.B = binary.LittleEndian.AppendUint64(append(w.B, TagMove), uint64(from))
+	w.B = binary.LittleEndian.AppendUint32(w.B, uint32(n))
+}
 
 // Object appends a new object of a class, which owns the handle.
 func (w *Wire) Object(class, handle int32) {

@@ -14,6 +14,7 @@ import (
 	"moongate/internal/luaapi/status"
 	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
+	"moongate/internal/luaapi/thread"
 	"moongate/internal/luaapi/variable"
 )
 
@@ -26,6 +27,7 @@ func LuaLibraries() []*lua.Library {
 		&output.Library,
 		&control.Library,
 		&ndk.Library,
+		&thread.Library,
 		&subrequest.Library,
 		&variable.Library,
 		&header.Library,

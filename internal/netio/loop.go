@@ -38,6 +38,7 @@ type Task struct {
 	queued   bool
 	err      error
 	killed   bool
+	start    func()
 	next     *Task
 }
 
@@ -137,12 +138,7 @@ func (l *Loop) Run() {
 	for !l.stopped {
 		t := l.popReady()
 		if t == nil {
-			if n := len(l.idle); n > 0 {
-				t = l.idle[n-1]
-				l.idle = l.idle[:n-1]
-			} else {
-				t = l.newTask()
-			}
+			t = l.takeTask()
 		}
 		l.cur = t
 		t.resume()
@@ -166,7 +162,14 @@ func (l *Loop) newTask() *Task {
 	t.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		for {
-			l.lead()
+			if fn := t.start; fn != nil {
+				t.start = nil
+				fn()
+				t.killed = false
+			}
+			if l.readyHead == nil && !l.stopped {
+				l.lead()
+			}
 			if len(l.idle) >= keepIdle {
 				l.tasks--
 				return
@@ -293,6 +296,31 @@ func (l *Loop) runInbox() {
 
 // Go queues fn to run as a task of its own; it may park.
 func (l *Loop) Go(fn func()) { l.jobs = append(l.jobs, fn) }
+
+// takeTask gives a goroutine without work.
+func (l *Loop) takeTask() *Task {
+	if n := len(l.idle); n > 0 {
+		t := l.idle[n-1]
+		l.idle = l.idle[:n-1]
+		return t
+	}
+	return l.newTask()
+}
+
+// Start runs fn at once on a task of its own, until it has ended or waits, then the tasks that are ready, then the caller.
+func (l *Loop) Start(fn func()) {
+	t, me := l.takeTask(), l.cur
+	t.start, t.queued, t.next = fn, true, l.readyHead
+	if l.readyHead = t; l.readyTail == nil {
+		l.readyTail = t
+	}
+	woken := me.queued // by something it will wait for later
+	l.Ready(me)
+	me.yield(struct{}{})
+	if woken {
+		l.Ready(me)
+	}
+}
 
 // Current is the task that holds the baton.
 func (l *Loop) Current() *Task { return l.cur }

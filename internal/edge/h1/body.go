@@ -87,6 +87,8 @@ func (x *exchange) readSocket(r *engine.Request, p []byte) (int, error) {
 			case netio.ErrTimeout:
 				x.timedOut = true
 				return 0, engine.ErrBodyTimeout
+			case netio.ErrKilled: // the light thread that reads was ended
+				return 0, err
 			default:
 				return 0, engine.ErrBodyClosed
 			}

@@ -340,7 +340,7 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 		}
 		err := x.c.fd.WaitWrite(x.c.w.Loop.Now() + int64(r.Core().SendTimeout.V))
 		switch err {
-		case nil:
+		case nil, netio.ErrKilled: // ending a light thread does not take back what it printed
 		case netio.ErrTimeout:
 			x.timedOut = true
 			r.SetTimedOut()

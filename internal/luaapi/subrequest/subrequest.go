@@ -142,9 +142,10 @@ func run(c *lua.Call) lua.Outcome {
 		if out, ok := prepare(c, x, &o, 1); !ok {
 			return out
 		}
-		x.NoAbort++
+		begin(c, x)
+		c.GiveTurn() // a subrequest begins when the threads that are ready have run
 		o.serve(x)
-		x.NoAbort--
+		end(c, x)
 		if o.out == nil {
 			return c.Errorf("failed to issue subrequest: -1")
 		}
@@ -152,6 +153,17 @@ func run(c *lua.Call) lua.Outcome {
 		return c.Return()
 	}
 	return multi(c, x)
+}
+
+// begin says that the caller's thread waits for subrequests: meanwhile nothing may end it.
+func begin(c *lua.Call, x *luahost.Ctx) {
+	x.NoAbort++
+	c.Thread().Pending++
+}
+
+func end(c *lua.Call, x *luahost.Ctx) {
+	x.NoAbort--
+	c.Thread().Pending--
 }
 
 // multi serves the subrequests as tasks of their own and waits for all.
@@ -162,7 +174,7 @@ func multi(c *lua.Call, x *luahost.Ctx) lua.Outcome {
 			return out
 		}
 	}
-	x.NoAbort++
+	begin(c, x)
 	loop := x.R.W.Loop
 	me, left := loop.Current(), len(list)
 	for i := range list {
@@ -176,7 +188,7 @@ func multi(c *lua.Call, x *luahost.Ctx) lua.Outcome {
 	for left > 0 {
 		loop.Park(0)
 	}
-	x.NoAbort--
+	end(c, x)
 	for i := range list {
 		list[i].result(c)
 	}
