@@ -199,10 +199,15 @@ func (e *Thread) finish(r Result) Result {
 	return r
 }
 
-// GiveTurn lets the other light threads which are ready go first; without any it does nothing.
+// Killed says that the light thread was ended while the call waited: nothing it does matters any more.
+func (c *Call) Killed() bool { return c.thread.state == dead }
+
+// GiveTurn lets the other light threads go on until they wait; without any it does nothing. The thread cannot be killed
+// meanwhile.
 func (c *Call) GiveTurn() {
 	if t := c.thread; t.entry.light != nil {
-		t.giveTurn()
+		t.wait = notWaiting
+		c.vm.Loop.Sleep(0)
 		t.wait = inOperation
 	}
 }

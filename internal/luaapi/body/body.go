@@ -38,7 +38,7 @@ var read = &lua.Func{
 	Doc: "Reads the whole request body, into memory or a temporary file, while other requests go on.",
 	Run: exact(0, func(c *lua.Call, r *engine.Request) lua.Outcome {
 		r.Logf(nlog.Debug, "lua start to read buffered request body")
-		if st := r.ReadBody(); st != engine.OK {
+		if st := r.ReadBody(); st != engine.OK && !c.Killed() {
 			x := luahost.FromCall(c)
 			x.ExitCode, x.Exited = int(st), true
 			return c.End(int(st))

@@ -69,8 +69,12 @@ var sleep = &lua.Func{
 		if !c.MayWait() {
 			return c.Errorf("attempt to yield across C-call boundary")
 		}
-		if err := luahost.Loop(c).Sleep(d); err == nil && r != nil {
+		switch err := luahost.Loop(c).Sleep(d); {
+		case r == nil:
+		case err == nil:
 			r.Logf(nlog.Debug, "lua sleep timer expired: \"%s?%s\"", r.URI, r.Args)
+		default:
+			r.Logf(nlog.Debug, "lua clean up the timer for pending ngx.sleep")
 		}
 		return c.Return()
 	},
