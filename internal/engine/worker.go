@@ -324,6 +324,11 @@ func (a *accept) Ready(f *netio.FD) {
 			}
 			return
 		}
+		if w := a.w; w.Plane.Params.Connections > 0 && w.Conns >= w.Plane.Params.Connections {
+			syscall.Close(fd)
+			w.Plane.log().Logf(nlog.Alert, nil, nil, "%d worker_connections are not enough", w.Plane.Params.Connections)
+			return
+		}
 		stats.accepted.Add(1)
 		a.w.Plane.NewConn(a.w, a.l, fd, sa.addr(n))
 		if !a.l.Conf().multi() {

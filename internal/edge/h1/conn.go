@@ -124,8 +124,19 @@ func (c *conn) Ready(f *netio.FD) {
 		return
 	}
 	c.busy = true
-	for c.serveOne() {
+	c.serve()
+}
+
+// turns is how many requests a connection may have served in a row before others have their turn.
+const turns = 32
+
+func (c *conn) serve() {
+	for range turns {
+		if !c.serveOne() {
+			return
+		}
 	}
+	c.w.Loop.Go(c.serve)
 }
 
 // notice is called when something arrives while a task serves the connection and waits for something else: the
