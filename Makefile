@@ -24,7 +24,7 @@ build: deps ## Build bin/moongate
 	$(GO) build -buildvcs=false -o bin/moongate ./cmd/moongate
 
 run: build ## Serve a built-in site on PORT (8080) until Ctrl-C, or the folder SITE
-	@bin/moongate run $(if $(wildcard $(SITE)/conf/nginx.conf),,-l 127.0.0.1:$(PORT)) $(SITE)
+	@bin/moongate run $(if $(wildcard $(or $(SITE),none)/conf/nginx.conf),,-l 127.0.0.1:$(PORT)) $(SITE)
 
 test: build ## Everything below that can fail: vet, tests, race, fuzz smoke, block tests
 	@build/test

@@ -102,6 +102,10 @@ func (v *VM) GC() {
 	v.collect()
 }
 
+// TrimMalloc gives memory that C libraries have freed back to the system, of the whole process, and says whether there
+// was any.
+func TrimMalloc() bool { return luajit.TrimMalloc() }
+
 // SetMemLimit makes Lua raise "not enough memory" when it would use more than kb KiB; 0 is no limit.
 func (v *VM) SetMemLimit(kb int) { v.lj.SetMemLimit(kb * 1024) }
 

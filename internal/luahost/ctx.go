@@ -68,6 +68,7 @@ type Worker struct {
 
 	free    *Ctx
 	files   map[string]*lua.Code // of names with variables
+	served  int                  // requests since malloc was trimmed
 	private bool                 // VM belongs to the users
 	users   int
 

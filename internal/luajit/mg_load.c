@@ -1,5 +1,8 @@
 /* mg_load.c: compiles chunks, anchors them, and looks after the state's memory. */
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "mg_vm.h"
 #include "mg_vm_api.h"
@@ -109,6 +112,16 @@ void mg_vm_gc(mg_vm *vm)
     if (lua_pcall(vm->L, 0, 0, 0) != 0) {
         lua_pop(vm->L, 1);
     }
+}
+
+/* Gives back what malloc keeps of freed memory; other libraries than glibc do so by themselves. */
+int mg_malloc_trim(void)
+{
+#ifdef __GLIBC__
+    return malloc_trim(1);
+#else
+    return 0;
+#endif
 }
 
 static void *mg_limited(void *ud, void *p, size_t old, size_t new)

@@ -229,6 +229,10 @@ func (v *VM) Mem() int { return int(C.mg_vm_mem(v.c)) }
 // GC runs a full collection.
 func (v *VM) GC() { C.mg_vm_gc(v.c) }
 
+// TrimMalloc gives memory that C code has freed back to the system, and says whether there was any. Lua's own memory is
+// not malloc's: GC gives that back.
+func TrimMalloc() bool { return C.mg_malloc_trim() != 0 }
+
 // SetMemLimit limits the memory Lua uses, in bytes; 0 lifts the limit.
 func (v *VM) SetMemLimit(n int) { C.mg_vm_limit(v.c, C.size_t(n)) }
 

@@ -22,6 +22,7 @@ var Module = engine.Module{
 		{Phase: engine.Rewrite, Active: postponed(rewriteOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewritePhase},
 		{Phase: engine.Access, Active: postponed(accessOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},
 		{Phase: engine.Precontent, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Precontent }), Run: precontent},
+		{Phase: engine.Log, Active: func(s *conf.Scope) bool { return luahost.MainLevel.Of(s).Used }, Run: countPhase},
 		{Phase: engine.Log, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Log }), Run: logPhase},
 	},
 	Init:         initSnapshot,

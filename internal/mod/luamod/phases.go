@@ -61,6 +61,12 @@ func contentPhase(r *engine.Request) engine.Status {
 	return run(r, h, lua.PhaseContent)
 }
 
+// countPhase keeps lua_malloc_trim's count.
+func countPhase(r *engine.Request) engine.Status {
+	luahost.CountForTrim(r)
+	return engine.OK
+}
+
 func logPhase(r *engine.Request) engine.Status {
 	h := luahost.ConfOf(r.Scope).Log
 	luahost.RunFilter(r, h.For(r), lua.PhaseLog, nil)

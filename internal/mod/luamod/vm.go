@@ -159,5 +159,6 @@ func retireWorker(w *engine.Worker, h *engine.HTTP) {
 func trimWorker(w *engine.Worker) {
 	if lw := luahost.WorkerOf(w, w.HTTP); lw != nil {
 		lw.VM.GC()
+		lua.TrimMalloc()
 	}
 }
