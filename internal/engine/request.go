@@ -57,6 +57,27 @@ type Stream interface {
 	Buffered() int
 }
 
+// Downstream is implemented by Streams whose bytes a handler may take itself (ngx.req.socket).
+type Downstream interface {
+	// TryBody is ReadBody that does not park: syscall.EAGAIN.
+	TryBody(r *Request, p []byte) (int, error)
+	// WaitBody parks until TryBody may give more, or the deadline (monotonic nanoseconds).
+	WaitBody(deadline int64) error
+	// BodyLeft reports whether a part of the body was not read.
+	BodyLeft() bool
+	// Hijack gives the connection to the caller, without a response head; it is closed at the end of the request.
+	Hijack(r *Request) RawConn
+}
+
+// RawConn is a connection as it is. Read and Write do not park: syscall.EAGAIN; 0 and no error is the end.
+type RawConn interface {
+	Read(p []byte) (int, error)
+	Write(p []byte) (int, error)
+	Readable() bool
+	WaitRead(deadline int64) error
+	WaitWrite(deadline int64) error
+}
+
 // HeadersOut is the response head under construction. ContentType, ContentLength and LastModified have their own
 // fields; everything else stands in List.
 type HeadersOut struct {

@@ -92,6 +92,14 @@ func HolderOf(c *lua.Call) *Holder {
 	return nil
 }
 
+// RootHolder is the Holder that sockets live with: for a subrequest that of the client's request, as in OpenResty.
+func RootHolder(c *lua.Call) *Holder {
+	if x := FromCall(c); x != nil && !x.R.IsMain() {
+		return &Of(x.R.Main).Holder
+	}
+	return HolderOf(c)
+}
+
 // ScopeOf is the configuration in force where a function was called: of the request, else of the http block.
 func ScopeOf(c *lua.Call) *conf.Scope {
 	if ctx := c.Context(); ctx != nil {

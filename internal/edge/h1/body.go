@@ -39,8 +39,31 @@ func (b *bodyReader) unread() bool { return !b.over }
 // Buffered is the number of bytes behind the head that have arrived.
 func (x *exchange) Buffered() int { return len(x.c.buf) - x.c.rpos }
 
-// ReadBody gives the next bytes of the body.
+// ReadBody gives the next bytes of the body; it parks for at most client_body_timeout.
 func (x *exchange) ReadBody(r *engine.Request, p []byte) (int, error) {
+	for {
+		n, err := x.TryBody(r, p)
+		if err != syscall.EAGAIN {
+			return n, err
+		}
+		switch err := x.c.fd.WaitRead(x.c.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
+		case nil:
+		case netio.ErrTimeout:
+			x.timedOut = true
+			x.body.faulty = true
+			return 0, engine.ErrBodyTimeout
+		case netio.ErrKilled: // the light thread that reads was ended
+			x.body.faulty = true
+			return 0, err
+		default:
+			x.body.faulty = true
+			return 0, engine.ErrBodyClosed
+		}
+	}
+}
+
+// TryBody gives the next bytes of the body; EAGAIN: nothing is there.
+func (x *exchange) TryBody(r *engine.Request, p []byte) (int, error) {
 	b := &x.body
 	if b.over {
 		return 0, io.EOF
@@ -61,8 +84,7 @@ func (x *exchange) ReadBody(r *engine.Request, p []byte) (int, error) {
 		c.rpos += n
 	} else {
 		var err error
-		if n, err = x.readSocket(r, p); err != nil {
-			b.faulty = true
+		if n, err = b.tryRead(p); err != nil {
 			return 0, err
 		}
 	}
@@ -74,35 +96,25 @@ func (x *exchange) ReadBody(r *engine.Request, p []byte) (int, error) {
 	return n, nil
 }
 
-// readSocket reads from the connection, parking for at most client_body_timeout.
-func (x *exchange) readSocket(r *engine.Request, p []byte) (int, error) {
-	fd := &x.c.fd
-	for {
-		if fd.Sysfd() < 0 {
-			return 0, engine.ErrBodyClosed
-		}
-		if !fd.Readable() { // a read would fail, and a failed read costs as much as all parsing
-			switch err := fd.WaitRead(x.c.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
-			case nil:
-			case netio.ErrTimeout:
-				x.timedOut = true
-				return 0, engine.ErrBodyTimeout
-			case netio.ErrKilled: // the light thread that reads was ended
-				return 0, err
-			default:
-				return 0, engine.ErrBodyClosed
-			}
-		}
-		n, err := fd.Read(p)
-		switch {
-		case n > 0:
-			return n, nil
-		case err == nil:
-			return 0, engine.ErrBodyClosed
-		case err != syscall.EAGAIN:
-			return 0, engine.ErrBodyClosed
-		}
+// tryRead reads from the connection without waiting.
+func (b *bodyReader) tryRead(p []byte) (int, error) {
+	fd := &b.x.c.fd
+	if fd.Sysfd() < 0 {
+		b.faulty = true
+		return 0, engine.ErrBodyClosed
 	}
+	if !fd.Readable() { // a read would fail, and a failed read costs as much as all parsing
+		return 0, syscall.EAGAIN
+	}
+	n, err := fd.Read(p)
+	if n > 0 {
+		return n, nil
+	}
+	if err == syscall.EAGAIN {
+		return 0, err
+	}
+	b.faulty = true
+	return 0, engine.ErrBodyClosed
 }
 
 func (b *bodyReader) readChunked(r *engine.Request, p []byte) (int, error) {
@@ -137,9 +149,8 @@ func (b *bodyReader) readChunked(r *engine.Request, p []byte) (int, error) {
 			}
 		}
 		c.bodyRoom(r)
-		n, err := b.x.readSocket(r, c.buf[len(c.buf):cap(c.buf)])
+		n, err := b.tryRead(c.buf[len(c.buf):cap(c.buf)])
 		if err != nil {
-			b.faulty = true
 			return 0, err
 		}
 		c.buf = c.buf[:len(c.buf)+n]

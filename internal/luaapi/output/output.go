@@ -35,6 +35,9 @@ func write(c *lua.Call) lua.Outcome {
 	if x == nil {
 		return c.Errorf("no request object found")
 	}
+	if x.RawSocket {
+		return c.ReturnNilErr("raw request socket acquired")
+	}
 	if x.EOF {
 		return c.ReturnNilErr("seen eof")
 	}
@@ -61,6 +64,8 @@ func runFlush(c *lua.Call) lua.Outcome {
 	switch {
 	case r.HeadOnly && r.HeaderSent:
 		return c.ReturnNilErr("header only")
+	case x.RawSocket:
+		return c.ReturnNilErr("raw request socket acquired")
 	case x.EOF:
 		return c.ReturnNilErr("seen eof")
 	case x.Buffering:
@@ -95,6 +100,9 @@ func runEOF(c *lua.Call) lua.Outcome {
 	x := luahost.FromCall(c)
 	if x == nil {
 		return c.Errorf("no request object found")
+	}
+	if x.RawSocket {
+		return c.ReturnNilErr("raw request socket acquired")
 	}
 	if x.EOF {
 		return c.ReturnNilErr("seen eof")

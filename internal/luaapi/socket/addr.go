@@ -132,6 +132,9 @@ func (p *peer) resolve(c *lua.Call, host string) error {
 	}
 	loop := luahost.Loop(c)
 	addrs, err := resolve.For(loop, cfg).Lookup(p.host, loop.Now()+int64(core.ResolverTimeout.V))
+	if debugs(c) {
+		debugf(c, "resolve name done: %v", err)
+	}
 	if err != nil {
 		var re *resolve.Error
 		if errors.As(err, &re) {

@@ -30,6 +30,9 @@ func send(c *lua.Call) lua.Outcome {
 	if err != nil {
 		return c.Fail(err)
 	}
+	if debugs(c) {
+		debugf(c, "lua tcp socket send timeout: %d", s.sendTimeout()/1e6)
+	}
 	total := len(b)
 	if total == 0 {
 		return c.ReturnInt(0)
@@ -59,11 +62,14 @@ func send(c *lua.Call) lua.Outcome {
 // noDelay switches Nagle's algorithm off, once per connection.
 func (s *sock) noDelay(c *lua.Call) {
 	s.c.nodelay = true
-	if _, unix := s.peer.addr.(*syscall.SockaddrUnix); unix || s.kind != upstream {
+	if _, unix := s.peer.addr.(*syscall.SockaddrUnix); unix || s.kind != upstream && s.req.Conn.Remote.Unix {
 		return
 	}
 	if engine.CoreOf(luahost.ScopeOf(c)).TCPNodelay.V {
-		syscall.SetsockoptInt(s.c.Sysfd(), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+		if debugs(c) {
+			debugf(c, "lua socket tcp_nodelay")
+		}
+		syscall.SetsockoptInt(s.fd(), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	}
 }
 
@@ -111,8 +117,8 @@ func (s *sock) fill(c *lua.Call, want int) *fault {
 	}
 	size := int(s.conf.BufferSize.V)
 	s.room(max(want, 1), size)
-	for {
-		if !cn.wire.Readable() {
+	for tried := false; ; tried = true {
+		if tried || !cn.wire.Readable() {
 			if f := s.waitRead(c); f != nil {
 				return f
 			}
@@ -123,6 +129,8 @@ func (s *sock) fill(c *lua.Call, want int) *fault {
 		case n > 0:
 			cn.w += n
 			return nil
+		case err == nil && s.kind == rawClient && luahost.ConfOf(luahost.ScopeOf(c)).CheckClientAbort.V:
+			return &fault{errClientAbort}
 		case err == nil:
 			s.eof = true
 			return &ended
@@ -201,6 +209,8 @@ func (s *sock) readFailed(c *lua.Call, f *fault, partial []byte) lua.Outcome {
 		w.String("closed")
 	case errClientAbort:
 		w.String("client aborted")
+	case engine.ErrBodyChunk, engine.ErrBodyTooLarge:
+		w.String(f.err.Error())
 	default:
 		s.logError(c, f.err, "recv() failed")
 		w.String(strerror(f.err))

@@ -174,7 +174,7 @@ func (s *sock) begin(c *lua.Call, cf *luahost.Conf) {
 	s.serial = 1
 	if h := luahost.HolderOf(c); h != nil {
 		s.serial = h.Serial(s.wd.w)
-		h.Hold(&s.Held, s)
+		luahost.RootHolder(c).Hold(&s.Held, s)
 	}
 	s.readClosed, s.writeClosed, s.eof, s.handshaken, s.pool, s.until = false, false, false, false, nil, nil
 }

@@ -145,7 +145,7 @@ func udpConnect(c *lua.Call) lua.Outcome {
 	u.serial, u.conf = 1, luahost.ConfOf(luahost.ScopeOf(c))
 	if h := luahost.HolderOf(c); h != nil {
 		u.serial = h.Serial(u.wd.w)
-		h.Hold(&u.Held, u)
+		luahost.RootHolder(c).Hold(&u.Held, u)
 	}
 	if err := u.peer.parse(host, port); err != nil {
 		return c.ReturnNilErr(fmt.Sprintf("failed to parse host name \"%s\": %s", host, err))
@@ -228,6 +228,9 @@ func udpSend(c *lua.Call) lua.Outcome {
 		return c.Fail(err)
 	}
 	n, err := u.fd.Write(b)
+	if debugs(c) {
+		debugf(c, "send: fd:%d %d of %d", u.fd.Sysfd(), n, len(b))
+	}
 	switch {
 	case err != nil:
 		return c.ReturnNilErr(strerror(err))

@@ -1,0 +1,56 @@
+package h1
+
+import "moongate/internal/engine"
+
+// The engine's Downstream: a handler reads the body itself, or takes the whole connection.
+
+// WaitBody parks until more of the body may have come.
+func (x *exchange) WaitBody(deadline int64) error { return x.c.fd.WaitRead(deadline) }
+
+// BodyLeft reports whether a part of the body was not read.
+func (x *exchange) BodyLeft() bool { return x.body.unread() }
+
+// Hijack makes the connection one of bytes only: no head and no body are sent for the request, and none follows it.
+func (x *exchange) Hijack(r *engine.Request) engine.RawConn {
+	r.KeepAlive = false
+	x.linger = true
+	x.lastSeen = true
+	return (*rawConn)(x)
+}
+
+// rawConn is a connection that a handler has taken: first come the bytes that were read with the head.
+type rawConn exchange
+
+// Read gives what is there.
+func (x *rawConn) Read(p []byte) (int, error) {
+	c := x.c
+	if c.rpos < len(c.buf) {
+		n := copy(p, c.buf[c.rpos:])
+		c.rpos += n
+		return n, nil
+	}
+	return c.fd.Read(p)
+}
+
+// Write sends what the client takes.
+func (x *rawConn) Write(p []byte) (int, error) {
+	n, err := x.c.fd.Write(p)
+	if n > 0 {
+		(*exchange)(x).sent(n)
+	}
+	return n, err
+}
+
+// Readable reports whether a read may give bytes or the end.
+func (x *rawConn) Readable() bool { return x.c.rpos < len(x.c.buf) || x.c.fd.Readable() }
+
+// WaitRead parks until a read may give something.
+func (x *rawConn) WaitRead(deadline int64) error {
+	if x.c.rpos < len(x.c.buf) {
+		return nil
+	}
+	return x.c.fd.WaitRead(deadline)
+}
+
+// WaitWrite parks until the client may take more.
+func (x *rawConn) WaitWrite(deadline int64) error { return x.c.fd.WaitWrite(deadline) }
