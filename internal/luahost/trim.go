@@ -10,12 +10,6 @@ import (
 // goes back to the system.
 func CountForTrim(r *engine.Request) {
 	every := MainOf(r.H).MallocTrim.V
-	if every == 0 {
-		if r.Logger.On(nlog.Debug) {
-			r.Logf(nlog.Debug, "malloc_trim() disabled")
-		}
-		return
-	}
 	w := WorkerOf(r.W, r.H)
 	if w.served++; w.served < every {
 		return

@@ -22,7 +22,7 @@ var Module = engine.Module{
 		{Phase: engine.Rewrite, Active: postponed(rewriteOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewritePhase},
 		{Phase: engine.Access, Active: postponed(accessOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},
 		{Phase: engine.Precontent, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Precontent }), Run: precontent},
-		{Phase: engine.Log, Active: func(s *conf.Scope) bool { return luahost.MainLevel.Of(s).Used }, Run: countPhase},
+		{Phase: engine.Log, Active: trims, Run: countPhase},
 		{Phase: engine.Log, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Log }), Run: logPhase},
 	},
 	Init:         initSnapshot,
@@ -43,6 +43,12 @@ var Early = engine.Module{
 		{Phase: engine.Rewrite, Active: early(rewriteOf, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewritePhase},
 		{Phase: engine.Access, Active: early(accessOf, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},
 	},
+}
+
+// trims says that lua_malloc_trim counts requests: where there is Lua, or the directive.
+func trims(s *conf.Scope) bool {
+	m := luahost.MainLevel.Of(s)
+	return m.MallocTrim.V > 0 && (m.Used || m.MallocTrim.IsSet)
 }
 
 func rewriteOf(c *luahost.Conf) *luahost.Handler { return c.Rewrite }

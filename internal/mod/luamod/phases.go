@@ -69,6 +69,9 @@ func countPhase(r *engine.Request) engine.Status {
 
 func logPhase(r *engine.Request) engine.Status {
 	h := luahost.ConfOf(r.Scope).Log
+	if r.Logger.On(nlog.Debug) && luahost.MainOf(r.H).MallocTrim.V == 0 {
+		r.Logf(nlog.Debug, "malloc_trim() disabled")
+	}
 	luahost.RunFilter(r, h.For(r), lua.PhaseLog, nil)
 	return engine.OK
 }
