@@ -70,7 +70,6 @@ func (b *Body) release(w *Worker) {
 	*b = Body{}
 }
 
-
 // ReadBody reads the whole request body, into memory or a temporary file; it parks. Repeated calls do nothing.
 // Anything but OK is the status to finish with.
 func (r *Request) ReadBody() Status {
