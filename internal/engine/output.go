@@ -252,6 +252,9 @@ func (r *Request) finish(st Status) Status {
 		return Done
 	}
 	switch {
+	case st == Declined && !r.HeaderSent && r.Parent == nil:
+		r.fail() // nobody answered
+		return Done
 	case st == Done || st == Declined:
 		return Done
 	case st >= 300 || st == 201 || st == 204 && !r.HeaderSent:

@@ -29,8 +29,6 @@ const ServerVersion = ServerName + "/" + Version
 type Plane struct {
 	// NewConn takes over an accepted socket; the assembly sets it to the HTTP/1 driver.
 	NewConn func(w *Worker, l *Listener, fd int, remote Addr)
-	// WorkersOf tells worker_processes of a configuration.
-	WorkersOf func(cfg *conf.Config) int
 
 	// Params are those of the newest load.
 	Params *plane.Params
@@ -63,7 +61,7 @@ func (p *Plane) Workers() []*Worker { return p.workers }
 // Started is when the plane started.
 func (p *Plane) Started() time.Time { return p.started }
 
-// Sockets lists what the http block listens on: one socket for an address, or one per worker with reuseport.
+// Sockets lists what the http block listens on; the process makes one per worker of those with reuseport.
 func (p *Plane) Sockets(cfg *conf.Config) []plane.Socket {
 	h := FromConfig(cfg)
 	if h == nil {
@@ -71,13 +69,7 @@ func (p *Plane) Sockets(cfg *conf.Config) []plane.Socket {
 	}
 	var out []plane.Socket
 	for _, a := range h.Addrs {
-		n := 1
-		if a.Reuseport && p.WorkersOf != nil {
-			n = max(p.WorkersOf(cfg), 1)
-		}
-		for i := range n {
-			out = append(out, plane.Socket{Addr: a.Text, Type: syscall.SOCK_STREAM, Worker: i, Options: a.options()})
-		}
+		out = append(out, plane.Socket{Addr: a.Text, Type: syscall.SOCK_STREAM, Options: a.options()})
 	}
 	return out
 }

@@ -233,6 +233,9 @@ func (r *Request) dropCtx() {
 	}
 }
 
+// Forget drops what modules keep with the request, as an internal redirect does.
+func (r *Request) Forget() { r.dropCtx() }
+
 // NewSlot gives a module its place in requests; called at package-variable initialisation.
 func NewSlot() Slot { slots++; return Slot(slots - 1) }
 

@@ -1,6 +1,8 @@
 package lua
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -116,6 +118,9 @@ func ChunkName(tag, file, prefix string, line int) string {
 	}
 	return "=" + tag + "(" + show + ":" + num + ")"
 }
+
+// Unreadable says that the file is there but may not be read.
+func (e *LoadError) Unreadable() bool { return e.Missing() && !errors.Is(e.Err, fs.ErrNotExist) }
 
 // Missing says that the file does not exist or cannot be opened.
 func (e *LoadError) Missing() bool {

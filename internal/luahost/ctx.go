@@ -6,6 +6,7 @@ package luahost
 
 import (
 	"strconv"
+	"unsafe"
 
 	"moongate/internal/base/ascii"
 	"moongate/internal/base/nlog"
@@ -136,6 +137,7 @@ func blank(r *engine.Request) *Ctx {
 	}
 	x.R, x.W = r, lw
 	x.Context.Data = x
+	x.SetExdata(uintptr(unsafe.Pointer(x)))
 	r.SetCtx(ctxSlot, x)
 	return x
 }

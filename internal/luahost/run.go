@@ -72,6 +72,9 @@ func (x *Ctx) load(code *lua.Code) (*lua.Chunk, engine.Status) {
 	if err != nil {
 		x.R.Logf(nlog.Error, "%s", err.Error())
 		if le, ok := err.(*lua.LoadError); ok && le.Missing() {
+			if le.Unreadable() {
+				return nil, 503
+			}
 			return nil, 404
 		}
 		return nil, 500
@@ -91,6 +94,10 @@ func (x *Ctx) ended() engine.Status {
 			return r.NamedRedirect(uri)
 		}
 		return r.InternalRedirect(uri, args)
+	}
+	if r.URIChanged() && x.ExitCode == 0 {
+		r.Forget() // ngx.req.set_uri with jump loses what modules keep, as an internal redirect does
+		return engine.Declined
 	}
 	code := engine.Status(x.ExitCode)
 	if !r.HeaderSent && r.Out.Status == 0 && code >= 200 {

@@ -76,7 +76,7 @@ func Log(c *lua.Call, level nlog.Level, msg []byte) {
 		return
 	}
 	l := Logger(c)
-	if EngineWorker(c) != nil && l.On(level) {
+	if EngineWorker(c) != nil && c.Phase() != lua.PhaseExitWorker && l.On(level) {
 		l.Logf(level, nil, nil, "%s, context: %s", msg, c.Phase().String())
 		return
 	}

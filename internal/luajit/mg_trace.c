@@ -106,7 +106,7 @@ void mg_trace(mg_vm *vm, lua_State *co, int layers)
     if (lua_isstring(co, -1)) {
         s = lua_tolstring(co, -1, &n);
     } else {
-        s = layers ? "unknown reason" : "unknown error";
+        s = "unknown reason";
         n = strlen(s);
     }
 

@@ -63,6 +63,7 @@ func Set() *engine.Set {
 			&notmodified.Filter,
 			engine.Copy,
 			&headersmore.Filter,
+			luamod.NewTrace(),
 			luamod.NewFilter(),
 			echo.NewFilter(),
 			&headers.Filter,

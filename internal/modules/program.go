@@ -1,10 +1,13 @@
 package modules
 
 import (
+	"strings"
+
 	"moongate/internal/conf"
 	"moongate/internal/edge/h1"
 	"moongate/internal/engine"
 	"moongate/internal/errlog"
+	"moongate/internal/luahost"
 	"moongate/internal/mod/core"
 	"moongate/internal/plane"
 )
@@ -16,7 +19,10 @@ func Conf() []*conf.Module {
 }
 
 // NewPlane makes the data plane.
-func NewPlane() plane.Plane { return &engine.Plane{NewConn: h1.Accept, WorkersOf: core.Workers} }
+func NewPlane() plane.Plane {
+	luahost.Configure = " " + strings.Join(Arguments(Conf()), " ")
+	return &engine.Plane{NewConn: h1.Accept}
+}
 
 // Arguments are the configure arguments of moongate -V, for the modules whose
 // directives are there. Scripts conclude from them what a server can do:

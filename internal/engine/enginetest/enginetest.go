@@ -114,7 +114,7 @@ func (s *Server) start(set *engine.Set, text string) *Server {
 	if err := plane.PathsIn(cfg.Values).Make(-1); err != nil {
 		t.Fatal(err)
 	}
-	p := &engine.Plane{NewConn: h1.Accept, WorkersOf: core.Workers}
+	p := &engine.Plane{NewConn: h1.Accept}
 	socks := p.Sockets(cfg)
 	for i := range socks {
 		fd, ok := fds[socks[i].Addr]

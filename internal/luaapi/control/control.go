@@ -118,7 +118,11 @@ func runExec(c *lua.Call) lua.Outcome {
 	if x.NoAbort > 0 {
 		return c.Errorf("attempt to abort with pending subrequests")
 	}
-	if uri[0] != '@' {
+	if uri[0] == '@' {
+		if q := bytes.IndexByte(uri, '?'); q >= 0 {
+			uri, args = uri[:q], append(append(args, uri[q+1:]...), '&')
+		}
+	} else {
 		if q := bytes.IndexByte(uri, '?'); q >= 0 {
 			own := uri[q+1:]
 			if len(args) > 0 {
@@ -130,6 +134,7 @@ func runExec(c *lua.Call) lua.Outcome {
 		}
 		_, path, _, ok := http1.ParseUnsafeURI(nil, uri)
 		if !ok {
+			r.Logf(nlog.Error, "unsafe URI \"%s\" was detected", uri)
 			return c.Errorf("unsafe uri")
 		}
 		uri = path

@@ -1,8 +1,10 @@
 package luamod
 
 import (
+	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/engine"
+	"moongate/internal/errlog"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 )
@@ -26,8 +28,26 @@ func NewFilter() *engine.Filter {
 	return f
 }
 
+// NewTrace makes the filter that writes the debug lines OpenResty's capture filters write.
+func NewTrace() *engine.Filter {
+	f := &engine.Filter{Name: "lua trace", Active: func(s *conf.Scope) bool {
+		return luahost.MainLevel.Of(s).Used && errlog.Of(s).On(nlog.Debug)
+	}}
+	f.Header = func(r *engine.Request) engine.Status {
+		debug(r, "lua capture header filter, uri \"%s\"")
+		r.UseBody(f)
+		return engine.OK
+	}
+	f.Body = func(r *engine.Request, c *engine.Chunk) error {
+		debug(r, "lua capture body filter, uri \"%s\"")
+		return r.Next(c)
+	}
+	return f
+}
+
 // headerFilter runs the code on the response head. ngx.exit there ends the response with its status.
 func headerFilter(r *engine.Request, h *luahost.Handler) engine.Status {
+	debug(r, "lua header filter for user lua code, uri \"%s\"")
 	if _, ok := luahost.RunFilter(r, h.For(r), lua.PhaseHeaderFilter, nil); !ok {
 		return engine.Error
 	}
@@ -50,6 +70,7 @@ func bodyFilter(r *engine.Request, c *engine.Chunk) error {
 	if h == nil {
 		return r.Next(c)
 	}
+	debug(r, "lua body filter for user lua code, uri \"%s\"")
 	x := luahost.Of(r)
 	if x.BodySeenEOF {
 		return nil // the code ended the body before; what still comes is dropped

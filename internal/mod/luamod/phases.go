@@ -34,16 +34,28 @@ func rewritePhase(r *engine.Request) engine.Status {
 	if c.Rewrite == nil || r.URIChanged() {
 		return engine.Declined
 	}
+	debug(r, "lua rewrite handler, uri:\"%s\" c:1")
 	return goOn(run(r, c.Rewrite, lua.PhaseRewrite))
 }
 
 // access lets the request in when the code ends without ngx.exit, as OpenResty does.
 func access(r *engine.Request) engine.Status {
+	debug(r, "lua access handler, uri:\"%s\" c:1")
 	st := run(r, luahost.ConfOf(r.Scope).Access, lua.PhaseAccess)
 	if st == engine.Declined {
+		if x := luahost.Existing(r); x != nil && x.Exited {
+			return st // ngx.exit(ngx.DECLINED): no opinion
+		}
 		return engine.OK
 	}
 	return st
+}
+
+// debug writes a line that OpenResty's users know from its debug log.
+func debug(r *engine.Request, format string) {
+	if r.Logger.On(nlog.Debug) {
+		r.Logf(nlog.Debug, format, r.URI)
+	}
 }
 
 func precontent(r *engine.Request) engine.Status {
@@ -68,6 +80,7 @@ func countPhase(r *engine.Request) engine.Status {
 }
 
 func logPhase(r *engine.Request) engine.Status {
+	debug(r, "lua log handler, uri:\"%s\" c:1")
 	h := luahost.ConfOf(r.Scope).Log
 	if r.Logger.On(nlog.Debug) && luahost.MainOf(r.H).MallocTrim.V == 0 {
 		r.Logf(nlog.Debug, "malloc_trim() disabled")

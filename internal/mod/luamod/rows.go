@@ -124,7 +124,7 @@ var mainRows = []conf.Directive{
 	{Name: "lua_package_cpath", In: conf.HTTP, Set: conf.Slot(luahost.MainLevel, conf.Str, func(c *luahost.MainConf) *conf.Opt[string] { return &c.PackageCpath }),
 		Doc: "Where require looks for Lua modules written in C."},
 	{Name: "lua_load_resty_core", In: conf.HTTP, Args: conf.Take1, Default: "on", Set: conf.Func(func(c *conf.Cmd) error {
-		c.Warnf("\"lua_load_resty_core\" is deprecated (the lua-resty-core library is required since ngx_lua v0.10.16)")
+		c.Warnf("lua_load_resty_core is deprecated (the lua-resty-core library is required since ngx_lua v0.10.16)")
 		return nil
 	}), Doc: "Accepted for compatibility: the functions of lua-resty-core are built in."},
 	mainFlag("rewrite_by_lua_no_postpone", "off", "Runs rewrite_by_lua before the directives of the rewrite module.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.RewriteNoPostpone }),

@@ -73,6 +73,9 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 }
 
 // newVM makes a VM and runs init_by_lua in it.
+// preamble makes a fresh VM look like OpenResty's: resty.core is loaded, exdata is there.
+var preamble = lua.NewCode(`exdata = require "thread.exdata" require "resty.core"`, "=preamble")
+
 func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
 	vm, err := rt.NewVM()
 	if err != nil {
@@ -84,6 +87,9 @@ func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf
 	vm.SetPath(strings.TrimSuffix(h.Config.Prefix, "/")+"/", m.PackagePath.V, m.PackageCpath.V)
 	vm.SetRegex(m.RegexCacheMax.V, m.RegexMatchLimit.V)
 	vm.SetLogLevel(lua.Level(min(p.Params.Log.Level(), nlog.Debug)))
+	if err := runProcess(p, vm, preamble, lua.PhaseInit); err != nil {
+		return nil, err
+	}
 	if m.Init == nil {
 		return vm, nil
 	}
