@@ -53,6 +53,9 @@ func (r *Request) sendHead(last bool) Status {
 			continue
 		} else if r.replacing {
 			r.replacing = false
+			if r.hasErrorPage(st) {
+				return st
+			}
 			return r.replaceResponse(i+1, st)
 		} else {
 			return st // a status is the handler's to finish with

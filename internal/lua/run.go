@@ -32,6 +32,11 @@ type RunError struct {
 	light bool // of a light thread that was spawned
 }
 
+// noReason is the message of an error whose value is no text.
+const noReason = "unknown reason"
+
+var processPhases = map[Phase]string{PhaseInit: "init_by_lua", PhaseInitWorker: "init_worker_by_lua", PhaseExitWorker: "exit_worker_by_lua"}
+
 // Error is what OpenResty logs: "lua entry thread aborted: runtime error: MSG\nstack traceback:\ncoroutine 0:..." in
 // phases which may wait, "failed to run log_by_lua*: MSG\nstack traceback:..." in others, "init_by_lua error: ..." in
 // those of the process.
@@ -39,13 +44,11 @@ func (e *RunError) Error() string {
 	if e.light {
 		return "lua user thread aborted: runtime error: " + e.Msg + "\n" + e.Trace
 	}
-	switch e.Phase {
-	case PhaseInit:
-		return "init_by_lua error: " + e.Msg + "\n" + e.Trace
-	case PhaseInitWorker:
-		return "init_worker_by_lua error: " + e.Msg + "\n" + e.Trace
-	case PhaseExitWorker:
-		return "exit_worker_by_lua error: " + e.Msg + "\n" + e.Trace
+	if name := processPhases[e.Phase]; name != "" {
+		if e.Msg == noReason {
+			return name + " error: unknown error\n" + e.Trace
+		}
+		return name + " error: " + e.Msg + "\n" + e.Trace
 	}
 	if Yieldable.Has(e.Phase) {
 		return "lua entry thread aborted: runtime error: " + e.Msg + "\n" + e.Trace

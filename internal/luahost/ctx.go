@@ -60,6 +60,7 @@ type FilterArgs struct {
 	EOF         bool
 	DataChanged bool
 	DataNil     bool
+	Result      int // what the code returned
 }
 
 // Worker is the Lua side of a worker, or, with lua_code_cache off, that of one request (see private.go).

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"moongate/internal/base/ascii"
-	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 )
 
@@ -20,7 +19,7 @@ func ifEmpty(_ *engine.Request, args [][]byte) ([]byte, engine.Status) {
 func hashedUpstream(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	list := Level.Of(r.Scope).Lists[string(args[0])]
 	if len(list) == 0 {
-		r.Logf(nlog.Error, "set_hashed_upstream: upstream list \"%s\" not defined yet", args[0])
+		complain(r, "set_hashed_upstream: upstream list \"%s\" not defined yet", args[0])
 		return nil, 500
 	}
 	var key uint64 // nginx's hash
@@ -34,12 +33,12 @@ func hashedUpstream(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 func bounds(r *engine.Request, args [][]byte, complaint string, quote string) (lo, hi int64, ok bool) {
 	lo, ok = ascii.ParseInt(args[0])
 	if !ok {
-		r.Logf(nlog.Error, complaint, "from", quote, args[0], quote)
+		complain(r, complaint, "from", quote, args[0], quote)
 		return 0, 0, false
 	}
 	hi, ok = ascii.ParseInt(args[1])
 	if !ok {
-		r.Logf(nlog.Error, complaint, "to", quote, args[1], quote)
+		complain(r, complaint, "to", quote, args[1], quote)
 		return 0, 0, false
 	}
 	if lo > hi {
@@ -56,7 +55,7 @@ func random(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	return number(r, lo+int64(rand.Uint64N(uint64(hi-lo)+1))), engine.OK
 }
 
-func number(r *engine.Request, n int64) []byte { return strconv.AppendInt(r.Alloc(20)[:0], n, 10) }
+func number(r *engine.Request, n int64) []byte { return strconv.AppendInt(alloc(r, 20)[:0], n, 10) }
 
 func secureAlphanum(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	return secure(r, args[0], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -72,10 +71,10 @@ const maxSecure = 64
 func secure(r *engine.Request, length []byte, letters string) ([]byte, engine.Status) {
 	n, ok := ascii.ParseInt(length)
 	if !ok || n < 1 || n > maxSecure {
-		r.Logf(nlog.Error, "set_random: bad \"length\" argument: %s", length)
+		complain(r, "set_random: bad \"length\" argument: %s", length)
 		return nil, 500
 	}
-	out := r.Alloc(int(n))
+	out := alloc(r, int(n))
 	limit := byte(256 / len(letters) * len(letters)) // above it, letters would not be equally likely
 	for i := 0; i < len(out); {
 		crand.Read(out[i:]) // never fails
@@ -100,7 +99,7 @@ func rotate(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	n, ok := ascii.ParseInt(args[2])
 	if !ok {
 		if len(args[2]) > 0 {
-			r.Logf(nlog.Error, "set_rotate: bad current value: \"%s\"", args[2])
+			complain(r, "set_rotate: bad current value: \"%s\"", args[2])
 		}
 		n = turn.Load()
 	}

@@ -10,16 +10,15 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 )
 
 func encodeBase64(r *engine.Request, src []byte) []byte {
-	return base64.StdEncoding.AppendEncode(r.Alloc(base64.StdEncoding.EncodedLen(len(src)))[:0], src)
+	return base64.StdEncoding.AppendEncode(alloc(r, base64.StdEncoding.EncodedLen(len(src)))[:0], src)
 }
 
 func encodeBase64URL(r *engine.Request, src []byte) []byte {
-	return base64.RawURLEncoding.AppendEncode(r.Alloc(base64.RawURLEncoding.EncodedLen(len(src)))[:0], src)
+	return base64.RawURLEncoding.AppendEncode(alloc(r, base64.RawURLEncoding.EncodedLen(len(src)))[:0], src)
 }
 
 func decodeBase64(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
@@ -35,23 +34,23 @@ func fromBase64(r *engine.Request, src []byte, enc *base64.Encoding, complaint s
 	if i := bytes.IndexByte(src, '='); i >= 0 {
 		src = src[:i]
 	}
-	out := r.Alloc(enc.DecodedLen(len(src)))
+	out := alloc(r, enc.DecodedLen(len(src)))
 	n, err := enc.Decode(out, src)
 	if err != nil || bytes.ContainsAny(src, "\r\n") {
-		r.Logf(nlog.Error, "%s", complaint)
+		complain(r, "%s", complaint)
 		return nil, 500
 	}
 	return out[:n], engine.OK
 }
 
 func encodeHex(r *engine.Request, src []byte) []byte {
-	return hex.AppendEncode(r.Alloc(2 * len(src))[:0], src)
+	return hex.AppendEncode(alloc(r, 2*len(src))[:0], src)
 }
 
 func decodeHex(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
-	out := r.Alloc(len(args[0]) / 2)
+	out := alloc(r, len(args[0])/2)
 	if _, err := hex.Decode(out, args[0]); err != nil {
-		r.Logf(nlog.Error, "set_decode_hex: invalid value")
+		complain(r, "set_decode_hex: invalid value")
 		return nil, 500
 	}
 	return out, engine.OK
@@ -59,27 +58,30 @@ func decodeHex(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 
 func sha1Hex(r *engine.Request, src []byte) []byte {
 	sum := sha1.Sum(src)
-	return hex.AppendEncode(r.Alloc(2 * len(sum))[:0], sum[:])
+	return hex.AppendEncode(alloc(r, 2*len(sum))[:0], sum[:])
 }
 
 func md5Hex(r *engine.Request, src []byte) []byte {
 	sum := md5.Sum(src)
-	return hex.AppendEncode(r.Alloc(2 * len(sum))[:0], sum[:])
+	return hex.AppendEncode(alloc(r, 2*len(sum))[:0], sum[:])
 }
 
 func hmacSHA1(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	h := hmac.New(sha1.New, args[0])
 	h.Write(args[1])
-	return h.Sum(r.Alloc(sha1.Size)[:0]), engine.OK
+	return h.Sum(alloc(r, sha1.Size)[:0]), engine.OK
 }
 
 func hmacSHA256(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	h := hmac.New(sha256.New, args[0])
 	h.Write(args[1])
-	return h.Sum(r.Alloc(sha256.Size)[:0]), engine.OK
+	return h.Sum(alloc(r, sha256.Size)[:0]), engine.OK
 }
 
 func alphabet(r *engine.Request) (c *Conf, digits string) {
+	if r == nil {
+		return &Conf{}, Alphabet
+	}
 	c = Level.Of(r.Scope)
 	if c.Alphabet.IsSet {
 		return c, c.Alphabet.V
@@ -90,7 +92,7 @@ func alphabet(r *engine.Request) (c *Conf, digits string) {
 func encodeBase32(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	c, digits := alphabet(r)
 	src := args[0]
-	out := r.Alloc((len(src) + 4) / 5 * 8)[:0]
+	out := alloc(r, (len(src)+4)/5*8)[:0]
 	var acc uint32
 	bits := 0
 	for _, b := range src {
@@ -122,7 +124,7 @@ func decodeBase32(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
 	case 1, 3, 6:
 		return nil, engine.OK
 	}
-	out := r.Alloc(len(src) * 5 / 8)[:0]
+	out := alloc(r, len(src)*5/8)[:0]
 	var acc uint32
 	bits := 0
 	for _, b := range src {

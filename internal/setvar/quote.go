@@ -26,7 +26,7 @@ func escapeURI(r *engine.Request, src []byte) []byte {
 		return src
 	}
 	const hex = "0123456789ABCDEF"
-	out := r.Alloc(len(src) + 2*n)[:0]
+	out := alloc(r, len(src)+2*n)[:0]
 	for _, c := range src {
 		if plain[c] {
 			out = append(out, c)
@@ -38,13 +38,13 @@ func escapeURI(r *engine.Request, src []byte) []byte {
 }
 
 func unescapeURI(r *engine.Request, src []byte) []byte {
-	in := r.Copy(src)
+	in := append(alloc(r, len(src))[:0], src...)
 	for i, c := range in {
 		if c == '+' {
 			in[i] = ' '
 		}
 	}
-	out, _ := http1.AppendUnescape(r.Alloc(len(src))[:0], in, http1.UnescapeAll)
+	out, _ := http1.AppendUnescape(alloc(r, len(src))[:0], in, http1.UnescapeAll)
 	return out
 }
 
@@ -52,7 +52,7 @@ func unescapeURI(r *engine.Request, src []byte) []byte {
 var sqlEscape = [256]byte{0: '0', '\b': 'b', '\t': 't', '\n': 'n', '\r': 'r', 0x1a: 'Z', '\\': '\\', '\'': '\'', '"': '"', '$': '$'}
 
 func quoteSQL(r *engine.Request, src []byte) []byte {
-	return appendSQL(append(r.Alloc(2 + 2*len(src))[:0], '\''), src, false)
+	return appendSQL(append(alloc(r, 2+2*len(src))[:0], '\''), src, false)
 }
 
 // quotePgSQL writes what is not ASCII in octal.
@@ -60,7 +60,7 @@ func quotePgSQL(r *engine.Request, src []byte) []byte {
 	if len(src) == 0 {
 		return []byte("''")
 	}
-	return appendSQL(append(r.Alloc(3 + 5*len(src))[:0], 'E', '\''), src, true)
+	return appendSQL(append(alloc(r, 3+5*len(src))[:0], 'E', '\''), src, true)
 }
 
 func appendSQL(out, src []byte, octal bool) []byte {
@@ -95,7 +95,7 @@ func quoteJSON(r *engine.Request, src []byte) []byte {
 		}
 	}
 	const hex = "0123456789abcdef"
-	out := append(r.Alloc(n)[:0], '"')
+	out := append(alloc(r, n)[:0], '"')
 	for _, c := range src {
 		switch e := jsonEscape[c]; {
 		case e != 0:

@@ -6,7 +6,9 @@ package setvar
 
 import (
 	"sync/atomic"
+	"time"
 
+	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/engine"
 )
@@ -36,7 +38,8 @@ type Func struct {
 	Doc  string // of the directive
 	// Lua says that ndk.set_var has it, always with one argument.
 	Lua bool
-	// Do makes the value; a status other than OK is the one to answer with.
+	// Do makes the value. Those for Lua may be called without a request, in a timer: r is nil then. A status
+	// other than OK is the one to answer with.
 	Do func(r *engine.Request, args [][]byte) ([]byte, engine.Status)
 }
 
@@ -101,6 +104,27 @@ var Funcs = []Func{
 	{Name: "set_local_today", Form: Bare, Lua: true, Do: localToday, Doc: "The local date, as 2006-01-02."},
 	{Name: "set_formatted_gmt_time", Form: One, Lua: true, Do: gmtTime, Doc: "The time in UTC in a format of strftime."},
 	{Name: "set_formatted_local_time", Form: One, Lua: true, Do: localTime, Doc: "The local time in a format of strftime."},
+}
+
+// alloc takes memory that lives as long as the request.
+func alloc(r *engine.Request, n int) []byte {
+	if r == nil {
+		return make([]byte, n)
+	}
+	return r.Alloc(n)
+}
+
+func complain(r *engine.Request, format string, args ...any) {
+	if r != nil {
+		r.Logf(nlog.Error, format, args...)
+	}
+}
+
+func now(r *engine.Request) time.Time {
+	if r == nil {
+		return time.Now()
+	}
+	return time.Unix(0, r.W.Loop.Wall())
 }
 
 // pure makes a function of one that only appends what its argument becomes.

@@ -8,17 +8,17 @@ import (
 )
 
 func localToday(r *engine.Request, _ [][]byte) ([]byte, engine.Status) {
-	return time.Unix(0, r.W.Loop.Wall()).AppendFormat(r.Alloc(16)[:0], time.DateOnly), engine.OK
+	return now(r).AppendFormat(alloc(r, 16)[:0], time.DateOnly), engine.OK
 }
 
 func gmtTime(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
-	return r.Copy(appendTime(nil, args[0], time.Unix(0, r.W.Loop.Wall()).UTC(), "GMT")), engine.OK
+	return appendTime(nil, args[0], now(r).UTC(), "GMT"), engine.OK
 }
 
 func localTime(r *engine.Request, args [][]byte) ([]byte, engine.Status) {
-	t := time.Unix(0, r.W.Loop.Wall())
+	t := now(r)
 	zone, _ := t.Zone()
-	return r.Copy(appendTime(nil, args[0], t, zone)), engine.OK
+	return appendTime(nil, args[0], t, zone), engine.OK
 }
 
 // appendTime writes a time as strftime does in the C locale. A conversion that is not known stays as it is.

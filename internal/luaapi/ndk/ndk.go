@@ -2,6 +2,8 @@
 package ndk
 
 import (
+	"bytes"
+
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
@@ -22,12 +24,7 @@ var call = &lua.Func{Name: "ndk._call", Sig: "name:string, value:string -> value
 
 func run(c *lua.Call) lua.Outcome {
 	r := luahost.Request(c)
-	if r == nil {
-		return c.Errorf("no request found")
-	}
-	var arg [1][]byte
-	arg[0] = r.Copy(c.Str(2))
-	val, st := setvar.Lookup(c.String(1)).Do(r, arg[:])
+	val, st := setvar.Lookup(c.String(1)).Do(r, [][]byte{bytes.Clone(c.Str(2))})
 	if st != engine.OK {
 		w := c.Push()
 		w.Nil()

@@ -5,6 +5,7 @@ package subrequest
 import (
 	"bytes"
 
+	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 	"moongate/internal/lua"
@@ -309,6 +310,9 @@ func (o *one) serve(x *luahost.Ctx) {
 				}
 			}
 		}
+	}
+	if x.R.Logger.Debugs(nlog.DebugHTTP) {
+		x.R.Logf(nlog.Debug, "lua http subrequest \"%s?%s\"", o.uri, o.args)
 	}
 	o.out, _ = x.R.Subrequest(o.uri, o.args, &o.opt)
 }

@@ -87,9 +87,11 @@ func bodyFilter(r *engine.Request, c *engine.Chunk) error {
 	args := luahost.FilterArgs{Data: data, EOF: c.Last}
 	outer := x.Filter
 	x.Filter = &args
-	_, ok := luahost.RunFilter(r, h.For(r), lua.PhaseBodyFilter, nil)
+	_, ok := luahost.RunFilter(r, h.For(r), lua.PhaseBodyFilter, takeResult)
 	x.Filter = outer
-	if !ok {
+	if !ok || args.Result == int(engine.Error) || args.Result >= 300 {
+		// The connection ends, for a subrequest that of its parent too.
+		r.Main.Aborted, r.Main.KeepAlive = true, false
 		return engine.ErrClientGone
 	}
 	if args.EOF && !c.Last {
@@ -101,3 +103,6 @@ func bodyFilter(r *engine.Request, c *engine.Chunk) error {
 	}
 	return r.Next(&out)
 }
+
+// takeResult keeps what the code of a body filter returned, which may say that the response is to be given up.
+func takeResult(c *lua.Call) { luahost.FromCall(c).Filter.Result = c.Int(1) }
