@@ -26,6 +26,7 @@ type conn struct {
 	ex        *exchange // of the request in progress
 	busy      bool      // a task serves the connection
 	nodelay   bool
+	proxied   bool // a PROXY protocol header comes first
 	closing   bool // to be closed after the request in progress
 	closed    bool
 	buf       []byte // bytes read; nil while idle
@@ -40,6 +41,9 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 	c.FD = fd
 	c.StartMono = w.Loop.Now()
 	c.Action = "waiting for request"
+	if c.proxied = l.Conf().ProxyProt; c.proxied {
+		c.Action = readingProxy
+	}
 	c.timer.Init(c.expire)
 	if err := w.Loop.AddTo(&c.fd, fd, c); err != nil {
 		syscall.Close(fd)
@@ -71,6 +75,9 @@ func (c *conn) expire() {
 		return
 	}
 	c.Action = "waiting for request"
+	if c.proxied {
+		c.Action = readingProxy
+	}
 	if c.Requests > 0 {
 		c.Action = "keepalive"
 	} else {
@@ -156,7 +163,12 @@ func (c *conn) serveOne() bool {
 	pipelined := len(c.buf) > c.rpos
 	headDeadline := int64(0)
 	for {
-		if len(c.buf) > c.rpos {
+		if c.proxied && len(c.buf) > 0 && !c.readProxy() {
+			x.free()
+			c.close()
+			return false
+		}
+		if len(c.buf) > c.rpos && !c.proxied {
 			n, st := x.parser.Parse(c.buf[c.rpos:], limits)
 			if st == http1.More {
 				c.rpos += n
@@ -172,7 +184,7 @@ func (c *conn) serveOne() bool {
 		}
 		n, err := c.fd.Read(c.buf[len(c.buf):cap(c.buf)])
 		if n > 0 {
-			if len(c.buf) == c.rpos && c.Requests == 0 || headDeadline == 0 {
+			if !c.proxied && (len(c.buf) == c.rpos && c.Requests == 0 || headDeadline == 0) {
 				c.Action = "reading client request line"
 			}
 			c.buf = c.buf[:len(c.buf)+n]
@@ -194,6 +206,11 @@ func (c *conn) serveOne() bool {
 			}
 			if err == netio.ErrTimeout {
 				c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
+				if c.proxied {
+					x.free()
+					c.close()
+					return false
+				}
 				r := w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, &x.parser.Message)
 				r.SetServer(c.Listener.Conf().DefaultServer())
 				x.start(r)
@@ -240,7 +257,7 @@ func (c *conn) freeRead() {
 
 // gone closes a connection whose peer closed it or that failed while a head was awaited.
 func (c *conn) gone(x *exchange, err error) {
-	partial := len(c.buf) > c.rpos
+	partial := len(c.buf) > c.rpos && !c.proxied
 	switch {
 	case err != nil:
 		c.log(nlog.Info, err, "recv() failed")
