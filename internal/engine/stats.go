@@ -37,3 +37,11 @@ func (p *Plane) Stats() (accepted, active int64, requests uint64) {
 	}
 	return stats.accepted.Load(), stats.active.Load(), requests
 }
+
+// InFlight is the number of requests in flight in all workers.
+func (p *Plane) InFlight() (n int64) {
+	for _, w := range p.workers {
+		n += w.counters.active.Load()
+	}
+	return n
+}

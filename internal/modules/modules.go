@@ -4,10 +4,13 @@ package modules
 import (
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
+	"moongate/internal/mod/autoindex"
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/echo"
+	"moongate/internal/mod/emptygif"
 	"moongate/internal/mod/geo"
 	"moongate/internal/mod/gzip"
+	"moongate/internal/mod/gzipstatic"
 	"moongate/internal/mod/headers"
 	"moongate/internal/mod/headersmore"
 	"moongate/internal/mod/index"
@@ -20,6 +23,7 @@ import (
 	"moongate/internal/mod/setmisc"
 	"moongate/internal/mod/splitclients"
 	"moongate/internal/mod/static"
+	"moongate/internal/mod/stubstatus"
 	"moongate/internal/mod/tryfiles"
 )
 
@@ -42,8 +46,12 @@ func Set() *engine.Set {
 			&echo.Module,
 			&logmod.Module, // behind log_by_lua
 			&tryfiles.Module,
-			&index.Module,
+			&index.Module, // index, autoindex, gzip_static, static: the first that has an answer
+			&autoindex.Module,
+			&gzipstatic.Module,
 			&static.Module,
+			&emptygif.Module,
+			&stubstatus.Module,
 			&headers.Module,
 			&gzip.Module,
 		},
