@@ -39,6 +39,8 @@ type Module struct {
 	// StartWorker and StopWorker run in every worker, with the baton.
 	StartWorker func(w *Worker) error
 	StopWorker  func(w *Worker)
+	// DrainWorker runs in every worker when it begins to stop gracefully.
+	DrainWorker func(w *Worker)
 	// ReloadWorker runs in every worker when it takes over a new snapshot after a reload; StartWorker does at the start.
 	ReloadWorker func(w *Worker, h *HTTP)
 	// RetireWorker runs in every worker when it does not use a replaced snapshot any more.

@@ -299,6 +299,11 @@ func (w *Worker) drain() {
 	w.Stopping = true
 	w.listen(nil)
 	w.shutdownConns(false)
+	for _, m := range w.HTTP.Modules {
+		if m.DrainWorker != nil {
+			m.DrainWorker(w)
+		}
+	}
 	w.maybeFinished()
 }
 

@@ -113,6 +113,15 @@ func (c *Call) Num(i int) float64 {
 	return 0
 }
 
+// IsNumber says that argument i is a number or a string which reads as one.
+func (c *Call) IsNumber(i int) bool {
+	if c.Type(i) != Str {
+		return c.Type(i) == Number
+	}
+	_, ok := parseNum(c.Str(i))
+	return ok
+}
+
 // Int is argument i as an integer, truncated.
 func (c *Call) Int(i int) int { return int(c.Num(i)) }
 

@@ -81,6 +81,9 @@ func (v *VM) Unload(code *Code) {
 // Function is an anchored Lua function as a chunk, which a timer runs.
 func (v *VM) Function(r Ref) Chunk { return Chunk{vm: v, fn: int32(r)} }
 
+// RefInfo tells where an anchored Lua function was defined, as Call.FuncInfo does.
+func (v *VM) RefInfo(r Ref) (source string, line int, ok bool) { return v.lj.RefInfo(int32(r)) }
+
 // stripShebang blanks a first line which begins with "#", as luaL_loadfile does, keeping line numbers.
 func stripShebang(b []byte) []byte {
 	if len(b) == 0 || b[0] != '#' {

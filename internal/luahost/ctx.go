@@ -76,6 +76,7 @@ type Worker struct {
 	private bool                 // VM belongs to the users
 	users   int
 
+	timers  *Timers
 	values  []any // of packages, by Slot
 	serials uint64
 }
@@ -93,16 +94,21 @@ func WorkerOf(w *engine.Worker, h *engine.HTTP) *Worker {
 
 // Attach makes vm the one a worker serves the snapshot with.
 func Attach(w *engine.Worker, h *engine.HTTP, vm *lua.VM) *Worker {
-	lw := &Worker{W: w, VM: vm}
-	vm.Data = lw
-	if w.Loop.Mirror == nil {
-		w.Loop.Mirror = luajit.NewClock()
-		*w.Loop.Mirror = w.Loop.Wall()
-	}
-	vm.SetClock(w.Loop.Mirror)
-	vm.Loop = w.Loop
+	lw := &Worker{W: w, VM: vm, timers: &Timers{w: w, h: h}}
+	lw.adopt()
 	h.SetLocal(w, workerSlot, lw)
 	return lw
+}
+
+// adopt makes the VM one of the worker's.
+func (lw *Worker) adopt() {
+	loop := lw.W.Loop
+	if loop.Mirror == nil {
+		loop.Mirror = luajit.NewClock()
+		*loop.Mirror = loop.Wall()
+	}
+	lw.VM.Data, lw.VM.Loop = lw, loop
+	lw.VM.SetClock(loop.Mirror)
 }
 
 // Of gives the request's Ctx, making it at the first use.
@@ -163,6 +169,9 @@ func (x *Ctx) ReleaseCtx() {
 	x.next = lw.free
 	lw.free = x
 }
+
+// Logf writes a line about the request.
+func (x *Ctx) Logf(level nlog.Level, format string, args ...any) { x.R.Logf(level, format, args...) }
 
 // FromCall gives the Ctx of the request a Lua function was called in; nil outside of requests (timers, init).
 func FromCall(c *lua.Call) *Ctx {

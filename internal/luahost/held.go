@@ -121,6 +121,9 @@ func Source(c *lua.Call) nlog.Source {
 	if r := Request(c); r != nil {
 		return r
 	}
+	if b, ok := backgroundOf(c); ok {
+		return b
+	}
 	return nil
 }
 

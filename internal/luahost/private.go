@@ -18,8 +18,8 @@ func (x *Ctx) ownVM() {
 		x.broken = true
 		return
 	}
-	x.W = &Worker{W: home.W, VM: vm, Make: home.Make, private: true, users: 1}
-	vm.Data = x.W
+	x.W = &Worker{W: home.W, VM: vm, Make: home.Make, private: true, users: 1, timers: home.timers}
+	x.W.adopt()
 }
 
 // OwnVM says that the request has a VM of its own.

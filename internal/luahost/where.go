@@ -60,6 +60,9 @@ func Logger(c *lua.Call) *nlog.Logger {
 	if r := Request(c); r != nil {
 		return r.Logger
 	}
+	if b, ok := backgroundOf(c); ok {
+		return b.log
+	}
 	if w := EngineWorker(c); w != nil {
 		return w.Plane.Params.Log
 	}
@@ -73,6 +76,10 @@ func Logger(c *lua.Call) *nlog.Logger {
 func Log(c *lua.Call, level nlog.Level, msg []byte) {
 	if r := Request(c); r != nil {
 		r.Logf(level, "%s", msg)
+		return
+	}
+	if b, ok := backgroundOf(c); ok {
+		b.Logf(level, "%s", msg)
 		return
 	}
 	l := Logger(c)

@@ -587,6 +587,17 @@ int mg_vm_funcinfo(lua_State *L, int idx, lua_Debug *ar)
     return lua_getinfo(L, ">S", ar);
 }
 
+/* The same of an anchored function. */
+int mg_vm_refinfo(mg_vm *vm, int32_t ref, lua_Debug *ar)
+{
+    lua_rawgeti(vm->L, LUA_REGISTRYINDEX, ref);
+    if (!lua_isfunction(vm->L, -1)) {
+        lua_pop(vm->L, 1);
+        return 0;
+    }
+    return lua_getinfo(vm->L, ">S", ar);
+}
+
 /* Source, line and name of the function at a level of a call (0 is the called function itself). */
 int mg_vm_where(lua_State *L, int level, lua_Debug *ar)
 {

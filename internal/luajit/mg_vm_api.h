@@ -49,6 +49,7 @@ int mg_malloc_trim(void);
 int32_t mg_vm_ref(mg_vm *vm, lua_State *L, int idx);
 int mg_vm_concat(mg_vm *vm, lua_State *L, int first, int n);
 int mg_vm_funcinfo(lua_State *L, int idx, lua_Debug *ar);
+int mg_vm_refinfo(mg_vm *vm, int32_t ref, lua_Debug *ar);
 int mg_vm_where(lua_State *L, int level, lua_Debug *ar);
 
 /* mg_coro.c */

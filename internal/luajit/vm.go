@@ -370,6 +370,15 @@ func (v *VM) FuncInfo(l LState, idx int) (source string, line int, ok bool) {
 	return C.GoString(ar.source), int(ar.linedefined), true
 }
 
+// RefInfo is FuncInfo of an anchored function.
+func (v *VM) RefInfo(ref int32) (source string, line int, ok bool) {
+	var ar C.lua_Debug
+	if C.mg_vm_refinfo(v.c, C.int32_t(ref), &ar) == 0 {
+		return "(unknown)", -1, false
+	}
+	return C.GoString(ar.source), int(ar.linedefined), true
+}
+
 // LogLevel sets the highest level which logging functions pass on to Go.
 func (v *VM) LogLevel(level int) { v.c.log_level = C.int32_t(level) }
 

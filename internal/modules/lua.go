@@ -15,6 +15,7 @@ import (
 	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
 	"moongate/internal/luaapi/thread"
+	"moongate/internal/luaapi/timer"
 	"moongate/internal/luaapi/variable"
 )
 
@@ -28,6 +29,7 @@ func LuaLibraries() []*lua.Library {
 		&control.Library,
 		&ndk.Library,
 		&thread.Library,
+		&timer.Library,
 		&subrequest.Library,
 		&variable.Library,
 		&header.Library,

@@ -36,10 +36,7 @@ var workerID = &lua.Func{Name: "ngx.worker.id", Doc: "The number of the worker, 
 	}}
 
 var workerExiting = &lua.Func{Name: "ngx.worker.exiting", Doc: "Whether the worker is about to end.",
-	Run: func(c *lua.Call) lua.Outcome {
-		w := luahost.EngineWorker(c)
-		return c.ReturnBool(w != nil && w.Stopping)
-	}}
+	Run: func(c *lua.Call) lua.Outcome { return c.ReturnBool(luahost.Exiting(c)) }}
 
 var configure = &lua.Func{Name: "ngx.config.nginx_configure", Doc: "The configure arguments, as -V prints them.",
 	Run: func(c *lua.Call) lua.Outcome { return c.ReturnString(luahost.Configure) }}

@@ -27,6 +27,7 @@ var Module = engine.Module{
 	},
 	Init:         initSnapshot,
 	StartWorker:  startWorker,
+	DrainWorker:  drainWorker,
 	StopWorker:   stopWorker,
 	ReloadWorker: takeOver,
 	RetireWorker: retireWorker,

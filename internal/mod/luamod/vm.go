@@ -29,8 +29,10 @@ type host struct{ p *engine.Plane }
 // Log writes to the error log of the request, or of the process.
 func (o *host) Log(ctx *lua.Context, level lua.Level, msg string) {
 	if ctx != nil {
-		if x, ok := ctx.Data.(*luahost.Ctx); ok {
-			x.R.Logf(nlog.Level(level), "%s", msg)
+		if l, ok := ctx.Data.(interface {
+			Logf(level nlog.Level, format string, args ...any)
+		}); ok {
+			l.Logf(nlog.Level(level), "%s", msg)
 			return
 		}
 	}
@@ -128,7 +130,12 @@ func takeOver(w *engine.Worker, h *engine.HTTP) {
 		return
 	}
 	vm := st.vms[w.ID]
-	luahost.Attach(w, h, vm).Make = st.makeVM
+	if before, ok := w.Values[served].(*luahost.Worker); ok {
+		before.Leave()
+	}
+	lw := luahost.Attach(w, h, vm)
+	lw.Make = st.makeVM
+	w.Values[served] = lw
 	if c := luahost.MainOf(h).InitWorker; c != nil {
 		logProcess(w, runProcess(w.Plane, vm, c.Code, lua.PhaseInitWorker))
 	}
@@ -137,6 +144,16 @@ func takeOver(w *engine.Worker, h *engine.HTTP) {
 func logProcess(w *engine.Worker, err error) {
 	if err != nil {
 		w.Plane.Params.Log.Logf(nlog.Error, nil, nil, "%s", err.Error())
+	}
+}
+
+// served is where a worker keeps the luahost.Worker of the snapshot it serves.
+var served = engine.NewWorkerSlot()
+
+// drainWorker runs when a worker begins to stop.
+func drainWorker(w *engine.Worker) {
+	if lw := luahost.WorkerOf(w, w.HTTP); lw != nil {
+		lw.Leave()
 	}
 }
 
