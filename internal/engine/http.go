@@ -122,6 +122,10 @@ func (h *HTTP) complete() error {
 			return err
 		}
 	}
+	// Code that belongs to no location (timers) goes by the http block; its defaults must not reach the blocks within.
+	if err := conf.Merge(nil, h.Scope, conf.KindServer, conf.KindLocation); err != nil {
+		return err
+	}
 	if err := conf.Init(h.Scope); err != nil {
 		return err
 	}

@@ -9,6 +9,14 @@ import (
 // Disabled raises what a function of the request says where there is none: in timers, in init_worker_by_lua, ...
 func Disabled(c *lua.Call) lua.Outcome { return c.Errorf("API disabled in the current context") }
 
+// NoRequest raises what a property of the request says where there is none.
+func NoRequest(c *lua.Call) lua.Outcome {
+	if c.Context() != nil {
+		return Disabled(c)
+	}
+	return c.Errorf("no request object found")
+}
+
 // WrongPhase raises what a function says in a phase where it has no place.
 func WrongPhase(c *lua.Call) lua.Outcome {
 	return c.Errorf("API disabled in the context of %s", c.Phase())

@@ -1,6 +1,7 @@
 package luahost
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -21,6 +22,8 @@ type Timers struct {
 	first   *timer  // of the pending ones
 	home    *origin // of timers made outside of requests
 	exiting bool
+
+	lastWhen, tie int64
 }
 
 // timer is one call of ngx.timer.at, or all those of ngx.timer.every.
@@ -34,6 +37,7 @@ type timer struct {
 	args      []timerArg
 	every     time.Duration
 	premature bool
+	queued    bool // about to run: it needs no clock
 	origin    *origin
 }
 
@@ -124,16 +128,20 @@ func originOf(c *lua.Call, ts *Timers) *origin {
 	}
 	r := Request(c)
 	if r == nil {
-		if ts.home == nil {
-			ts.home = &origin{scope: ts.h.Scope, log: ts.w.Plane.Params.Log}
-		}
-		return ts.home
+		return ts.atHome()
 	}
 	o := &origin{scope: r.Scope, log: r.Logger, remote: r.Conn.Remote}
 	if l := r.Conn.Listener; l != nil {
-		o.server = l.Key
+		o.server = l.Addr
 	}
 	return o
+}
+
+func (ts *Timers) atHome() *origin {
+	if ts.home == nil {
+		ts.home = &origin{scope: ts.h.Scope, log: ts.w.Plane.Params.Log}
+	}
+	return ts.home
 }
 
 func (ts *Timers) arm(t *timer, d time.Duration) {
@@ -143,7 +151,17 @@ func (ts *Timers) arm(t *timer, d time.Duration) {
 	}
 	ts.first = t
 	ts.Pending++
-	ts.w.Loop.Arm(&t.Timer, ts.w.Loop.Now()+int64(max(d, 0)))
+	if d <= 0 {
+		t.queued = true
+		ts.w.Loop.Go(t.fire)
+		return
+	}
+	// Timers of one moment run in the order in which they were made.
+	when := ts.w.Loop.Now() + int64(d)
+	if ts.tie++; when != ts.lastWhen {
+		ts.lastWhen, ts.tie = when, 0
+	}
+	ts.w.Loop.Arm(&t.Timer, when+ts.tie)
 }
 
 func (ts *Timers) unlink(t *timer) {
@@ -170,12 +188,16 @@ func (ts *Timers) leave() {
 		all = append(all, t)
 	}
 	if log := ts.w.Plane.Params.Log; len(all) > 0 && log.On(nlog.Debug) {
+		log.Logf(nlog.Debug, nil, nil, "lua abort pending timers")
 		log.Logf(nlog.Debug, nil, nil, "lua found %d pending timers to be aborted prematurely", len(all))
 	}
 	slices.SortFunc(all, func(a, b *timer) int { return int(max(min(a.When()-b.When(), 1), -1)) })
 	for _, t := range all {
-		ts.w.Loop.Disarm(&t.Timer)
 		t.premature = true
+		if t.queued {
+			continue
+		}
+		ts.w.Loop.Disarm(&t.Timer)
 		ts.w.AddBackground(1)
 		ts.w.Loop.Go(func() {
 			t.fire()
@@ -192,6 +214,7 @@ func (t *timer) fire() {
 		log.Logf(nlog.Debug, nil, nil, "lua ngx.timer expired")
 	}
 	ts.unlink(t)
+	t.queued = false
 	again := t.every > 0 && !ts.exiting
 	if again {
 		ts.arm(t, t.every)
@@ -211,18 +234,11 @@ func (t *timer) fire() {
 
 func (t *timer) run() {
 	ts, vm := t.ts, t.lw.VM
-	b := &Background{origin: t.origin, number: ts.w.Plane.NextConnID()}
-	b.ctx.Data = b
-	b.ctx.SetLogLevel(lua.Level(min(b.log.Level(), nlog.Debug)))
 	ts.Running++
 	ts.w.AddBackground(1)
+	b := ts.background(t.origin, lua.PhaseTimer)
 	chunk := vm.Function(t.fn)
-	res := chunk.RunWith(&b.ctx, lua.PhaseTimer, t.pushArgs, nil)
-	if res.Status == lua.Failed {
-		b.Logf(nlog.Error, "%s", res.Err.Error())
-	}
-	b.holder.Drop()
-	b.ctx.Release()
+	b.run(&chunk, t.pushArgs)
 	ts.Running--
 	b.Logf(nlog.Debug, "http lua close fake http connection %p", b)
 	ts.w.AddBackground(-1)
@@ -256,12 +272,50 @@ func (t *timer) unref() {
 	t.args = nil
 }
 
-// Background is a run of Lua code that belongs to no request: a timer's. It is the Data of its Context.
+// Background is a run of Lua code that belongs to no request: a timer's, or a worker's as it starts or ends. It is the
+// Data of its Context.
 type Background struct {
 	*origin
+	phase  lua.Phase
 	ctx    lua.Context
 	holder Holder
 	number uint64
+}
+
+func (ts *Timers) background(o *origin, phase lua.Phase) *Background {
+	b := &Background{origin: o, phase: phase, number: ts.w.Plane.NextConnID()}
+	b.ctx.Data = b
+	return b
+}
+
+// run runs code; its error is logged.
+func (b *Background) run(chunk *lua.Chunk, args func(w *lua.Writer)) {
+	b.ctx.SetLogLevel(lua.Level(min(b.log.Level(), nlog.Debug)))
+	res := chunk.RunWith(&b.ctx, b.phase, args, nil)
+	if res.Status == lua.Failed {
+		b.Logf(nlog.Error, "%s", res.Err.Error())
+	}
+	b.holder.Drop()
+	if ref, ok := b.ctx.CtxRef(); ok {
+		b.Logf(nlog.Debug, "lua release ngx.ctx at ref %d", ref)
+	}
+	b.ctx.Release()
+}
+
+// RunProcess runs code of the worker, which belongs to no request: init_worker_by_lua, exit_worker_by_lua. Its error is
+// logged.
+func (w *Worker) RunProcess(h *Handler, phase lua.Phase) {
+	b := w.timers.background(w.timers.atHome(), phase)
+	chunk, err := w.VM.Load(h.Code)
+	if err != nil {
+		var le *lua.LoadError
+		if errors.As(err, &le) {
+			err = le.Err
+		}
+		b.log.Logf(nlog.Error, nil, nil, "%s error: %s", h.Name, err)
+		return
+	}
+	b.run(chunk, nil)
 }
 
 func backgroundOf(c *lua.Call) (*Background, bool) {
@@ -284,7 +338,7 @@ func (b *Background) LogNumber() uint64 { return b.number }
 
 // AppendLog implements nlog.Source.
 func (b *Background) AppendLog(dst []byte) []byte {
-	dst = append(dst, ", context: ngx.timer"...)
+	dst = append(append(dst, ", context: "...), b.phase.String()...)
 	if b.server != "" {
 		dst = append(dst, ", client: "...)
 		dst = b.remote.AppendIP(dst)

@@ -139,7 +139,7 @@ var status = &lua.Prop{
 func getStatus(c *lua.Call) lua.Outcome {
 	r := luahost.Request(c)
 	if r == nil {
-		return c.Errorf("no request object found")
+		return luahost.NoRequest(c)
 	}
 	switch {
 	case r.Out.Status != 0:
@@ -155,7 +155,7 @@ func getStatus(c *lua.Call) lua.Outcome {
 func setStatus(c *lua.Call) lua.Outcome {
 	r := luahost.Request(c)
 	if r == nil {
-		return c.Errorf("no request object found")
+		return luahost.NoRequest(c)
 	}
 	if c.Type(1) != lua.Number && (c.Type(1) != lua.Str || c.Num(1) == 0) {
 		return c.Errorf("bad argument #3 to '__newindex' (number expected, got %s)", c.Type(1))
@@ -178,7 +178,7 @@ var headersSent = &lua.Prop{
 	Get: func(c *lua.Call) lua.Outcome {
 		r := luahost.Request(c)
 		if r == nil {
-			return c.Errorf("no request object found")
+			return luahost.NoRequest(c)
 		}
 		return c.ReturnBool(r.HeaderSent)
 	},

@@ -137,13 +137,7 @@ func takeOver(w *engine.Worker, h *engine.HTTP) {
 	lw.Make = st.makeVM
 	w.Values[served] = lw
 	if c := luahost.MainOf(h).InitWorker; c != nil {
-		logProcess(w, runProcess(w.Plane, vm, c.Code, lua.PhaseInitWorker))
-	}
-}
-
-func logProcess(w *engine.Worker, err error) {
-	if err != nil {
-		w.Plane.Params.Log.Logf(nlog.Error, nil, nil, "%s", err.Error())
+		lw.RunProcess(c, lua.PhaseInitWorker)
 	}
 }
 
@@ -166,7 +160,7 @@ func leave(w *engine.Worker, h *engine.HTTP) *luahost.Worker {
 		return nil
 	}
 	if c := luahost.MainOf(h).ExitWorker; c != nil {
-		logProcess(w, runProcess(w.Plane, lw.VM, c.Code, lua.PhaseExitWorker))
+		lw.RunProcess(c, lua.PhaseExitWorker)
 	}
 	lw.Close()
 	return lw
