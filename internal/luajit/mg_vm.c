@@ -251,7 +251,7 @@ static int mg_handle_gc(lua_State *L)
     return 0;
 }
 
-/* A class is a metatable, its own __index, known by number and by name. */
+/* A class is a metatable, its own __index, known by number and by name; -number is the metatable of its handles. */
 static void mg_define_class(lua_State *L, mg_vm *vm, const mg_def *d)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->ref_classes);
@@ -263,7 +263,7 @@ static void mg_define_class(lua_State *L, mg_vm *vm, const mg_def *d)
     lua_pushlightuserdata(L, vm);
     lua_pushcclosure(L, mg_handle_gc, 1);
     lua_setfield(L, -2, "__gc");
-    lua_setfield(L, -2, "__handle");
+    lua_rawseti(L, -3, -d->index); /* the metatable of handles */
 
     lua_pushlstring(L, d->path, d->pathlen);
     lua_pushvalue(L, -2);

@@ -99,9 +99,9 @@ static void mg_decode_object(lua_State *L, mg_in *in)
     ud[1] = class;
     lua_rawgeti(L, LUA_REGISTRYINDEX, in->vm->ref_classes);
     lua_rawgeti(L, -1, (int) class);
-    lua_getfield(L, -1, "__handle");
     lua_setmetatable(L, -4);
-    lua_setmetatable(L, -4);
+    lua_rawgeti(L, -1, -(int) class);
+    lua_setmetatable(L, -3);
     lua_pop(L, 1);
     lua_rawseti(L, -2, 1);
 }

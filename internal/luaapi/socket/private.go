@@ -8,6 +8,12 @@ var luaFuncs = concat(
 	[]*lua.Func{
 		{Name: "ngx.socket._pattern", Doc: "Part of receiveuntil.", Run: newPattern},
 		{Name: "ngx.socket._step", Sig: "p:@sockreader", Tier: lua.Async, Doc: "Part of receiveuntil.", Run: step},
+		{Name: "ngx.socket._handshake", Tier: lua.Async, Doc: "Part of sslhandshake.", Run: handshake},
+		{Name: "ngx.socket._session", Doc: "Part of getsslsession.", Run: getSession},
+		{Name: "ngx.socket._free", Doc: "Part of sslhandshake.", Run: freeSession},
+		{Name: "@tcpsock:sslhandshake", Tier: lua.Lua, Source: sslSource,
+			Doc: "Speaks TLS from here on; resumes a session, and returns one unless given false."},
+		{Name: "@tcpsock:getsslsession", Tier: lua.Lua, Source: sessionSource, Doc: "Gives the TLS session, to be resumed by another socket."},
 	},
 	untilFuncs("tcpsock", "reqsock", "rawsock"),
 	[]*lua.Func{{Name: "ngx.socket.connect", Tier: lua.Lua, In: lua.Yieldable, Source: connectSource,
@@ -45,12 +51,60 @@ end
 const connectSource = `
 local socket = ngx.socket
 local tcp = socket.tcp
-socket._pattern, socket._step = nil, nil
+socket._pattern, socket._step, socket._handshake, socket._session, socket._free = nil, nil, nil, nil, nil
 return function(...)
 	local sock = tcp()
 	local ok, err = sock:connect(...)
 	if ok then
 		return sock
+	end
+	return nil, err
+end
+`
+
+// A session is an opaque pointer in Lua, as OpenSSL's are: its number.
+const sslSource = `
+local ffi = require "ffi"
+local handshake, free, error, type, select, tonumber = ngx.socket._handshake, ngx.socket._free, error, type, select, tonumber
+local function release(p)
+	free(tonumber(ffi.cast("uintptr_t", p)))
+end
+local function finish(a, err)
+	if type(a) == "number" then
+		return ffi.gc(ffi.cast("void *", a), release)
+	end
+	if a == false then
+		return error(err, 2)
+	end
+	return a, err
+end
+return function(sock, session, ...)
+	local n = select("#", ...)
+	if not sock or n > 3 then
+		return error("ngx.socket sslhandshake: expecting 1 ~ 5 arguments (including the object), but seen " .. (sock and 2 + n or 0), 2)
+	end
+	if type(session) == "cdata" then
+		session = tonumber(ffi.cast("uintptr_t", session))
+	elseif session ~= false then
+		session = nil
+	end
+	return finish(handshake(sock, session, ...))
+end
+`
+
+const sessionSource = `
+local ffi = require "ffi"
+local get, free, error, type, tonumber = ngx.socket._session, ngx.socket._free, error, type, tonumber
+local function release(p)
+	free(tonumber(ffi.cast("uintptr_t", p)))
+end
+return function(sock)
+	if not sock then
+		return error("ngx.socket getfd: expecting the cosocket object, but seen none", 2)
+	end
+	local a, err = get(sock)
+	if type(a) == "number" then
+		return ffi.gc(ffi.cast("void *", a), release)
 	end
 	return nil, err
 end

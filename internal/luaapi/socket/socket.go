@@ -55,6 +55,9 @@ type world struct {
 	free    *sock
 	key     []byte // scratch for names of pools
 	closing bool
+
+	sessions    map[int]*session // that Lua holds
+	lastSession int
 }
 
 var slot = luahost.NewSlot()
