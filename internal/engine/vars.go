@@ -202,6 +202,9 @@ func (r *Request) DontCache() { r.varVolatile = true }
 func (r *Request) VarNamed(name []byte) ([]byte, bool) {
 	t := r.H.table
 	if v := t.byName[string(name)]; v != nil {
+		if !v.defined && v.Get != nil { // mentioned, but a prefix variable's: by name they are never cached
+			return v.Get(r, v)
+		}
 		return r.Var(v)
 	}
 	if p := t.prefix(str(name)); p != nil {
