@@ -135,6 +135,8 @@ type LocConf struct {
 	MaxRanges            conf.Opt[int]
 	ServerTokens         conf.Opt[ServerTokens]
 	SubrequestBuffer     conf.Opt[int64]
+	LimitRate            conf.Opt[*Template]
+	LimitRateAfter       conf.Opt[*Template]
 	ErrorPages           []*ErrorPage
 	Files                FileConf
 	Gzip                 GzipConf

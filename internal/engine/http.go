@@ -62,6 +62,7 @@ func (s *Set) ConfModules() []*conf.Module {
 	}, blockRows...)
 	rows = append(rows, listenRows...)
 	rows = append(rows, coreRows...)
+	rows = append(rows, rateRows...)
 	rows = append(rows, openFileRows...)
 	rows = append(rows, gzipRows...)
 	mods := []*conf.Module{{Name: "http_core", Directives: rows}}

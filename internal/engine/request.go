@@ -194,11 +194,15 @@ type life struct {
 	// LimitRate bounds the response in bytes per second when LimitRateSet, in place of the location's limit_rate.
 	LimitRate    int64
 	LimitRateSet bool
-	NoLog        bool // subrequests, unless log_subrequest
-	Subrequests  int
-	timedOut     bool
-	nextFree     *Request
-	scratch      []byte
+
+	limitAfter    int64
+	limitAfterSet bool
+
+	NoLog       bool // subrequests, unless log_subrequest
+	Subrequests int
+	timedOut    bool
+	nextFree    *Request
+	scratch     []byte
 }
 
 // sink is where filtered output of a request ends: the driver, a parent request or memory.

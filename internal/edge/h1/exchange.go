@@ -2,6 +2,7 @@ package h1
 
 import (
 	"syscall"
+	"time"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
@@ -28,6 +29,7 @@ type exchange struct {
 	linger   bool
 	timedOut bool
 	refused  bool
+	pace     pace
 	onAbort  func()
 	next     *exchange
 }
@@ -80,6 +82,7 @@ func (x *exchange) free() {
 	w := x.c.w
 	x.q, x.qh, x.queued = x.q[:0], 0, 0
 	x.chunked, x.lastSeen, x.linger, x.timedOut, x.refused, x.onAbort = false, false, false, false, false, nil
+	x.pace = pace{}
 	x.c = nil
 	fl := w.Values[workerSlot].(*freeList)
 	x.next = fl.first
@@ -224,6 +227,10 @@ func (x *exchange) queueFile(c *engine.Chunk) error {
 // writeDirect sends large bytes without copying what the socket takes at once.
 func (x *exchange) writeDirect(p []byte) error {
 	fd := &x.c.fd
+	if rate, _ := x.r.RateLimit(); rate > 0 {
+		x.queue(p)
+		return nil
+	}
 	if x.qh == len(x.q)-1 && x.q[x.qh].b != nil {
 		s := &x.q[x.qh]
 		head := s.b[s.pos:]
@@ -272,12 +279,15 @@ func (x *exchange) flush() error {
 	if fd.Sysfd() < 0 {
 		return engine.ErrClientGone
 	}
-	for x.qh < len(x.q) {
+	free := x.allowance()
+	before := x.r.Sent
+	defer func() { x.took(x.r.Sent - before) }()
+	for x.qh < len(x.q) && free > 0 {
 		s := &x.q[x.qh]
 		var n int
 		var err error
 		if s.f != nil {
-			n, err = fd.Sendfile(s.f.FD, s.off, int(min(s.left, 2<<20)))
+			n, err = fd.Sendfile(s.f.FD, s.off, int(min(s.left, 2<<20, free)))
 			if n > 0 {
 				s.off += int64(n)
 				s.left -= int64(n)
@@ -285,7 +295,7 @@ func (x *exchange) flush() error {
 				x.r.Logf(nlog.Alert, "sendfile() reported that \"%s\" was truncated", s.f.Name())
 				return engine.ErrClientGone
 			}
-		} else if x.qh+1 < len(x.q) && x.q[x.qh+1].b != nil {
+		} else if x.qh+1 < len(x.q) && x.q[x.qh+1].b != nil && free >= x.queued {
 			t := &x.q[x.qh+1]
 			n, err = fd.Writev(s.b[s.pos:], t.b[t.pos:])
 			if over := n - (len(s.b) - s.pos); over > 0 {
@@ -295,12 +305,13 @@ func (x *exchange) flush() error {
 				s.pos += n
 			}
 		} else {
-			n, err = fd.Write(s.b[s.pos:])
+			n, err = fd.Write(s.b[s.pos : s.pos+int(min(int64(len(s.b)-s.pos), free))])
 			if n > 0 {
 				s.pos += n
 			}
 		}
 		if n > 0 {
+			free -= int64(n)
 			x.queued -= int64(n)
 			x.sent(n)
 		}
@@ -319,7 +330,9 @@ func (x *exchange) flush() error {
 			x.qh++
 		}
 	}
-	x.q, x.qh = x.q[:0], 0
+	if x.qh == len(x.q) {
+		x.q, x.qh = x.q[:0], 0
+	}
 	return nil
 }
 
@@ -337,6 +350,12 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 		}
 		if x.queued <= max {
 			return nil
+		}
+		if now := x.c.w.Loop.Now(); x.pace.until > now {
+			if err := x.c.w.Loop.Sleep(time.Duration(x.pace.until - now)); err != nil && err != netio.ErrKilled {
+				return engine.ErrClientGone
+			}
+			continue
 		}
 		err := x.c.fd.WaitWrite(x.c.w.Loop.Now() + int64(r.Core().SendTimeout.V))
 		switch err {
