@@ -103,6 +103,7 @@ type MainConf struct {
 	WorkerThreadPool          conf.Opt[int]
 	SharedDicts               []SharedDict
 	Used                      bool // any Lua directive stands in the configuration
+	Captures                  bool // one whose code may make subrequests does
 }
 
 // SharedDict is a dictionary declared with lua_shared_dict.

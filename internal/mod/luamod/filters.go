@@ -16,6 +16,7 @@ func NewFilter() *engine.Filter {
 		return c.HeaderFilter != nil || c.BodyFilter != nil
 	}}
 	f.Header = func(r *engine.Request) engine.Status {
+		debug(r, "lua header filter for user lua code, uri \"%s\"")
 		c := luahost.ConfOf(r.Scope)
 		if c.BodyFilter != nil {
 			r.UseBody(f)
@@ -31,7 +32,7 @@ func NewFilter() *engine.Filter {
 // NewTrace makes the filter that writes the debug lines OpenResty's capture filters write.
 func NewTrace() *engine.Filter {
 	f := &engine.Filter{Name: "lua trace", Active: func(s *conf.Scope) bool {
-		return luahost.MainLevel.Of(s).Used && errlog.Of(s).On(nlog.Debug)
+		return luahost.MainLevel.Of(s).Captures && errlog.Of(s).On(nlog.Debug)
 	}}
 	f.Header = func(r *engine.Request) engine.Status {
 		debug(r, "lua capture header filter, uri \"%s\"")
@@ -47,7 +48,6 @@ func NewTrace() *engine.Filter {
 
 // headerFilter runs the code on the response head. ngx.exit there ends the response with its status.
 func headerFilter(r *engine.Request, h *luahost.Handler) engine.Status {
-	debug(r, "lua header filter for user lua code, uri \"%s\"")
 	if _, ok := luahost.RunFilter(r, h.For(r), lua.PhaseHeaderFilter, nil); !ok {
 		return engine.Error
 	}

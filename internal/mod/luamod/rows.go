@@ -67,7 +67,12 @@ func (p place) set(c *conf.Cmd, text string, file bool) error {
 	if *t != nil {
 		return c.Duplicate()
 	}
-	luahost.MainLevel.Of(c.Scope).Used = true
+	m := luahost.MainLevel.Of(c.Scope)
+	m.Used = true
+	switch p.name {
+	case "rewrite_by_lua", "access_by_lua", "precontent_by_lua", "content_by_lua", "server_rewrite_by_lua":
+		m.Captures = true
+	}
 	if text == "" && !file && c.Name == p.name {
 		return c.Errorf("invalid location config: no runnable Lua code")
 	}
