@@ -19,7 +19,7 @@ func (x *Ctx) SendHead() engine.Status {
 	if r.Out.Status == 0 {
 		r.Out.Status = 200
 	}
-	if ConfOf(r.Scope).DefaultType.V && !x.TypeSet {
+	if ConfOf(r.Scope).DefaultType.V && !x.TypeSet && r.Out.Status != 304 {
 		r.SetContentType()
 	}
 	st := r.SendHead()

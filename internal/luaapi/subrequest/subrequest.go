@@ -314,6 +314,7 @@ func (o *one) serve(x *luahost.Ctx) {
 	if x.R.Logger.Debugs(nlog.DebugHTTP) {
 		x.R.Logf(nlog.Debug, "lua http subrequest \"%s?%s\"", o.uri, o.args)
 	}
+	x.R.Logf(nlog.Debug, "lua http subrequest \"%s?%s\"", o.uri, o.args)
 	o.out, _ = x.R.Subrequest(o.uri, o.args, &o.opt)
 }
 
