@@ -20,7 +20,7 @@ func main() {
 func dumps(prog *app.Program) []cli.Dump {
 	return []cli.Dump{
 		{Name: "directives", Doc: "directives, one on a line, columns separated by tabs", Write: func(w io.Writer) error {
-			return conf.Dump(w, prog.Modules)
+			return conf.Dump(w, append([]*conf.Module{&conf.Builtin}, prog.Modules...))
 		}},
 		{Name: "variables", Doc: "variables, likewise", Write: modules.DumpVariables},
 		{Name: "lua", Doc: "names of the Lua API, likewise", Write: modules.DumpLua},
