@@ -57,6 +57,12 @@ type Stream interface {
 	Buffered() int
 }
 
+// Watcher is implemented by Streams that can tell, while a handler waits for something else, that the client has gone.
+type Watcher interface {
+	// Watch calls f, once and with the baton, when the client has closed its side; nil ends that.
+	Watch(f func())
+}
+
 // Downstream is implemented by Streams whose bytes a handler may take itself (ngx.req.socket).
 type Downstream interface {
 	// TryBody is ReadBody that does not park: syscall.EAGAIN.

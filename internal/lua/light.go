@@ -32,6 +32,7 @@ type group struct {
 	threads map[luajit.LState]*Thread // by coroutine, those not dead
 	live    int                       // tasks of spawned threads, killed ones included
 	waiter  *netio.Task               // the entry's, once it waits for the others
+	onAbort *Thread                   // of ngx.on_abort; in threads once it was started
 	over    bool                      // somebody ended the run, or it failed
 	result  Result
 }
@@ -40,21 +41,12 @@ type group struct {
 // returns when the thread waits or has ended.
 func (c *Call) Spawn() error {
 	v, t := c.vm, c.thread
-	lj, err := v.lj.Spawn(t.lj, c.l)
+	child, err := c.newThread()
 	if err != nil {
 		return err
 	}
-	e := t.entry
-	if e.light == nil {
-		e.light = &group{threads: map[luajit.LState]*Thread{}}
-		e.task = v.Loop.Current()
-	}
-	child := &Thread{vm: v, lj: lj, ctx: t.ctx, phase: t.phase, entry: e, parent: c.l, parentThread: t}
-	child.call = Call{vm: v, thread: child, out: luajit.NewWire(wireSize)}
-	v.live++
-	e.light.threads[lj.Co()] = child
-	e.light.live++
-	ref := lj.Ref()
+	child.enlist()
+	ref := child.lj.Ref()
 	t.wait = inSpawn
 	v.Loop.Start(child.main)
 	t.wait = inOperation
@@ -62,6 +54,67 @@ func (c *Call) Spawn() error {
 		c.out.Ref(ref)
 	}
 	return nil
+}
+
+// newThread makes a light thread which is not started: with the function that is argument 1 and the other arguments.
+func (c *Call) newThread() (*Thread, error) {
+	v, t := c.vm, c.thread
+	lj, err := v.lj.Spawn(t.lj, c.l)
+	if err != nil {
+		return nil, err
+	}
+	t.entry.many()
+	child := &Thread{vm: v, lj: lj, ctx: t.ctx, phase: t.phase, entry: t.entry, parent: c.l, parentThread: t}
+	child.call = Call{vm: v, thread: child, out: luajit.NewWire(wireSize)}
+	v.live++
+	return child, nil
+}
+
+// many makes room for light threads beside the entry thread.
+func (e *Thread) many() *group {
+	if e.light == nil {
+		e.light = &group{threads: map[luajit.LState]*Thread{}}
+	}
+	return e.light
+}
+
+// enlist adds a thread that is about to be started.
+func (t *Thread) enlist() {
+	t.entry.light.threads[t.lj.Co()] = t
+	t.entry.light.live++
+}
+
+// OnAbort keeps the function that is argument 1: it becomes a light thread of the run when the client goes away (see
+// Context.Interrupt). It reports false when there is one already.
+func (c *Call) OnAbort() (bool, error) {
+	g := c.thread.entry.many()
+	if g.onAbort != nil {
+		return false, nil
+	}
+	t, err := c.newThread()
+	g.onAbort = t
+	return true, err
+}
+
+// Interrupt tells the run that handles the Context's request that the client has gone: the function of Call.OnAbort
+// starts, or, without one, the run ends with code. It reports whether the run was ended.
+func (x *Context) Interrupt(code int) bool {
+	e := x.entry
+	if e == nil {
+		return false
+	}
+	g := e.many()
+	switch t := g.onAbort; {
+	case g.over:
+	case t == nil:
+		e.endRun(Result{Status: Ended, Code: code}, nil)
+		return true
+	case !t.started:
+		t.started = true
+		t.enlist()
+		e.vm.Loop.Go(t.main)
+	}
+	return false
 }
 
 // main serves a spawned thread on its task.
@@ -166,7 +219,7 @@ func (e *Thread) endRun(r Result, by *Thread) {
 			t.kill()
 		}
 	}
-	if by != e {
+	if by != e && by != nil {
 		by.die()
 	}
 }
@@ -189,6 +242,10 @@ func (e *Thread) finish(r Result) Result {
 		}
 	}
 	g.waiter = nil
+	if t := g.onAbort; t != nil && !t.started {
+		t.die()
+		t.free()
+	}
 	for _, t := range g.threads {
 		t.die()
 		t.free()
@@ -215,9 +272,6 @@ func (c *Call) GiveTurn() {
 // giveTurn lets the other ready tasks go first; false: the thread was killed meanwhile.
 func (t *Thread) giveTurn() bool {
 	loop := t.vm.Loop
-	if t.task == nil {
-		t.task = loop.Current()
-	}
 	t.wait = inOperation
 	loop.Ready(t.task)
 	loop.Park(0)
@@ -275,9 +329,6 @@ func (c *Call) Join() Outcome {
 		default:
 			w.threads = append(w.threads, x)
 		}
-	}
-	if t.task == nil {
-		t.task = c.vm.Loop.Current()
 	}
 	t.waitFor = w
 	for w.found == nil && t.state != dead {

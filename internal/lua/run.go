@@ -76,6 +76,7 @@ type Thread struct {
 	parent       luajit.LState
 	parentThread *Thread
 	failed       bool
+	started      bool      // of ngx.on_abort's
 	waitFor      *joining  // while it is in ngx.thread.wait
 	taken        []*Thread // whose results it is about to get
 }
@@ -136,10 +137,17 @@ func (c *Chunk) RunWith(ctx *Context, phase Phase, args func(w *Writer), take fu
 		return Result{Status: Failed, Err: &RunError{Msg: "not enough memory", Phase: phase}}
 	}
 	t.phase, t.ctx = phase, ctx
+	if v.Loop != nil {
+		t.task = v.Loop.Current()
+	}
 	var lctx *luajit.Ctx
 	if ctx != nil {
 		ctx.bind(v)
 		lctx = ctx.c
+		if Yieldable.Has(phase) {
+			ctx.entry = t
+			defer func() { ctx.entry = nil }()
+		}
 	}
 	t.lj.Prepare(c.fn, uint32(phase), lctx)
 	if args != nil {

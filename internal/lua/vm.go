@@ -155,6 +155,7 @@ type Context struct {
 	fast  bool
 	level Level // the level + 1, so that zero is the VM's
 	ext   uintptr
+	entry *Thread // of the handler that runs, in a phase which may wait
 }
 
 // SetExdata sets the address which FFI libraries find with thread.exdata.

@@ -20,8 +20,12 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 	}
 	x.SetFastOutput(true)
 	x.SetLogLevel(logLevel(r))
+	watched := x.watch()
 	res := chunk.Run(&x.Context, phase)
 	x.SetFastOutput(false)
+	if watched != nil {
+		watched.Watch(nil)
+	}
 	switch res.Status {
 	case lua.Failed:
 		r.Logf(nlog.Error, "%s", res.Err.Error())
@@ -58,6 +62,30 @@ func (x *Ctx) refused() engine.Status {
 	st := x.Refused
 	x.Refused = 0
 	return st
+}
+
+// watch lets x.gone be called when the client goes away, where lua_check_client_abort asks for it.
+func (x *Ctx) watch() engine.Watcher {
+	r := x.R
+	if !ConfOf(r.Scope).CheckClientAbort.V || !r.IsMain() {
+		return nil
+	}
+	w, ok := r.Stream.(engine.Watcher)
+	if !ok {
+		return nil
+	}
+	w.Watch(x.gone)
+	return w
+}
+
+// gone ends the handler, or starts the function it gave to ngx.on_abort, when the client has closed the connection.
+func (x *Ctx) gone() {
+	x.R.Logf(nlog.Info, "client prematurely closed connection")
+	if x.Interrupt(int(engine.StatusClientClosed)) {
+		x.ExitCode, x.Exited = int(engine.StatusClientClosed), true
+	} else {
+		x.R.Logf(nlog.Debug, "lua waking up the on_abort callback thread")
+	}
 }
 
 // logLevel is the level up to which the request's error log takes lines.

@@ -328,7 +328,7 @@ static int sd_incr(lua_State *L)
     }
 
     if (mg_unlikely(!lua_isnumber(L, 3))) {
-        return luaL_error(L, "cannot convert '%s' to 'double'", luaL_typename(L, 3));
+        return luaL_error(L, "cannot convert 'nil' to 'double'"); /* what tonumber made of it */
     }
     v = lua_tonumber(L, 3);
 

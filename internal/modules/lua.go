@@ -10,6 +10,7 @@ import (
 	"moongate/internal/luaapi/output"
 	"moongate/internal/luaapi/req"
 	"moongate/internal/luaapi/restycore"
+	"moongate/internal/luaapi/semaphore"
 	"moongate/internal/luaapi/socket"
 	"moongate/internal/luaapi/status"
 	"moongate/internal/luaapi/subrequest"
@@ -29,6 +30,7 @@ func LuaLibraries() []*lua.Library {
 		&control.Library,
 		&ndk.Library,
 		&thread.Library,
+		&semaphore.Library,
 		&timer.Library,
 		&subrequest.Library,
 		&variable.Library,

@@ -150,7 +150,21 @@ func (c *conn) serve() {
 // client may have gone.
 func (c *conn) notice() {
 	if x := c.ex; x != nil && c.fd.HungUp() && x.onAbort != nil {
-		x.onAbort()
+		f := x.onAbort
+		x.onAbort = nil
+		f()
+	}
+}
+
+// Watch implements engine.Watcher.
+func (x *exchange) Watch(f func()) {
+	x.onAbort = f
+	if f != nil && x.c.fd.HungUp() {
+		x.c.w.Loop.Go(func() {
+			if x.c.ex == x {
+				x.c.notice()
+			}
+		})
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // Library declares the functions.
 var Library = lua.Library{
 	Name: "control", Doc: "Ending a handler, and waiting.",
-	Funcs: []*lua.Func{exit, exec, redirect, sleep},
+	Funcs: []*lua.Func{exit, exec, redirect, sleep, onAbort},
 }
 
 var exit = &lua.Func{
@@ -52,6 +52,30 @@ func runExit(c *lua.Call) lua.Outcome {
 		return c.End(int(code))
 	}
 	return c.Return()
+}
+
+var onAbort = &lua.Func{
+	Name: "ngx.on_abort", Tier: lua.Async, In: lua.WithRequest,
+	Doc: "Runs a function when the client closes the connection before the handler has ended; needs lua_check_client_abort.",
+	Run: func(c *lua.Call) lua.Outcome {
+		r := luahost.Request(c)
+		if r == nil || !c.MayWait() {
+			return luahost.WrongPhase(c)
+		}
+		if !luahost.ConfOf(r.Scope).CheckClientAbort.V {
+			return c.ReturnNilErr("lua_check_client_abort is off")
+		}
+		if _, _, ok := c.FuncInfo(1); !ok {
+			return c.ArgError(1, "Lua function expected")
+		}
+		switch ok, err := c.OnAbort(); {
+		case err != nil:
+			return c.Errorf("no memory")
+		case !ok:
+			return c.ReturnNilErr("duplicate call")
+		}
+		return c.ReturnOK()
+	},
 }
 
 var sleep = &lua.Func{
