@@ -89,7 +89,7 @@ func (r *Request) ReadBody() Status {
 	}
 	limit := core.ClientBodyBufferSize.V
 	size := limit
-	if n := r.ContentLength; n >= 0 && n <= limit+limit/4 {
+	if n := r.ContentLength; n >= 0 && (n <= limit+limit/4 || n <= int64(r.Stream.Buffered())) { // no file for what is in memory
 		size = n
 		limit = n
 	}
@@ -126,7 +126,7 @@ func (r *Request) ReadBody() Status {
 		if err != nil {
 			return r.bodyFailed(err)
 		}
-		if st := r.checkBodySize(core); st != OK {
+		if st := r.checkBodySize(core, n); st != OK {
 			return st
 		}
 	}
@@ -134,9 +134,10 @@ func (r *Request) ReadBody() Status {
 	return OK
 }
 
-func (r *Request) checkBodySize(core *LocConf) Status {
+// checkBodySize is asked after each piece of n bytes: a body of chunks may become larger than is allowed.
+func (r *Request) checkBodySize(core *LocConf, n int) Status {
 	if max := core.ClientMaxBodySize.V; max > 0 && r.Body.Received > max {
-		r.Logf(nlog.Error, "client intended to send too large chunked body: %d bytes", r.Body.Received)
+		r.Logf(nlog.Error, "client intended to send too large chunked body: %d+%d bytes", r.Body.Received-int64(n), n)
 		return r.bodyStatus(413)
 	}
 	return OK
@@ -199,7 +200,7 @@ func (r *Request) bodyToFile(more []byte) Status {
 		if err != nil {
 			return r.bodyFailed(err)
 		}
-		if st := r.checkBodySize(core); st != OK {
+		if st := r.checkBodySize(core, n); st != OK {
 			return st
 		}
 	}

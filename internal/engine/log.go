@@ -67,7 +67,7 @@ func (c *Conn) AppendLog(dst []byte) []byte {
 	dst = append(dst, ", client: "...)
 	dst = c.Remote.AppendIP(dst)
 	if c.Listener != nil {
-		dst = append(append(dst, ", server: "...), c.Listener.Key...)
+		dst = append(append(dst, ", server: "...), c.Listener.Conf().Text...)
 	}
 	return dst
 }

@@ -6,6 +6,7 @@
 package h1
 
 import (
+	"bytes"
 	"syscall"
 
 	"moongate/internal/base/nlog"
@@ -218,20 +219,13 @@ func (c *conn) serveOne() bool {
 			if err == nil {
 				continue
 			}
-			if err == netio.ErrTimeout {
+			switch {
+			case err == netio.ErrTimeout && !c.proxied:
+				c.incomplete(x, syscall.ETIMEDOUT, "client timed out", 408)
+			case err == netio.ErrTimeout:
 				c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
-				if c.proxied {
-					x.free()
-					c.close()
-					return false
-				}
-				r := w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, &x.parser.Message)
-				r.SetServer(c.Listener.Conf().DefaultServer())
-				x.start(r)
-				r.Out.Status = 408
-				r.RunLog()
-				x.finish()
-			} else {
+				fallthrough
+			default:
 				x.free()
 			}
 			c.close()
@@ -276,31 +270,41 @@ func (c *conn) gone(x *exchange, err error) {
 	case err != nil:
 		c.log(nlog.Info, err, "recv() failed")
 	case partial:
-		c.Action = "reading client request headers"
-		c.log(nlog.Info, nil, "client prematurely closed connection")
+		c.incomplete(x, nil, "client prematurely closed connection", 400)
 	case c.Requests > 0:
 		if lg := c.Listener.Conf().DefaultServer().Loc.Core.Logger(); lg.On(nlog.Info) {
 			lg.Logf(nlog.Info, nil, nil, "*%d client %s closed keepalive connection", c.ID, c.Remote.AppendIP(nil))
 		}
 	}
-	if partial {
-		m := &x.parser.Message
-		r := c.w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, m)
-		r.SetServer(c.Listener.Conf().DefaultServer())
-		x.start(r)
-		if len(m.Unparsed) > 0 {
-			x.decodeURI()
-			r.URI, r.Args = m.URI, m.Args
-		}
-		r.Method, r.MethodName = m.Method, m.MethodName
-		r.RequestLen = int64(len(c.buf) - c.rpos)
-		r.Out.Status = 400
-		r.RunLog()
-		x.finish()
-	} else {
+	if !partial {
 		x.free()
 	}
 	c.close()
+}
+
+// incomplete logs a request whose head did not come in full, with the status that nginx gives it. No answer is sent.
+func (c *conn) incomplete(x *exchange, err error, msg string, status engine.Status) {
+	m := &x.parser.Message
+	c.Action = "reading client request headers"
+	if len(m.RequestLine) == 0 {
+		c.Action = "reading client request line"
+		m.RequestLine = bytes.TrimLeft(c.buf[c.rpos:], "\r\n")
+	}
+	r := c.w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, m)
+	r.SetServer(c.Listener.Conf().DefaultServer())
+	x.start(r)
+	if r.Logger.On(nlog.Info) {
+		r.LogErr(nlog.Info, err, "%s", msg)
+	}
+	if len(m.Unparsed) > 0 {
+		x.decodeURI()
+		r.URI, r.Args = m.URI, m.Args
+	}
+	r.Method, r.MethodName = m.Method, m.MethodName
+	r.RequestLen = int64(len(c.buf) - c.rpos)
+	r.Out.Status = status
+	r.RunLog()
+	x.finish()
 }
 
 // idleAgain leaves the connection waiting as it was.
