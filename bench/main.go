@@ -3,6 +3,9 @@
 //
 // Each workload starts each server anew, with a configuration that holds only what the workload needs: what a server lacks
 // costs it one line of the table. Servers run on core 0, wrk on the last core; the medians of the rounds are printed.
+//
+// With "memory", "growth" or "idle" as the first argument memory is measured instead: what a load leaves behind, what many
+// requests do, and what an idle connection costs.
 package main
 
 import (
@@ -26,7 +29,12 @@ type settings struct {
 	connections      int
 	serverCPU, wrkAt string
 	backend          string // address of the upstream server of proxy workloads
+
+	settle, requests, idle int // of the measurements of memory
 }
+
+// measurements by the first argument.
+var measurements = map[string]func(*settings) error{"compare": run, "memory": memory, "growth": growth, "idle": idle}
 
 func main() {
 	s := settings{serverCPU: "0", wrkAt: fmt.Sprint(runtime.NumCPU() - 1)}
@@ -36,28 +44,27 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 3, "rounds per workload")
 	flag.IntVar(&s.seconds, "seconds", 2, "seconds per round")
 	flag.IntVar(&s.connections, "connections", 64, "open connections")
-	flag.Parse()
-	if err := run(&s); err != nil {
+	flag.IntVar(&s.settle, "settle", 15, "seconds after which memory is read again (memory, idle)")
+	flag.IntVar(&s.requests, "requests", 1_000_000, "number of requests (growth)")
+	flag.IntVar(&s.idle, "idle", 10_000, "number of idle connections (idle)")
+	what, args := "compare", os.Args[1:]
+	if len(args) > 0 && measurements[args[0]] != nil {
+		what, args = args[0], args[1:]
+	}
+	flag.CommandLine.Parse(args)
+	if err := measurements[what](&s); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(s *settings) error {
-	for _, tool := range []string{"wrk", "taskset"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%s is missing (Debian: apt-get install wrk util-linux)", tool)
-		}
-	}
-	chosen, err := choose(s.only)
-	if err != nil {
-		return err
-	}
+// prepare finds the servers to measure, and starts the upstream server.
+func (s *settings) prepare() (candidates []candidate, done func(), err error) {
 	binary, err := filepath.Abs(s.ours)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	candidates := []candidate{{name: "ours", binary: binary}}
+	candidates = []candidate{{name: "ours", binary: binary}}
 	if path, err := exec.LookPath(s.reference); err == nil {
 		modules, _ := filepath.Glob("/usr/lib/nginx/modules/ndk_http_module.so")
 		lua, _ := filepath.Glob("/usr/lib/nginx/modules/ngx_http_lua_module.so")
@@ -68,9 +75,23 @@ func run(s *settings) error {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "from the upstream server: 0123456789012345678901234567890123456789")
 	}))
-	defer upstream.Close()
 	s.backend = upstream.Listener.Addr().String()
+	return candidates, upstream.Close, nil
+}
 
+func run(s *settings) error {
+	if err := tools("wrk", "taskset"); err != nil {
+		return err
+	}
+	chosen, err := choose(s.only)
+	if err != nil {
+		return err
+	}
+	candidates, done, err := s.prepare()
+	if err != nil {
+		return err
+	}
+	defer done()
 	fmt.Printf("%-10s %-10s %8s %8s %8s %9s  %s\n", "workload", "server", "user µs", "sys µs", "total", "req/s", "total to "+s.reference)
 	for _, w := range chosen {
 		compare(s, &w, candidates)

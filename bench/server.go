@@ -32,6 +32,11 @@ type server struct {
 	ended  chan struct{}
 }
 
+// postScript has wrk send a body of 64 KiB.
+const postScript = `wrk.method = "POST"
+wrk.body = string.rep("x", 65536)
+`
+
 // start returns a server that answers the workload's request with 200.
 func start(s *settings, c candidate, w *workload) (*server, error) {
 	dir, err := os.MkdirTemp("", "bench")
@@ -47,6 +52,7 @@ func start(s *settings, c candidate, w *workload) (*server, error) {
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "www"), 0o755),
 		os.Mkdir(filepath.Join(dir, "logs"), 0o755),
 		os.WriteFile(filepath.Join(dir, "www", "16k.txt"), []byte(text), 0o644),
+		os.WriteFile(filepath.Join(dir, "post.lua"), []byte(postScript), 0o644),
 		os.WriteFile(filepath.Join(dir, "site.conf"), []byte(w.configuration(c, dir, srv.listen, s.backend)), 0o644))
 	if err != nil {
 		return nil, err
@@ -143,7 +149,10 @@ func median(all []sample) sample {
 // load lets wrk make requests and reads the processes' CPU time before and after.
 func (srv *server) load(s *settings, w *workload) (sample, error) {
 	args := []string{"-c", s.wrkAt, "wrk", "-t1", fmt.Sprintf("-c%d", s.connections), fmt.Sprintf("-d%d", s.seconds)}
-	args = append(append(args, w.wrk...), "http://"+srv.listen+w.path)
+	for _, a := range w.wrk {
+		args = append(args, strings.ReplaceAll(a, "DIR", srv.dir))
+	}
+	args = append(args, "http://"+srv.listen+w.path)
 	user, system := cpuTime(srv.cmd.Process.Pid)
 	out, err := exec.Command("taskset", args...).CombinedOutput()
 	if err != nil {

@@ -41,6 +41,13 @@ var workloads = []workload{
             content_by_lua_block { ngx.print(ngx.location.capture("/inner").body) }
         }
         location = /inner { internal; return 200 "inner\n"; }`},
+	{name: "sleep", path: "/", site: `
+        location / { content_by_lua_block { ngx.sleep(0.001) ngx.say("hello") } }`},
+	{name: "post", path: "/", wrk: []string{"-s", "DIR/post.lua"}, site: `
+        location / {
+            client_max_body_size 1m; client_body_buffer_size 128k;
+            content_by_lua_block { ngx.req.read_body() ngx.say(#(ngx.req.get_body_data() or "")) }
+        }`},
 	{name: "file", path: "/16k.txt", site: `root DIR/www;`},
 	{name: "gzip", path: "/16k.txt", wrk: []string{"-H", "Accept-Encoding: gzip"}, site: `root DIR/www; gzip on; gzip_types text/plain;`},
 	{name: "proxy", path: "/", http: `upstream backend { server BACKEND; keepalive 64; }`, site: `
@@ -55,6 +62,14 @@ var workloads = []workload{
         }`},
 }
 
+// paths are folders that nginx makes at its start, below its own prefix unless told.
+func (c candidate) paths() string {
+	if len(c.modules) == 0 {
+		return ""
+	}
+	return "proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;\n    "
+}
+
 // configuration is the whole file for one server.
 func (w *workload) configuration(c candidate, dir, listen, backend string) string {
 	var b strings.Builder
@@ -64,14 +79,13 @@ func (w *workload) configuration(c candidate, dir, listen, backend string) strin
 	b.WriteString(`worker_processes 1;
 error_log DIR/error.log warn;
 pid DIR/server.pid;
-events { worker_connections 4096; }
+events { worker_connections 16384; }
 http {
     access_log off;
-    keepalive_requests 1000000000;
+    keepalive_requests 1000000000; keepalive_timeout 600s; keepalive_time 24h;
     default_type text/plain;
-    client_body_temp_path DIR/client; proxy_temp_path DIR/proxy;
-    fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
-    ` + w.http + `
+    client_body_temp_path DIR/client;
+    ` + c.paths() + w.http + `
     server {
         listen ` + listen + `;
         ` + w.site + `

@@ -47,4 +47,6 @@ type Module struct {
 	RetireWorker func(w *Worker, h *HTTP)
 	// TrimWorker gives memory back: the worker has been idle for a while after a load.
 	TrimWorker func(w *Worker)
+	// CalmWorker is called when the worker has been idle for a while, however little it did before.
+	CalmWorker func(w *Worker)
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,6 +39,8 @@ type Plane struct {
 	connID    atomic.Uint64
 	temp      atomic.Uint64
 	started   time.Time
+	loaded    atomic.Bool  // a worker has had a load since memory was given back
+	held      atomic.Int64 // Go's memory after that
 }
 
 var _ plane.Plane = (*Plane)(nil)
@@ -123,7 +124,9 @@ func (p *Plane) Init(pp *plane.Params) error {
 	p.listeners = p.listenersOf(h, pp.Sockets)
 	p.http.Store(h)
 	for i := range max(pp.Workers, 1) {
-		p.workers = append(p.workers, &Worker{ID: i, Plane: p, HTTP: h, Values: make([]any, workerSlots)})
+		w := &Worker{ID: i, Plane: p, HTTP: h, Values: make([]any, workerSlots)}
+		w.counters.calm.Store(true)
+		p.workers = append(p.workers, w)
 	}
 	for _, m := range h.Modules {
 		if m.Init != nil {
@@ -138,6 +141,7 @@ func (p *Plane) Init(pp *plane.Params) error {
 // Start starts the workers.
 func (p *Plane) Start() error {
 	p.started = time.Now()
+	p.held.Store(goMemory())
 	if n := len(p.workers) + 1; runtime.GOMAXPROCS(0) < n {
 		runtime.GOMAXPROCS(n)
 	}
@@ -367,35 +371,6 @@ func (p *Plane) Do(f func(w *Worker)) {
 		w.Loop.Post(func() { defer wg.Done(); f(w) })
 	}
 	wg.Wait()
-}
-
-// calm is how long a worker must have had nothing to do before it gives memory back.
-const calm = 3 * time.Second
-
-// idle is called when the worker has nothing to do. After a time of calm it gives the memory of the load before back.
-func (w *Worker) idle() int64 {
-	if w.Requests == w.trimmedAt {
-		return 0
-	}
-	now := w.Loop.Now()
-	if w.Requests != w.calmReqs || w.Active > 0 {
-		w.calmReqs, w.calmSince = w.Requests, now
-	}
-	if now-w.calmSince < int64(calm) {
-		return w.calmSince + int64(calm)
-	}
-	grown := w.Requests-w.trimmedAt > 1000
-	w.trimmedAt = w.Requests
-	if grown {
-		w.trim()
-		for _, m := range w.HTTP.Modules {
-			if m.TrimWorker != nil {
-				m.TrimWorker(w)
-			}
-		}
-		go debug.FreeOSMemory()
-	}
-	return 0
 }
 
 // multi reports whether one event may accept several connections.

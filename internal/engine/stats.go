@@ -11,6 +11,7 @@ var stats struct {
 type counters struct {
 	requests      atomic.Uint64
 	conns, active atomic.Int64
+	calm          atomic.Bool // the worker has given its memory back and served nothing since
 }
 
 // Publish renews what Published tells; it happens by itself after each poll.
@@ -19,6 +20,7 @@ func (w *Worker) Publish() {
 	if c.requests.Load() == w.Requests && c.conns.Load() == int64(w.Conns) && c.active.Load() == int64(w.Active) {
 		return
 	}
+	c.calm.Store(false)
 	c.requests.Store(w.Requests)
 	c.conns.Store(int64(w.Conns))
 	c.active.Store(int64(w.Active))

@@ -34,9 +34,8 @@ type Worker struct {
 	Background int
 	finished   bool
 
-	counters            counters
-	trimmedAt, calmReqs uint64
-	calmSince           int64
+	counters counters
+	calm     calmness
 
 	first   *connNode
 	accepts []*accept
@@ -102,16 +101,6 @@ func (w *Worker) FreeBuffer(b []byte) {
 	if c < numClasses && cap(b) == 1<<(minClass+2*c) {
 		w.bufs[c] = append(w.bufs[c], b[:0])
 	}
-}
-
-// trim gives the memory of a past peak back: called when the worker is idle.
-func (w *Worker) trim() {
-	for c := range w.bufs {
-		w.bufs[c] = nil
-	}
-	w.blocks = nil
-	w.trimFileCaches()
-	w.freeReqs, w.reqs = nil, 0
 }
 
 // newRequest takes a request from the free list.
@@ -294,6 +283,7 @@ func (w *Worker) Leave(n *ConnLink) {
 	}
 	n.prev, n.next = nil, nil
 	w.Conns--
+	w.calm.closed++
 	stats.active.Add(-1)
 	if w.Stopping {
 		w.maybeFinished()

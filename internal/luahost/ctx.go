@@ -69,6 +69,8 @@ type Worker struct {
 	VM *lua.VM
 	// Make makes another VM like this one, with init_by_lua run in it.
 	Make func() (*lua.VM, error)
+	// Collected is the memory the VM used after its last full collection.
+	Collected int
 
 	free    *Ctx
 	files   map[string]*lua.Code // of names with variables

@@ -65,7 +65,9 @@ func (l *Loop) register(f *FD, fd int, h Handler, events uint32, state uint8) er
 		slot = int32(len(l.slots))
 		l.slots = append(l.slots, nil)
 	}
-	gen := f.gen + 1
+	// An event of a descriptor closed in this batch must not reach the one that has its slot now.
+	l.gen++
+	gen := l.gen
 	f.loop, f.fd, f.slot, f.gen, f.state, f.h, f.rw, f.ww = l, fd, slot, gen, state, h, nil, nil
 	f.armed, f.file = false, false
 	ev := syscall.EpollEvent{Events: events, Fd: slot, Pad: gen}

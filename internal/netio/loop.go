@@ -50,6 +50,7 @@ type Loop struct {
 
 	slots     []*FD
 	freeSlots []int32
+	gen       int32 // of the newest registration
 
 	cur       *Task
 	readyHead *Task
@@ -69,6 +70,8 @@ type Loop struct {
 	inbox   []func()
 	inboxN  atomic.Int32
 	stopped bool
+	// dismissing says that idle goroutines which are resumed shall end.
+	dismissing bool
 
 	// Resolvers belongs to the package that finds the addresses of names: what it keeps with the loop.
 	Resolvers any
@@ -143,6 +146,35 @@ func (l *Loop) Run() {
 		l.cur = t
 		t.resume()
 	}
+	l.dismiss()
+}
+
+// dismiss ends the goroutines without work.
+func (l *Loop) dismiss() {
+	l.dismissing = true
+	for _, t := range l.idle {
+		t.resume()
+	}
+	l.idle, l.dismissing = nil, false
+}
+
+// Trim gives the memory of a past peak back: goroutines without work end, tables shrink.
+func (l *Loop) Trim() {
+	l.dismiss()
+	for len(l.slots) > 0 && l.slots[len(l.slots)-1] == nil {
+		l.slots = l.slots[:len(l.slots)-1]
+	}
+	l.slots = append(make([]*FD, 0, len(l.slots)), l.slots...)
+	var free []int32
+	for i, f := range l.slots {
+		if f == nil {
+			free = append(free, int32(i))
+		}
+	}
+	l.freeSlots = free
+	if l.jobsHead == len(l.jobs) {
+		l.jobs, l.jobsHead = nil, 0
+	}
 }
 
 // Stop ends Run after the current event.
@@ -176,6 +208,10 @@ func (l *Loop) newTask() *Task {
 			}
 			l.idle = append(l.idle, t)
 			yield(struct{}{})
+			if l.dismissing {
+				l.tasks--
+				return
+			}
 		}
 	})
 	return t
@@ -264,6 +300,9 @@ func (l *Loop) dispatch(ev *syscall.EpollEvent) {
 	if ev.Fd < 0 {
 		var b [8]byte
 		syscall.RawSyscall(syscall.SYS_READ, uintptr(l.evfd), uintptr(unsafe.Pointer(&b[0])), 8)
+		return
+	}
+	if int(ev.Fd) >= len(l.slots) {
 		return
 	}
 	f := l.slots[ev.Fd]

@@ -188,3 +188,97 @@ func BenchmarkReadyPark(b *testing.B) {
 		stop = true
 	})
 }
+
+// TestTrim: goroutines that a peak needed end, descriptors keep their places, and the loop goes on.
+func TestTrim(t *testing.T) {
+	runLoop(t, func(l *Loop) {
+		const n = 50
+		var fds []*FD
+		for range n {
+			a, b := pair(t)
+			defer syscall.Close(b)
+			f, err := l.Add(a, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fds = append(fds, f)
+		}
+		a, b := pair(t)
+		defer syscall.Close(b)
+		last, err := l.Add(a, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fds[1:] {
+			f.Close()
+		}
+		main, left := l.Current(), n
+		for range n {
+			l.Go(func() {
+				l.Sleep(time.Millisecond)
+				if left--; left == 0 {
+					l.Ready(main)
+				}
+			})
+		}
+		l.Park(0)
+		if l.Tasks() < n/2 {
+			t.Fatalf("%d tasks: nothing to trim", l.Tasks())
+		}
+		l.Trim()
+		if l.Tasks() != 1 {
+			t.Errorf("%d tasks are left, want the running one", l.Tasks())
+		}
+		syscall.Write(b, []byte("x"))
+		if err := last.WaitRead(l.Now() + int64(5*time.Second)); err != nil {
+			t.Errorf("after Trim: %v", err)
+		}
+		if err := l.Sleep(time.Millisecond); err != nil {
+			t.Errorf("after Trim: %v", err)
+		}
+	})
+}
+
+type reader func(f *FD)
+
+func (r reader) Ready(f *FD) { r(f) }
+
+// TestStaleEvent: an event of a descriptor that was closed in the same batch does not reach its successor.
+func TestStaleEvent(t *testing.T) {
+	runLoop(t, func(l *Loop) {
+		a1, a2 := pair(t)
+		b1, b2 := pair(t)
+		c1, c2 := pair(t)
+		defer syscall.Close(a2)
+		defer syscall.Close(c2)
+		main := l.Current()
+		var first, second, successor *FD
+		closeOther := func(other **FD) reader {
+			return func(*FD) {
+				if successor != nil {
+					return
+				}
+				(*other).Close()
+				var err error
+				if successor, err = l.Add(c1, reader(func(*FD) { t.Error("the successor got an event") })); err != nil {
+					t.Error(err)
+				}
+				l.Go(func() { l.Ready(main) })
+			}
+		}
+		var err error
+		if first, err = l.Add(a1, closeOther(&second)); err != nil {
+			t.Fatal(err)
+		}
+		if second, err = l.Add(b1, closeOther(&first)); err != nil {
+			t.Fatal(err)
+		}
+		syscall.Write(a2, []byte("x"))
+		syscall.Write(b2, []byte("x"))
+		syscall.Close(b2)
+		l.Park(0)
+		if successor.Readable() || successor.HungUp() {
+			t.Error("the successor has another descriptor's state")
+		}
+	})
+}

@@ -32,6 +32,7 @@ var Module = engine.Module{
 	ReloadWorker: takeOver,
 	RetireWorker: retireWorker,
 	TrimWorker:   trimWorker,
+	CalmWorker:   calmWorker,
 }
 
 // Early runs server_rewrite_by_lua, which as in OpenResty comes before the server's rewrite directives, and the rewrite

@@ -173,9 +173,18 @@ func retireWorker(w *engine.Worker, h *engine.HTTP) {
 	}
 }
 
+// trimWorker collects Lua's garbage after a load.
 func trimWorker(w *engine.Worker) {
 	if lw := luahost.WorkerOf(w, w.HTTP); lw != nil {
 		lw.VM.GC()
+		lw.Collected = lw.VM.Mem()
 		lua.TrimMalloc()
+	}
+}
+
+// calmWorker does the same when there is much garbage: a single request may leave it.
+func calmWorker(w *engine.Worker) {
+	if lw := luahost.WorkerOf(w, w.HTTP); lw != nil && lw.VM.Mem() > 2*lw.Collected+1<<20 {
+		trimWorker(w)
 	}
 }
