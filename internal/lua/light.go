@@ -64,6 +64,7 @@ func (c *Call) newThread() (*Thread, error) {
 		return nil, err
 	}
 	t.entry.many()
+	t.spawned = true
 	child := &Thread{vm: v, lj: lj, ctx: t.ctx, phase: t.phase, entry: t.entry, parent: c.l, parentThread: t}
 	child.call = Call{vm: v, thread: child, out: luajit.NewWire(wireSize)}
 	v.live++
@@ -160,6 +161,9 @@ func (t *Thread) end() {
 
 // buryChildren forgets the ended threads which a thread that is over has not waited for.
 func (t *Thread) buryChildren() {
+	if !t.spawned {
+		return
+	}
 	for _, c := range t.entry.light.threads {
 		if c.parentThread == t && c.state == zombie {
 			c.die()

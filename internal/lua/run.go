@@ -77,6 +77,7 @@ type Thread struct {
 	parentThread *Thread
 	failed       bool
 	started      bool      // of ngx.on_abort's
+	spawned      bool      // it has begun others
 	waitFor      *joining  // while it is in ngx.thread.wait
 	taken        []*Thread // whose results it is about to get
 }
@@ -107,7 +108,7 @@ func (v *VM) recycle(t *Thread) {
 	t.lj.ResetDone()
 	t.ctx = nil
 	t.call.args = nil
-	t.task, t.state, t.Pending, t.light = nil, running, 0, nil
+	t.task, t.state, t.Pending, t.light, t.spawned = nil, running, 0, nil, false
 	v.live--
 	if len(v.free) >= maxIdle {
 		v.lj.FreeThread(t.lj)

@@ -5,6 +5,7 @@ package semaphore
 import (
 	"time"
 
+	"moongate/internal/base/nlog"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 	"moongate/internal/netio"
@@ -45,6 +46,14 @@ type sema struct {
 	count   int
 	waiters []*waiter
 	handing bool // hand is about to run
+	log     *nlog.Logger
+}
+
+// Collected implements lua.Collected.
+func (s *sema) Collected() {
+	if s.log.On(nlog.Debug) {
+		s.log.Logf(nlog.Debug, nil, nil, "in lua gc, semaphore %p", s)
+	}
 }
 
 // waiter is a thread in wait.
@@ -63,7 +72,7 @@ var create = &lua.Func{
 		if n < 0 {
 			return c.Errorf("no negative number")
 		}
-		c.Push().Object("semaphore", &sema{count: n})
+		c.Push().Object("semaphore", &sema{count: n, log: luahost.Logger(c)})
 		return c.Return()
 	},
 }
@@ -148,5 +157,8 @@ func runWait(c *lua.Call, s *sema) lua.Outcome {
 		return c.ReturnBool(true)
 	}
 	s.leave(w)
+	if c.Killed() {
+		s.log.Logf(nlog.Debug, nil, nil, "http lua semaphore cleanup")
+	}
 	return c.ReturnNilErr("timeout")
 }

@@ -273,7 +273,7 @@ func (a about) LogNumber() uint64 {
 }
 
 func (a about) AppendLog(dst []byte) []byte {
-	if a.s.kind == upstream && a.s.peer.host != "" {
+	if _, ok := a.src.(*engine.Request); ok && a.s.kind == upstream && a.s.peer.host != "" { // timers do not tell
 		dst = a.s.peer.append(append(dst, ", upstream: "...))
 	}
 	if a.src != nil {
