@@ -1,6 +1,9 @@
 package conf
 
-import "unsafe"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Kind is the kind of block a config struct belongs to.
 type Kind uint8
@@ -195,6 +198,13 @@ func (s *Scope) Errorf(format string, a ...any) error {
 func (s *Scope) Warnf(format string, a ...any) {
 	if s.config != nil {
 		s.config.log("warn", s.here().errorf(format, a...).Error())
+	}
+}
+
+// Logf logs a line without a place, where nginx knows none.
+func (s *Scope) Logf(level, format string, a ...any) {
+	if s.config != nil {
+		s.config.log(level, fmt.Sprintf(format, a...))
 	}
 }
 

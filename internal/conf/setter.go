@@ -203,6 +203,16 @@ func (f hand) set(c *Cmd) error { return f(c) }
 func (hand) arity() Arity       { return 0 }
 func (hand) syntax() string     { return "" }
 
+// checked is the setter of Checked.
+type checked[V any] struct{ typ Type[V] }
+
+func (s checked[V]) set(c *Cmd) error { _, err := s.typ.Parse(c); return err }
+func (s checked[V]) arity() Arity     { return s.typ.Arity() }
+func (s checked[V]) syntax() string   { return s.typ.String() }
+
+// Checked accepts a directive that has no effect here, if its arguments make sense.
+func Checked[V any](typ Type[V]) Setter { return checked[V]{typ} }
+
 // Ignore accepts a directive that has no effect here. The row states its arity.
 func Ignore() Setter { return hand(func(*Cmd) error { return nil }) }
 

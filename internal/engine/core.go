@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"moongate/internal/base/nlog"
@@ -213,11 +214,33 @@ const (
 	lgNever = int64(1) << 62
 )
 
+// aioType is the value of aio, of which nothing is needed.
+var aioType = conf.NewType("on | off | threads[=pool]", conf.Take1, func(c *conf.Cmd) (string, error) {
+	a := c.Args[0]
+	if a == "on" || a == "off" || a == "threads" || strings.HasPrefix(a, "threads=") {
+		return a, nil
+	}
+	return "", c.Bad("invalid value")
+})
+
+// poolSize is a size that nginx could make a memory pool of.
+var poolSize = conf.NewType("size", conf.Take1, func(c *conf.Cmd) (int64, error) {
+	n, err := conf.Size.Parse(c)
+	switch {
+	case err != nil:
+	case n < 112:
+		err = c.Errorf("the pool size must be no less than 112")
+	case n%16 != 0:
+		err = c.Errorf("the pool size must be a multiple of 16")
+	}
+	return n, err
+})
+
 // coreRows are the directives of the core that describe values; blocks and listen have files of their own.
 var coreRows = []conf.Directive{
-	{Name: "connection_pool_size", In: httpSrv, Default: "512", Set: conf.Slot(srvLevel, conf.Size, func(c *SrvConf) *conf.Opt[int64] { return &c.ConnectionPoolSize }),
+	{Name: "connection_pool_size", In: httpSrv, Default: "512", Set: conf.Slot(srvLevel, poolSize, func(c *SrvConf) *conf.Opt[int64] { return &c.ConnectionPoolSize }),
 		Doc: "Accepted for compatibility; memory of connections is not pooled by size."},
-	{Name: "request_pool_size", In: httpSrv, Default: "4k", Set: conf.Slot(srvLevel, conf.Size, func(c *SrvConf) *conf.Opt[int64] { return &c.RequestPoolSize }),
+	{Name: "request_pool_size", In: httpSrv, Default: "4k", Set: conf.Slot(srvLevel, poolSize, func(c *SrvConf) *conf.Opt[int64] { return &c.RequestPoolSize }),
 		Doc: "Accepted for compatibility; the arena of a request grows by itself."},
 	{Name: "client_header_timeout", In: httpSrv, Default: "60s", Set: conf.Slot(srvLevel, conf.Msec, func(c *SrvConf) *conf.Opt[time.Duration] { return &c.ClientHeaderTimeout }),
 		Doc: "How long a client may take to send the whole request head; then 408."},
@@ -272,10 +295,10 @@ var coreRows = []conf.Directive{
 		Doc: "The size of pieces in which files are read that cannot be sent by the kernel."},
 	{Name: "directio", In: httpAll, Default: "off", Set: conf.Slot(locLevel, conf.Or("off", lgNever, conf.Offset), func(c *LocConf) *conf.Opt[int64] { return &c.DirectIO }),
 		Doc: "Accepted for compatibility: files are read through the page cache."},
-	{Name: "directio_alignment", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "512", Doc: "Accepted for compatibility, see directio."},
-	{Name: "aio", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "off", Doc: "Accepted for compatibility: blocking reads of files leave the worker by themselves."},
-	{Name: "aio_write", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "off", Doc: "Accepted for compatibility."},
-	{Name: "read_ahead", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "0", Doc: "Accepted for compatibility: the kernel reads ahead."},
+	{Name: "directio_alignment", In: httpAll, Set: conf.Checked(conf.Offset), Default: "512", Doc: "Accepted for compatibility, see directio."},
+	{Name: "aio", In: httpAll, Set: conf.Checked(aioType), Default: "off", Doc: "Accepted for compatibility: blocking reads of files leave the worker by themselves."},
+	{Name: "aio_write", In: httpAll, Set: conf.Checked(conf.Flag), Default: "off", Doc: "Accepted for compatibility."},
+	{Name: "read_ahead", In: httpAll, Set: conf.Checked(conf.Size), Default: "0", Doc: "Accepted for compatibility: the kernel reads ahead."},
 	{Name: "keepalive_timeout", In: httpAll, Default: "75s", Syntax: "timeout [header_timeout]", Set: conf.Slot(locLevel, keepaliveType, func(c *LocConf) *conf.Opt[Keepalive] { return &c.KeepaliveTimeout }),
 		Doc: "How long an idle kept-alive connection stays open; 0 switches keep-alive off. The second value is announced in the Keep-Alive header."},
 	{Name: "keepalive_time", In: httpAll, Default: "1h", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.KeepaliveTime }),
@@ -326,12 +349,12 @@ var coreRows = []conf.Directive{
 		Doc: "How long a name may take to be resolved."},
 	{Name: "resolver", In: httpAll, Args: conf.OneMore, Set: conf.Slot(locLevel, resolve.Type, func(c *LocConf) *conf.Opt[*resolve.Config] { return &c.Resolver }),
 		Doc: "Name servers for names that are resolved at run time. local=on, which is our own, adds /etc/hosts and what /etc/resolv.conf says."},
-	{Name: "types_hash_max_size", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "1024", Doc: "Accepted for compatibility."},
-	{Name: "types_hash_bucket_size", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "64", Doc: "Accepted for compatibility."},
-	{Name: "server_names_hash_max_size", In: conf.HTTP, Args: conf.Take1, Set: conf.Ignore(), Default: "512", Doc: "Accepted for compatibility."},
-	{Name: "server_names_hash_bucket_size", In: conf.HTTP, Args: conf.Take1, Set: conf.Ignore(), Default: "64", Doc: "Accepted for compatibility."},
-	{Name: "variables_hash_max_size", In: conf.HTTP, Args: conf.Take1, Set: conf.Ignore(), Default: "1024", Doc: "Accepted for compatibility."},
-	{Name: "variables_hash_bucket_size", In: conf.HTTP, Args: conf.Take1, Set: conf.Ignore(), Default: "64", Doc: "Accepted for compatibility."},
+	{Name: "types_hash_max_size", In: httpAll, Set: conf.Checked(conf.Number), Default: "1024", Doc: "Accepted for compatibility."},
+	{Name: "types_hash_bucket_size", In: httpAll, Set: conf.Checked(conf.Number), Default: "64", Doc: "Accepted for compatibility."},
+	{Name: "server_names_hash_max_size", In: conf.HTTP, Set: conf.Checked(conf.Number), Default: "512", Doc: "Accepted for compatibility."},
+	{Name: "server_names_hash_bucket_size", In: conf.HTTP, Set: conf.Checked(conf.Number), Default: "64", Doc: "Accepted for compatibility."},
+	{Name: "variables_hash_max_size", In: conf.HTTP, Set: conf.Checked(conf.Number), Default: "1024", Doc: "Accepted for compatibility."},
+	{Name: "variables_hash_bucket_size", In: conf.HTTP, Set: conf.Checked(conf.Number), Default: "64", Doc: "Accepted for compatibility."},
 	{Name: "proxy_temp_path", In: httpAll, Args: conf.Take1234, Syntax: "path [level1 [level2 [level3]]]", Set: conf.Ignore(), Default: "proxy_temp", Doc: "Accepted for compatibility: nothing is proxied yet."},
-	{Name: "send_lowat", In: httpAll, Args: conf.Take1, Set: conf.Ignore(), Default: "0", Doc: "Accepted for compatibility."},
+	{Name: "send_lowat", In: httpAll, Set: conf.Checked(conf.Size), Default: "0", Doc: "Accepted for compatibility."},
 }

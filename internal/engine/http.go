@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"sort"
@@ -403,8 +402,7 @@ func readServerName(c *conf.Cmd) error {
 			if strings.HasPrefix(a, ".") {
 				n.shown = a[1:]
 			}
-			star := strings.Count(a, "*")
-			if a == "*" || star > 1 || star == 1 && !strings.HasPrefix(a, "*.") && !strings.HasSuffix(a, ".*") || strings.Contains(a, "..") && star == 0 || strings.ContainsAny(a, "\x00") || a != "" && strings.HasPrefix(a, ".") && len(a) == 1 {
+			if strings.HasPrefix(a, "*") && (len(a) < 3 || a[1] != '.') || a == "." {
 				return c.Errorf("server name \"%s\" is invalid", a)
 			}
 			if strings.ContainsRune(a, '/') {
@@ -530,68 +528,70 @@ var keepaliveType = conf.NewType("timeout [header_timeout]", conf.Take12, func(c
 // groupListens sorts the servers by the addresses they listen on.
 func (h *HTTP) groupListens() error {
 	byText := map[string]*AddrConf{}
+	servers := map[*AddrConf][]*Server{}
 	for _, s := range h.Servers {
-		seen := map[string]bool{}
 		for i := range s.Listens {
 			l := &s.Listens[i]
-			key := l.Key()
-			if seen[key] {
-				return fmt.Errorf("a duplicate listen %s", l.Text)
-			}
-			seen[key] = true
-			a := byText[key]
+			a := byText[l.Key()]
 			if a == nil {
-				a = &AddrConf{ListenOpt: *l, names: &nameTable{exact: map[string]*Server{}, heads: map[string]*Server{}, tails: map[string]*Server{}}}
-				byText[key] = a
+				a = &AddrConf{ListenOpt: *l, http: h, names: &nameTable{def: s, exact: map[string]*Server{}, heads: map[string]*Server{}, tails: map[string]*Server{}}}
+				byText[l.Key()] = a
 				h.Addrs = append(h.Addrs, a)
-			} else if err := a.combine(l); err != nil {
-				return err
+			} else {
+				a.combine(l)
 			}
 			if l.Default {
-				if a.hasDefault {
-					return fmt.Errorf("a duplicate default server for %s", l.Text)
-				}
-				a.hasDefault = true
-				a.names.def = s
-			} else if a.names.def == nil {
 				a.names.def = s
 			}
-			h.addNames(a, s)
+			servers[a] = append(servers[a], s)
 		}
 	}
 	for _, a := range h.Addrs {
-		a.http = h
+		for _, s := range servers[a] {
+			if err := a.addNames(s, len(servers[a]) > 1); err != nil {
+				return err
+			}
+		}
 	}
+	h.shareSockets()
 	sort.SliceStable(h.Addrs, func(i, j int) bool { return !h.Addrs[i].wildcard() && h.Addrs[j].wildcard() })
 	return nil
 }
 
-func (h *HTTP) addNames(a *AddrConf, s *Server) {
-	conflict := func(name string) {
-		s.Scope.Warnf("conflicting server name \"%s\" on %s, ignored", name, a.Text)
-	}
+// addNames makes a server of the address known by its names. An address with one server never looks for a name without
+// expressions, so that only others have their names checked.
+func (a *AddrConf) addNames(s *Server, checked bool) error {
 	put := func(m map[string]*Server, key, name string) {
-		if m[key] != nil && m[key] != s {
-			conflict(name)
+		if m[key] != nil {
+			if !checked {
+				return
+			}
+			s.Scope.Logf("warn", "conflicting server name \"%s\" on %s, ignored", name, a.Text)
 			return
 		}
 		m[key] = s
 	}
 	for _, n := range s.Conf.names {
+		star := strings.Count(n.text, "*")
 		switch {
 		case n.re != nil:
 			a.names.regex = append(a.names.regex, regexName{n.re, s})
+		case star > 1 || strings.Contains(n.text, "..") || star == 1 && !strings.HasPrefix(n.text, "*.") && !strings.HasSuffix(n.text, ".*"):
+			if checked {
+				return &conf.Error{Level: "emerg", Msg: "invalid server name or wildcard \"" + n.text + "\" on " + a.Text}
+			}
 		case strings.HasPrefix(n.text, "*."):
 			put(a.names.heads, n.text[1:], n.text)
 		case strings.HasPrefix(n.text, "."):
 			put(a.names.heads, n.text, n.text)
 			put(a.names.exact, n.text[1:], n.text)
-		case strings.HasSuffix(n.text, ".*"):
+		case star == 1:
 			put(a.names.tails, n.text[:len(n.text)-1], n.text)
 		default:
 			put(a.names.exact, n.text, n.text)
 		}
 	}
+	return nil
 }
 
 // splitHostPort splits "host:port" with the port optional.

@@ -73,20 +73,48 @@ func (l *ListenOpt) wildcard() bool { return l.Unix == "" && l.Addr.Addr().IsUns
 // AddrConf is an address with the servers behind it.
 type AddrConf struct {
 	ListenOpt
-	names      *nameTable
-	hasDefault bool
-	http       *HTTP
+	names *nameTable
+	http  *HTTP
+	// within is the wildcard address whose socket the address shares; the wildcard has the others in specific.
+	within   *AddrConf
+	specific []*AddrConf
+}
+
+// Shared reports whether the socket is that of several addresses: For tells them apart.
+func (a *AddrConf) Shared() bool { return len(a.specific) > 0 }
+
+// For is the address that a connection to local came in at.
+func (a *AddrConf) For(local netip.Addr) *AddrConf {
+	for _, s := range a.specific {
+		if s.Addr.Addr() == local {
+			return s
+		}
+	}
+	return a
+}
+
+// shareSockets finds the addresses that need no socket: a wildcard address has one for their port, and nothing asked
+// for one of their own (bind, or an option of sockets).
+func (h *HTTP) shareSockets() {
+	for _, w := range h.Addrs {
+		if !w.wildcard() {
+			continue
+		}
+		for _, a := range h.Addrs {
+			if a != w && a.Unix == "" && !a.Set && !a.wildcard() && a.Addr.Port() == w.Addr.Port() && a.Addr.Addr().Is4() == w.Addr.Addr().Is4() {
+				a.within = w
+				w.specific = append(w.specific, a)
+			}
+		}
+	}
 }
 
 // Default is the server for hosts that no name matches.
 func (a *AddrConf) DefaultServer() *Server { return a.names.def }
 
 // combine adds the listen of another server for the same address.
-func (a *AddrConf) combine(l *ListenOpt) error {
+func (a *AddrConf) combine(l *ListenOpt) {
 	if l.Set {
-		if a.Set {
-			return fmt.Errorf("duplicate listen options for %s", l.Text)
-		}
 		d, tls, h2, pp := a.Default, a.TLS, a.HTTP2, a.ProxyProt
 		a.ListenOpt = *l
 		a.Default, a.TLS, a.HTTP2, a.ProxyProt = d || l.Default, tls, h2, pp
@@ -94,7 +122,6 @@ func (a *AddrConf) combine(l *ListenOpt) error {
 	a.TLS = a.TLS || l.TLS
 	a.HTTP2 = a.HTTP2 || l.HTTP2
 	a.ProxyProt = a.ProxyProt || l.ProxyProt
-	return nil
 }
 
 var listenRows = []conf.Directive{
@@ -158,7 +185,7 @@ func ParseListenAddr(text string) ([]ListenOpt, error) {
 	last := first
 	if isRange {
 		if last, err = strconv.Atoi(hi); err != nil || last < first || last > 65535 {
-			return fail("invalid port")
+			return fail("invalid port range")
 		}
 	}
 	ip := netip.IPv4Unspecified()
@@ -197,7 +224,26 @@ func readListen(c *conf.Cmd) error {
 				return c.Errorf("a duplicate listen %s", c.Args[0])
 			}
 		}
+		if err := HTTPOf(c).mayListen(c, l); err != nil {
+			return err
+		}
 		srv.Listens = append(srv.Listens, *l)
+	}
+	return nil
+}
+
+// mayListen checks a listen directive against those of other servers for the same address.
+func (h *HTTP) mayListen(c *conf.Cmd, l *ListenOpt) error {
+	for _, s := range h.Servers {
+		for i := range s.Listens {
+			switch o := &s.Listens[i]; {
+			case o.Key() != l.Key():
+			case o.Set && l.Set:
+				return c.Errorf("duplicate listen options for %s", l.Text)
+			case o.Default && l.Default:
+				return c.Errorf("a duplicate default server for %s", l.Text)
+			}
+		}
 	}
 	return nil
 }
@@ -234,34 +280,31 @@ func (l *ListenOpt) params(c *conf.Cmd) error {
 		case key == "backlog" && hasVal:
 			l.Backlog, ok = atoi(val)
 			if !ok || l.Backlog == 0 {
-				return c.Errorf("invalid backlog \"%s\"", val)
+				return c.Errorf("invalid backlog \"%s\"", a)
 			}
 		case key == "rcvbuf" && hasVal:
 			n, ok := units.Size(val)
 			if !ok {
-				return c.Errorf("invalid rcvbuf \"%s\"", val)
+				return c.Errorf("invalid rcvbuf \"%s\"", a)
 			}
 			l.Rcvbuf = int(n)
 		case key == "sndbuf" && hasVal:
 			n, ok := units.Size(val)
 			if !ok {
-				return c.Errorf("invalid sndbuf \"%s\"", val)
+				return c.Errorf("invalid sndbuf \"%s\"", a)
 			}
 			l.Sndbuf = int(n)
 		case key == "fastopen" && hasVal:
 			if l.Fastopen, ok = atoi(val); !ok {
-				return c.Errorf("invalid fastopen \"%s\"", val)
+				return c.Errorf("invalid fastopen \"%s\"", a)
 			}
 		case key == "setfib" && hasVal:
 			if l.Setfib, ok = atoi(val); !ok {
-				return c.Errorf("invalid setfib \"%s\"", val)
+				return c.Errorf("invalid setfib \"%s\"", a)
 			}
 		case key == "accept_filter" && hasVal:
 			return c.Errorf("accept filters \"%s\" are not supported on this platform, ignored", val)
 		case key == "ipv6only" && hasVal:
-			if l.Unix != "" || !l.Addr.Addr().Is6() {
-				return c.Errorf("ipv6only is not supported on addr \"%s\"", l.Text)
-			}
 			switch val {
 			case "on":
 				l.IPv6Only = 1

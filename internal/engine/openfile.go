@@ -40,7 +40,7 @@ var openFileRows = []conf.Directive{
 		Doc: "How often a file must have been asked for to stay open."},
 	{Name: "open_file_cache_errors", In: httpAll, Default: "off", Set: conf.Slot(locLevel, conf.Flag, func(c *LocConf) *conf.Opt[bool] { return &c.Files.Errors }),
 		Doc: "Whether errors of looking for a file are remembered, too."},
-	{Name: "open_file_cache_events", In: httpAll, Args: conf.Take1, Default: "off", Set: conf.Ignore(),
+	{Name: "open_file_cache_events", In: httpAll, Default: "off", Set: conf.Checked(conf.Flag),
 		Doc: "Accepted for compatibility: entries are compared with the file system by open_file_cache_valid only."},
 	{Name: "disable_symlinks", In: httpAll, Args: conf.Take12, Syntax: "off | on | if_not_owner [from=part]", Default: "off",
 		Set: conf.Slot(locLevel, symlinksType, func(c *LocConf) *conf.Opt[Symlinks] { return &c.Files.Symlinks }),

@@ -70,6 +70,9 @@ func (p *Plane) Sockets(cfg *conf.Config) []plane.Socket {
 	}
 	var out []plane.Socket
 	for _, a := range h.Addrs {
+		if a.within != nil {
+			continue
+		}
 		out = append(out, plane.Socket{Addr: a.Text, Type: syscall.SOCK_STREAM, Options: a.options()})
 	}
 	return out
@@ -101,7 +104,7 @@ func (p *Plane) listenersOf(h *HTTP, socks []plane.Socket) []*Listener {
 // addr finds an address of the snapshot.
 func (h *HTTP) addr(text string) *AddrConf {
 	for _, a := range h.Addrs {
-		if a.Text == text {
+		if a.Text == text && a.within == nil {
 			return a
 		}
 	}

@@ -42,7 +42,7 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 	c.FD = fd
 	c.StartMono = w.Loop.Now()
 	c.Action = "waiting for request"
-	if c.proxied = l.Conf().ProxyProt; c.proxied {
+	if c.proxied = c.addr().ProxyProt; c.proxied {
 		c.Action = readingProxy
 	}
 	c.timer.Init(c.expire)
@@ -54,8 +54,17 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 	c.idle(int64(c.server().ClientHeaderTimeout.V))
 }
 
+// addr is the address, as it is configured now, that the connection came in at.
+func (c *conn) addr() *engine.AddrConf {
+	a := c.Listener.Conf()
+	if a.Shared() {
+		return a.For(c.LocalAddr().IP.Addr())
+	}
+	return a
+}
+
 // server is the configuration of the address's default server.
-func (c *conn) server() *engine.SrvConf { return c.Listener.Conf().DefaultServer().Conf }
+func (c *conn) server() *engine.SrvConf { return c.addr().DefaultServer().Conf }
 
 // idle leaves the connection to the poller for at most d nanoseconds.
 func (c *conn) idle(d int64) {
@@ -88,7 +97,7 @@ func (c *conn) expire() {
 }
 
 func (c *conn) log(level nlog.Level, err error, msg string) {
-	c.Listener.Conf().DefaultServer().Loc.Core.Logger().Log(level, c, err, msg)
+	c.addr().DefaultServer().Loc.Core.Logger().Log(level, c, err, msg)
 }
 
 // close ends the connection.
@@ -272,7 +281,7 @@ func (c *conn) gone(x *exchange, err error) {
 	case partial:
 		c.incomplete(x, nil, "client prematurely closed connection", 400)
 	case c.Requests > 0:
-		if lg := c.Listener.Conf().DefaultServer().Loc.Core.Logger(); lg.On(nlog.Info) {
+		if lg := c.addr().DefaultServer().Loc.Core.Logger(); lg.On(nlog.Info) {
 			lg.Logf(nlog.Info, nil, nil, "*%d client %s closed keepalive connection", c.ID, c.Remote.AppendIP(nil))
 		}
 	}
@@ -290,8 +299,8 @@ func (c *conn) incomplete(x *exchange, err error, msg string, status engine.Stat
 		c.Action = "reading client request line"
 		m.RequestLine = bytes.TrimLeft(c.buf[c.rpos:], "\r\n")
 	}
-	r := c.w.Begin(&c.Conn, c.Listener.Conf().HTTP(), x, m)
-	r.SetServer(c.Listener.Conf().DefaultServer())
+	r := c.w.Begin(&c.Conn, c.addr().HTTP(), x, m)
+	r.SetServer(c.addr().DefaultServer())
 	x.start(r)
 	if r.Logger.On(nlog.Info) {
 		r.LogErr(nlog.Info, err, "%s", msg)
@@ -323,7 +332,7 @@ func (c *conn) idleAgain() {
 // another request at once.
 func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	w := c.w
-	a := c.Listener.Conf()
+	a := c.addr()
 	m := &x.parser.Message
 	c.Action = ""
 	r := w.Begin(&c.Conn, a.HTTP(), x, m)
