@@ -25,14 +25,16 @@ _Static_assert(offsetof(mg_sd_item, data) <= ITEM_HEAD, "an item is larger than 
 
 static const char no_memory[] = "no memory", not_found[] = "not found", not_a_list[] = "value not a list";
 
+static mg_shdict *all;
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+
 mg_shdict *mg_shdict_new(const char *name, size_t namelen, size_t size)
 {
     pthread_mutexattr_t attr;
-    mg_shdict *d = calloc(1, sizeof(*d));
+    mg_shdict *d = calloc(1, sizeof(*d) + namelen);
     uint32_t   pages = (uint32_t) ((size - POOL_HEAD) / (MG_PAGE + POOL_PAGE)), fit;
     size_t     buckets = 64, table;
 
-    (void) name;
     fit = (uint32_t) ((size - ROUND(POOL_HEAD + (size_t) pages * POOL_PAGE)) >> MG_PAGE_SHIFT);
     pages = fit < pages ? fit : pages;
 
@@ -69,11 +71,39 @@ mg_shdict *mg_shdict_new(const char *name, size_t namelen, size_t size)
 
     mg_slab_alloc(&d->slab, DICT_HEAD);
     mg_slab_alloc(&d->slab, sizeof(" in lua_shared_dict zone \"\"") + namelen);
+
+    d->namelen = namelen;
+    memcpy(d->name, name, namelen);
+    pthread_mutex_lock(&all_lock);
+    d->next = all;
+    all = d;
+    pthread_mutex_unlock(&all_lock);
+    return d;
+}
+
+mg_shdict *mg_shdict_find(const char *name, size_t len)
+{
+    mg_shdict *d;
+
+    pthread_mutex_lock(&all_lock);
+    for (d = all; d != NULL && (d->namelen != len || memcmp(d->name, name, len) != 0); d = d->next) {
+        /* on */
+    }
+    pthread_mutex_unlock(&all_lock);
     return d;
 }
 
 void mg_shdict_free(mg_shdict *d)
 {
+    mg_shdict **at = &all;
+
+    pthread_mutex_lock(&all_lock);
+    while (*at != d) {
+        at = &(*at)->next;
+    }
+    *at = d->next;
+    pthread_mutex_unlock(&all_lock);
+
     pthread_mutex_destroy(&d->lock);
     munmap(d->mem, d->memlen);
     free(d);

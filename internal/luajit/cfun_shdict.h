@@ -81,6 +81,9 @@ typedef struct mg_shdict {
     size_t          memlen;
     const int64_t  *clock; /* of the caller's worker, NULL: ask the system; set under the lock */
     uint64_t        now;   /* milliseconds, 0 until asked for in this operation */
+    struct mg_shdict *next; /* of all dictionaries */
+    size_t          namelen;
+    char            name[];
 } mg_shdict;
 
 /*
@@ -98,6 +101,7 @@ typedef struct {
 
 mg_shdict *mg_shdict_new(const char *name, size_t namelen, size_t size);
 void mg_shdict_free(mg_shdict *d);
+mg_shdict *mg_shdict_find(const char *name, size_t len); /* the newest of that name, NULL when there is none */
 
 /* All return NULL or an error text that lives for ever. clock is nanoseconds since the epoch, or NULL. */
 const char *mg_shdict_get(mg_shdict *d, const int64_t *clock, const char *k, size_t klen, int stale, mg_sd_value *v);
