@@ -355,6 +355,5 @@ var coreRows = []conf.Directive{
 	{Name: "server_names_hash_bucket_size", In: conf.HTTP, Set: conf.Checked(conf.Number), Default: "64", Doc: "Accepted for compatibility."},
 	{Name: "variables_hash_max_size", In: conf.HTTP, Set: conf.Checked(conf.Number), Default: "1024", Doc: "Accepted for compatibility."},
 	{Name: "variables_hash_bucket_size", In: conf.HTTP, Set: conf.Checked(conf.Number), Default: "64", Doc: "Accepted for compatibility."},
-	{Name: "proxy_temp_path", In: httpAll, Args: conf.Take1234, Syntax: "path [level1 [level2 [level3]]]", Set: conf.Ignore(), Default: "proxy_temp", Doc: "Accepted for compatibility: nothing is proxied yet."},
 	{Name: "send_lowat", In: httpAll, Set: conf.Checked(conf.Size), Default: "0", Doc: "Accepted for compatibility."},
 }

@@ -31,6 +31,9 @@ func (r *Request) AppendLog(dst []byte) []byte {
 	if r != m {
 		dst = append(append(append(dst, ", subrequest: \""...), r.URI...), '"')
 	}
+	if r.Upstream != nil {
+		dst = r.Upstream.AppendLog(dst)
+	}
 	if m.In != nil && !early {
 		if h := m.In.Get(http1.HHost); h != nil {
 			dst = append(append(append(dst, ", host: \""...), h...), '"')

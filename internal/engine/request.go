@@ -4,6 +4,7 @@ import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/http1"
+	"moongate/internal/netio"
 )
 
 // Conn is a client connection as features see it. Drivers embed it.
@@ -20,6 +21,7 @@ type Conn struct {
 	TLS any
 	// StartMono is when the connection was accepted (monotonic nanoseconds).
 	StartMono int64
+	watchers  []ClientWatcher
 	// Values belongs to modules which keep state per connection.
 	Values map[any]any
 	// FD is the socket, -1 when the connection is none of its own.
@@ -28,6 +30,40 @@ type Conn struct {
 	Sent int64
 	// Action is what the connection was doing, for error log lines ("reading client request line", ...).
 	Action string
+}
+
+// ClientWatcher is told that the client has closed its connection while requests are under way.
+type ClientWatcher interface{ ClientGone() }
+
+// Watch makes w a watcher of the connection, until Unwatch.
+func (c *Conn) Watch(w ClientWatcher) { c.watchers = append(c.watchers, w) }
+
+// Unwatch ends Watch.
+func (c *Conn) Unwatch(w ClientWatcher) {
+	for i, x := range c.watchers {
+		if x == w {
+			last := len(c.watchers) - 1
+			c.watchers[i] = c.watchers[last]
+			c.watchers[last] = nil
+			c.watchers = c.watchers[:last]
+			return
+		}
+	}
+}
+
+// TellGone is for drivers: it tells all watchers.
+func (c *Conn) TellGone() {
+	for i := len(c.watchers) - 1; i >= 0; i-- {
+		if i < len(c.watchers) {
+			c.watchers[i].ClientGone()
+		}
+	}
+}
+
+// Upstream is what a request knows of the servers it was passed on to. It outlives internal redirects.
+type Upstream interface {
+	// AppendLog appends the server in use for error log lines: `, upstream: "http://127.0.0.1:80/"`.
+	AppendLog(dst []byte) []byte
 }
 
 // ProxyInfo is what a PROXY protocol header said.
@@ -55,6 +91,10 @@ type Stream interface {
 	// Informational sends an interim response (103) with the given header block.
 	// BodyStarted reports whether any body byte is there to be read without waiting.
 	Buffered() int
+	// WaitRead parks until f, a descriptor of the handler's, may be read. Meanwhile what is queued goes on leaving.
+	WaitRead(r *Request, f *netio.FD, deadline int64) error
+	// Gone reports whether the client has closed its side.
+	Gone() bool
 }
 
 // Watcher is implemented by Streams that can tell, while a handler waits for something else, that the client has gone.
@@ -167,6 +207,9 @@ type life struct {
 	SingleRange    bool // not more than one part of the body may be sent
 	ExpectTrailers bool // fields will follow the body: it must be framed so that they can
 	gzipTested     int8 // 1: compressed responses are welcome, -1: they are not
+
+	// Upstream belongs to the package that passes requests on.
+	Upstream Upstream
 
 	Body        Body
 	Content     Handler // overrides the location's handler (nginx's content_handler)

@@ -158,6 +158,9 @@ func (m *memorySink) body(r *Request, c *Chunk) error {
 	return nil
 }
 
+// Captured reports whether the response of r is kept in memory.
+func (r *Request) Captured() bool { return r.captured() }
+
 // captured reports whether the response of r is kept in memory.
 func (r *Request) captured() bool {
 	_, ok := r.sink.(*memorySink)

@@ -18,6 +18,7 @@ import (
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/mapvar"
 	"moongate/internal/mod/notmodified"
+	"moongate/internal/mod/proxy"
 	"moongate/internal/mod/ranges"
 	"moongate/internal/mod/rewrite"
 	"moongate/internal/mod/setmisc"
@@ -25,6 +26,7 @@ import (
 	"moongate/internal/mod/static"
 	"moongate/internal/mod/stubstatus"
 	"moongate/internal/mod/tryfiles"
+	"moongate/internal/mod/upstreams"
 )
 
 // Set is the list of modules and filters, in the order they run.
@@ -54,6 +56,8 @@ func Set() *engine.Set {
 			&stubstatus.Module,
 			&headers.Module,
 			&gzip.Module,
+			&upstreams.Module,
+			&proxy.Module,
 		},
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,

@@ -290,3 +290,28 @@ func (f *FD) WaitWrite(deadline int64) error {
 	}
 	return nil
 }
+
+// WaitReadOr parks until f may be read or w, which may be f, may take bytes, the deadline or Close.
+func (f *FD) WaitReadOr(w *FD, deadline int64) error {
+	if f.fd < 0 || w.fd < 0 {
+		return ErrClosed
+	}
+	l := f.loop
+	if w.state&writable == 0 && !w.armed {
+		if err := w.arm(); err != nil {
+			return err
+		}
+	}
+	for f.state&readable == 0 && w.state&writable == 0 {
+		f.rw, w.ww = l.cur, l.cur
+		err := l.Park(deadline)
+		f.rw, w.ww = nil, nil
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Writable reports whether a write may be taken.
+func (f *FD) Writable() bool { return f.state&writable != 0 }

@@ -159,7 +159,11 @@ func (c *conn) serve() {
 // notice is called when something arrives while a task serves the connection and waits for something else: the
 // client may have gone.
 func (c *conn) notice() {
-	if x := c.ex; x != nil && c.fd.HungUp() && x.onAbort != nil {
+	if !c.fd.HungUp() {
+		return
+	}
+	c.TellGone()
+	if x := c.ex; x != nil && x.onAbort != nil {
 		f := x.onAbort
 		x.onAbort = nil
 		f()

@@ -370,3 +370,27 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 		}
 	}
 }
+
+// WaitRead parks until f may be read; meanwhile what is queued goes on leaving.
+func (x *exchange) WaitRead(r *engine.Request, f *netio.FD, deadline int64) error {
+	for !f.Readable() {
+		if x.queued == 0 {
+			return f.WaitRead(deadline)
+		}
+		if err := f.WaitReadOr(&x.c.fd, deadline); err != nil {
+			if x.c.fd.Sysfd() < 0 {
+				return engine.ErrClientGone
+			}
+			return err
+		}
+		if x.c.fd.Writable() {
+			if err := x.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Gone reports whether the client has closed its side.
+func (x *exchange) Gone() bool { return x.c.closed || x.c.fd.Sysfd() < 0 || x.c.fd.HungUp() }

@@ -1,0 +1,165 @@
+package relay
+
+import (
+	"syscall"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+)
+
+// relay passes the response body on.
+func (x *Exchange) relay() engine.Status {
+	r := x.R
+	buffering := x.buffering()
+	rate := int64(0)
+	if buffering {
+		rate = x.Conf.rate(r)
+	}
+	size := x.Conf.readBuffer
+	var buf []byte
+	defer func() {
+		if buf != nil {
+			x.w.FreeBuffer(buf)
+		}
+	}()
+	in := x.rest
+	for {
+		done, st := x.pass(in)
+		if st != engine.OK || done {
+			return st
+		}
+		low := x.Conf.readAhead
+		if !buffering {
+			low = 0
+		}
+		if r.Pending() > 0 {
+			if r.Stream.Flush(r) != nil {
+				return engine.Error
+			}
+			x.action(toClient)
+			if r.Drain(low) != nil {
+				return engine.Error
+			}
+		}
+		x.action(readingBody)
+		if rate > 0 {
+			x.throttle(rate)
+		}
+		if why := x.waitRead(); why != 0 {
+			return x.broken(why)
+		}
+		if buf == nil {
+			buf = x.w.Buffer(size)
+			buf = buf[:cap(buf)]
+		}
+		n, err := x.conn.Read(buf)
+		switch {
+		case n > 0:
+			x.state().Received += int64(n)
+			in = buf[:n]
+		case err == syscall.EAGAIN:
+			in = nil
+		case err == nil:
+			return x.ended()
+		default:
+			x.log(nlog.Error, err, "recv() failed")
+			return x.truncated()
+		}
+	}
+}
+
+// pass gives the body's pieces in what was read to the client; done says that it is complete.
+func (x *Exchange) pass(in []byte) (done bool, st engine.Status) {
+	r := x.R
+	var held []byte // the last piece waits: it may be the end of the body
+	for {
+		data, n, state := x.P.Body(x, in)
+		in = in[n:]
+		if len(data) > 0 {
+			x.state().Length += int64(len(data))
+			if held != nil && r.Output(&engine.Chunk{Data: held}) != nil {
+				return true, engine.Error
+			}
+			held = data
+		}
+		switch {
+		case state == BodyDone:
+			if len(in) > 0 {
+				x.KeepConn = false
+			}
+			return true, x.last(held)
+		case state == BodyInvalid:
+			if held != nil && r.Output(&engine.Chunk{Data: held}) != nil {
+				return true, engine.Error
+			}
+			return true, x.truncated()
+		case len(in) == 0 && n == 0 || len(in) == 0:
+			if held != nil && r.Output(&engine.Chunk{Data: held}) != nil {
+				return true, engine.Error
+			}
+			return false, engine.OK
+		}
+	}
+}
+
+// last sends the last piece; the server is done with before the client may have to be waited for.
+func (x *Exchange) last(held []byte) engine.Status {
+	r := x.R
+	t := x.state()
+	t.Whole = x.w.Loop.Now() - x.tryBegun
+	x.countSent()
+	x.keep()
+	r.Out.Trailers = append(r.Out.Trailers, x.Trailers...)
+	if r.Output(&engine.Chunk{Data: held, Last: true}) != nil {
+		return engine.Error
+	}
+	return engine.OK
+}
+
+// ended is the end of the connection.
+func (x *Exchange) ended() engine.Status {
+	if x.P.End(x) {
+		return x.last(nil)
+	}
+	x.log(nlog.Error, nil, "upstream prematurely closed connection")
+	return x.truncated()
+}
+
+// broken is a body that does not come.
+func (x *Exchange) broken(why uint32) engine.Status {
+	switch {
+	case x.gone:
+		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
+		return engine.Error
+	case why == onTimeout:
+		x.log(nlog.Error, syscall.ETIMEDOUT, "upstream timed out")
+	}
+	return x.truncated()
+}
+
+// truncated ends a response that is not complete: the client must see that. What has come is sent.
+func (x *Exchange) truncated() engine.Status {
+	r := x.R
+	x.KeepConn = false
+	if r.Parent != nil {
+		return engine.Done
+	}
+	r.KeepAlive = false
+	x.action(toClient)
+	if r.Stream.Flush(r) == nil {
+		r.Drain(0)
+	}
+	return engine.Error
+}
+
+// throttle waits until what was received is within the rate.
+func (x *Exchange) throttle(rate int64) {
+	loop := x.w.Loop
+	for !x.gone {
+		over := x.state().Length - rate*((loop.Now()-x.tryBegun)/1e6)/1000 - rate
+		if over < 0 {
+			return
+		}
+		loop.Park(loop.Now() + (over*1000/rate+1)*1e6)
+	}
+}

@@ -1,0 +1,417 @@
+package relay
+
+import (
+	"syscall"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+	"moongate/internal/netio"
+	"moongate/internal/upstream"
+)
+
+// Protocol speaks to servers.
+type Protocol interface {
+	// Request appends the request's head, and anything that stands for its body, to dst, and sets x.URI. OK, or a
+	// status to end the request with.
+	Request(x *Exchange, dst []byte) ([]byte, engine.Status)
+	// Reset prepares for a response, the first or that of the next server.
+	Reset(x *Exchange)
+	// Head looks at what has come of the response, from its first byte on. With HeadDone n bytes were the head and
+	// x.Resp is filled; it has logged what is wrong with one that is Invalid.
+	Head(x *Exchange, in []byte) (n int, st HeadState)
+	// Body takes n bytes of what follows the head; data, a part of them, is a piece of the body.
+	Body(x *Exchange, in []byte) (data []byte, n int, st BodyState)
+	// End is told that the server has closed the connection; it reports whether the body is complete by that.
+	End(x *Exchange) bool
+	// Location and Cookie rewrite the values of header fields; the part of the value from prefix on is the URL.
+	Location(x *Exchange, value []byte, prefix int) []byte
+	Cookie(x *Exchange, value []byte) []byte
+}
+
+// HeadState is what has become of a response head.
+type HeadState uint8
+
+// The states.
+const (
+	HeadMore HeadState = iota
+	HeadDone
+	HeadInvalid
+)
+
+// BodyState is what has become of a response body.
+type BodyState uint8
+
+// The states.
+const (
+	BodyMore BodyState = iota // as far as it is there
+	BodyDone
+	BodyInvalid
+)
+
+// Exchange is one passing-on of a request.
+type Exchange struct {
+	R    *engine.Request
+	Conf *Conf
+	P    Protocol
+	// Data belongs to the protocol; it is kept for the next exchange.
+	Data any
+
+	// The protocol says before Run where to, and how.
+	Scheme     string        // "http://", for log lines
+	Group      *Group        // the servers, or
+	URL        *upstream.URL // an address named at run time
+	Unbuffered bool          // the request body goes up as it comes, chunked when its length is not known
+	ChunkBody  bool          // ... in chunks
+	NoBody     bool          // the request body does not go up
+	URI        []byte
+
+	// Resp is the response's head.
+	Resp *http1.Response
+	// KeepConn says, when the body is complete, that the connection may carry another request.
+	KeepConn bool
+	Upgrade  bool // the connection becomes one of bytes
+	Trailers []http1.Header
+
+	// Peer is what a Chooser has chosen.
+	Peer Chosen
+	// Last is how the try before went, for Choosers.
+	Last LastTry
+
+	w        *engine.Worker
+	rec      *record
+	prev     *Exchange
+	bal      *upstream.Balancer
+	choice   upstream.Choice
+	chosen   upstream.Peer // what a Chooser has chosen, as a peer
+	ownPeer  bool
+	peer     string // its name
+	conn     *upstream.Conn
+	cached   bool // conn was idle before
+	begun    int64
+	tryBegun int64
+	sent     bool // a part of the request was sent
+	allSent  bool
+
+	head     []byte // of the request
+	buf      []byte // the response, from the worker's buffers
+	rest     []byte // what was read behind the head
+	body     bool   // the response body is being passed on
+	task     *netio.Task
+	watching bool
+	gone     bool // the client is
+	pump     pump
+}
+
+// newExchange begins an exchange of a request.
+func New(r *engine.Request, c *Conf, p Protocol) *Exchange {
+	rec := recordOf(r)
+	pl := poolsOf(r.W)
+	x := pl.exchanges
+	if x == nil {
+		x = &Exchange{}
+	} else {
+		pl.exchanges = x.prev
+	}
+	x.prev = rec.last
+	rec.last = x
+	x.R, x.Conf, x.P, x.w, x.rec = r, c, p, r.W, rec
+	return x
+}
+
+// recycle gives the exchange's memory back; the request has ended.
+func (x *Exchange) recycle(p *pools) {
+	if x.buf != nil {
+		x.w.FreeBuffer(x.buf)
+	}
+	data, head, trailers := x.Data, x.head[:0], x.Trailers[:0]
+	*x = Exchange{Data: data, head: head, Trailers: trailers, prev: p.exchanges}
+	p.exchanges = x
+}
+
+func (x *Exchange) action(a string) { x.R.Conn.Action = a }
+
+// Actions, as log lines have them.
+const (
+	connecting  = "connecting to upstream"
+	sending     = "sending request to upstream"
+	readingHead = "reading response header from upstream"
+	readingBody = "reading upstream"
+	upgraded    = "proxying upgraded connection"
+	toClient    = "sending to client"
+)
+
+// Run passes the request on and the response back; it parks. The status is what the handler returns.
+func (x *Exchange) Run() engine.Status {
+	r := x.R
+	if !x.Unbuffered || r.Body.Read {
+		x.Unbuffered = false
+		if st := r.ReadBody(); st != engine.OK {
+			return st
+		}
+	}
+	st := x.run()
+	x.finish()
+	return st
+}
+
+func (x *Exchange) run() engine.Status {
+	r := x.R
+	x.task = x.w.Loop.Current()
+	if !x.Conf.IgnoreClientAbort.V {
+		x.watching = true
+		r.Conn.Watch(x)
+		if r.Stream.Gone() {
+			x.gone = true
+		}
+	}
+	var st engine.Status
+	if x.head, st = x.P.Request(x, x.head[:0]); st != engine.OK {
+		return st
+	}
+	if len(x.rec.tries) > 0 {
+		x.rec.tries = append(x.rec.tries, Try{}) // a redirect lies between
+	}
+	if st := x.find(); st != engine.OK {
+		return st
+	}
+	x.begun = x.w.Loop.Now()
+	if n := x.Conf.NextTries.V; n > 0 && x.choice.Tries > n {
+		x.choice.Tries = n
+	}
+	for {
+		why := x.try()
+		if why == 0 {
+			break
+		}
+		if x.gone {
+			return x.abort()
+		}
+		if st := x.next(why); st != engine.OK {
+			return st
+		}
+	}
+	return x.respond()
+}
+
+// why a try failed: a bit of next_upstream, or beyond them one of these.
+const (
+	failedInternally uint32 = 1 << (30 + iota)
+	clientGone
+)
+
+// try asks one server up to its response head. 0: it is there, and not one to try the next server for.
+func (x *Exchange) try() uint32 {
+	loop := x.w.Loop
+	if n := len(x.rec.tries); n > 0 && x.rec.tries[n-1].Whole < 0 {
+		t := &x.rec.tries[n-1]
+		t.Whole = loop.Now() - x.tryBegun
+	}
+	x.tryBegun = loop.Now()
+	x.rec.tries = append(x.rec.tries, Try{Connect: -1, Header: -1, Whole: -1})
+	x.action(connecting)
+	if why := x.pick(); why != 0 {
+		return why
+	}
+	if x.gone {
+		return clientGone
+	}
+	if x.conn == nil {
+		if why := x.connect(); why != 0 {
+			return why
+		}
+	}
+	x.state().Connect = loop.Now() - x.tryBegun
+	if why := x.send(); why != 0 {
+		return why
+	}
+	return x.readHead()
+}
+
+// state is the try under way.
+func (x *Exchange) state() *Try { return &x.rec.tries[len(x.rec.tries)-1] }
+
+// pick chooses a server and takes an idle connection to it, if there is one.
+func (x *Exchange) pick() uint32 {
+	now := x.w.Loop.Now()
+	x.cached = false
+	if x.Group != nil && x.Group.Choose != nil {
+		if st := x.Group.Choose.Choose(x); st != engine.OK {
+			return x.refused(st)
+		}
+	}
+	if x.Peer.Addr.Sock != nil {
+		x.ownPeer = true
+		x.peer = x.Peer.Addr.Name
+	} else {
+		x.ownPeer = false
+		if !x.choice.Next(now) {
+			x.peer = x.bal.Group.Name
+			x.state().Peer = x.peer
+			x.log(nlog.Error, nil, "no live upstreams")
+			return onNoLive
+		}
+		x.peer = x.choice.Peer.Name
+	}
+	x.state().Peer = x.peer
+	if l := x.idle(); l != nil {
+		if c := l.Take(x.poolKey()); c != nil {
+			x.conn, x.cached = c, true
+		}
+	}
+	return 0
+}
+
+// idle is where the connection is kept when it is not in use; nil: nowhere.
+func (x *Exchange) idle() *upstream.Idle {
+	if x.bal == nil || x.bal.Group.Keepalive.Max == 0 {
+		return nil
+	}
+	return &x.bal.Idle
+}
+
+func (x *Exchange) poolKey() string {
+	if x.ownPeer && x.Peer.Pool != "" {
+		return x.Peer.Pool
+	}
+	return x.peer
+}
+
+// next decides what follows a failure: OK means another try.
+func (x *Exchange) next(why uint32) engine.Status {
+	if why&failedInternally != 0 {
+		if st := x.Peer.Refused; st != 0 {
+			return st
+		}
+		return 500
+	}
+	outcome := upstream.Failed
+	if why&(on403|on404) != 0 {
+		outcome = upstream.Next
+	}
+	x.countSent()
+	x.Last = LastTry{Failed: outcome == upstream.Failed, Next: outcome == upstream.Next, Status: 0}
+	if x.choice.Done(outcome, x.w.Loop.Now()) {
+		x.log(nlog.Warn, nil, "upstream server temporarily disabled")
+	}
+	if why == onTimeout {
+		x.log(nlog.Error, syscall.ETIMEDOUT, "upstream timed out")
+	}
+	if x.ownPeer && x.choice.Tries > 0 && why != onNoLive {
+		x.choice.Tries--
+	}
+	if x.cached && why == onError {
+		x.choice.Tries++ // the server had closed an idle connection: that does not count
+	}
+	st := engine.Status(502)
+	switch why {
+	case onTimeout, on504:
+		st = 504
+	case on500:
+		st = 500
+	case on503:
+		st = 503
+	case on403:
+		st = 403
+	case on404:
+		st = 404
+	case on429:
+		st = 429
+	}
+	x.state().Status = int(st)
+	x.Last.Status = int(st)
+	if x.sent && x.nonIdempotent() {
+		why |= onNonIdempotent
+	}
+	if x.choice.Tries <= 0 || x.Conf.Next.V&why != why || x.sent && x.Unbuffered || x.lateForNext() {
+		return st
+	}
+	x.closeConn()
+	return engine.OK
+}
+
+func (x *Exchange) lateForNext() bool {
+	d := int64(x.Conf.NextTimeout.V)
+	return d > 0 && x.w.Loop.Now()-x.begun >= d
+}
+
+func (x *Exchange) nonIdempotent() bool {
+	return x.R.Method&(http1.MethodPost|http1.MethodLock|http1.MethodPatch) != 0
+}
+
+// refused ends the tries with the status of a Chooser.
+func (x *Exchange) refused(st engine.Status) uint32 {
+	x.Peer.Refused = st
+	return failedInternally
+}
+
+// abort ends an exchange whose client is gone.
+func (x *Exchange) abort() engine.Status {
+	if x.conn != nil {
+		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
+	} else {
+		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection")
+	}
+	x.R.KeepAlive = false
+	return engine.StatusClientClosed
+}
+
+// ClientGone is told by the connection.
+func (x *Exchange) ClientGone() {
+	if x.gone || x.body && x.R.Aborted {
+		return
+	}
+	x.gone = true
+	x.w.Loop.Kill(x.task)
+}
+
+func (x *Exchange) countSent() {
+	if x.conn != nil {
+		x.state().Sent = x.conn.Sent
+	}
+}
+
+// finish ends the exchange: the server is given back, the connection kept or closed. The response's bytes stay until
+// the request ends.
+func (x *Exchange) finish() {
+	x.stopPump()
+	if x.watching {
+		x.R.Conn.Unwatch(x)
+		x.watching = false
+	}
+	if n := len(x.rec.tries); n > 0 && x.rec.tries[n-1].Whole < 0 {
+		x.rec.tries[n-1].Whole = x.w.Loop.Now() - x.tryBegun
+		x.countSent()
+	}
+	x.choice.Done(upstream.Good, x.w.Loop.Now())
+	x.closeConn()
+	x.task = nil
+	x.action(toClient)
+}
+
+// keep makes the connection idle when it may carry another request; the body is complete.
+func (x *Exchange) keep() {
+	c := x.conn
+	if c == nil || !x.KeepConn || !x.allSent || x.pump.on || x.w.Stopping {
+		return
+	}
+	l := x.idle()
+	if l == nil {
+		return
+	}
+	x.state().Sent = c.Sent
+	x.conn = nil
+	l.Put(c, x.poolKey())
+}
+
+func (x *Exchange) closeConn() {
+	if x.conn != nil {
+		x.conn.Close()
+		x.conn = nil
+	}
+}
+
+// log writes a line about the server.
+func (x *Exchange) log(level nlog.Level, err error, msg string) {
+	x.R.Logger.Log(level, x.R, err, msg)
+}

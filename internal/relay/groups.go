@@ -1,0 +1,204 @@
+package relay
+
+import (
+	"strings"
+
+	"moongate/internal/conf"
+	"moongate/internal/engine"
+	"moongate/internal/upstream"
+)
+
+// Group is an upstream.Group with what the engine's side knows of it.
+type Group struct {
+	upstream.Group
+	// Key is what the hash method hashes.
+	Key *engine.Template
+	// Choose, when not nil, chooses the server in place of the group's method (balancer_by_lua).
+	Choose Chooser
+	URL    upstream.URL // of a group that a directive named
+}
+
+// Chooser chooses servers by other means than a method of the group.
+type Chooser interface {
+	// Choose runs before each try. OK: the exchange is to take x.Peer or, when that has no address, the group's
+	// method; a status ends the request.
+	Choose(x *Exchange) engine.Status
+}
+
+// groups is all groups of an http block.
+type groups struct{ list []*Group }
+
+type groupsKey struct{}
+
+func groupsOf(h *engine.HTTP) *groups {
+	g, _ := h.Values[groupsKey{}].(*groups)
+	if g == nil {
+		g = &groups{}
+		h.Values[groupsKey{}] = g
+	}
+	return g
+}
+
+// Groups lists the upstream blocks, in the order of the file.
+func Groups(h *engine.HTTP) []*Group {
+	var out []*Group
+	for _, g := range groupsOf(h).list {
+		if g.Block {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// AddBlock makes the group of an upstream block.
+func AddBlock(c *conf.Cmd, name string) (*Group, error) {
+	gs := groupsOf(engine.HTTPOf(c))
+	for _, g := range gs.list {
+		if !strings.EqualFold(g.Name, name) {
+			continue
+		}
+		if g.Block {
+			return nil, c.Errorf("duplicate upstream \"%s\"", name)
+		}
+		if !g.NoPort {
+			return nil, &conf.Error{Level: "emerg", Msg: "upstream \"" + name + "\" may not have port " + g.URL.PortText, File: g.File, Line: g.Line}
+		}
+		g.Block, g.Port = true, 0
+		g.File, g.Line = c.File, c.Line
+		return g, nil
+	}
+	g := &Group{Group: upstream.Group{Name: name, Block: true, NoPort: true, File: c.File, Line: c.Line, Index: len(gs.list)}}
+	gs.list = append(gs.list, g)
+	return g, nil
+}
+
+// Add finds or makes the group that a directive's address names; u.Text is the address without scheme.
+func Add(c *conf.Cmd, u upstream.URL) (*Group, error) {
+	gs := groupsOf(engine.HTTPOf(c))
+	for _, g := range gs.list {
+		if !strings.EqualFold(g.Name, u.Host) {
+			continue
+		}
+		if g.Block && !u.NoPort && !u.Unix {
+			return nil, c.Errorf("upstream \"%s\" may not have port %d", u.Host, u.Port)
+		}
+		if !g.Block && g.Port != 0 && u.Port != 0 && g.Port != u.Port {
+			continue
+		}
+		return g, nil
+	}
+	g := &Group{Group: upstream.Group{Name: u.Host, Port: u.Port, NoPort: u.NoPort, File: c.File, Line: c.Line, Index: len(gs.list)}, URL: u}
+	gs.list = append(gs.list, g)
+	return g, nil
+}
+
+// Setup resolves the hosts that directives name and makes all groups ready. The module of upstream blocks calls it.
+func Setup(h *engine.HTTP) error {
+	for _, g := range groupsOf(h).list {
+		if !g.Block {
+			if g.Port == 0 && !g.URL.Unix {
+				return g.errorf("no port in upstream \"" + g.Name + "\"")
+			}
+			addrs, problem := g.URL.Resolve()
+			if problem != "" {
+				return g.errorf(problem + " in upstream \"" + g.Name + "\"")
+			}
+			g.Implicit(addrs)
+		}
+		g.Init()
+		if len(g.Main) == 0 {
+			return g.errorf("no servers in upstream \"" + g.Name + "\"")
+		}
+	}
+	return nil
+}
+
+func (g *Group) errorf(msg string) error {
+	return &conf.Error{Level: "emerg", Msg: msg, File: g.File, Line: g.Line}
+}
+
+// find gives the group that a run-time address names, nil when none does.
+func (gs *groups) find(u *upstream.URL) *Group {
+	for _, g := range gs.list {
+		if len(g.Name) == len(u.Host) && (g.Port == 0 && u.NoPort || g.Port == u.Port) && strings.EqualFold(g.Name, u.Host) {
+			return g
+		}
+	}
+	return nil
+}
+
+// local is what a worker has of the groups of one snapshot.
+type local struct {
+	balancers []*upstream.Balancer
+	// named has balancers of addresses that were named at run time.
+	named map[string]*upstream.Balancer
+}
+
+var (
+	localSlot  = engine.NewWorkerSlot() // per snapshot
+	workerSlot = engine.NewWorkerSlot()
+)
+
+func localOf(h *engine.HTTP, w *engine.Worker) *local {
+	l, _ := h.Local(w, localSlot).(*local)
+	if l == nil {
+		l = &local{balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}}
+		h.SetLocal(w, localSlot, l)
+	}
+	return l
+}
+
+func (l *local) balancer(g *Group) *upstream.Balancer {
+	b := l.balancers[g.Index]
+	if b == nil {
+		b = upstream.NewBalancer(&g.Group)
+		l.balancers[g.Index] = b
+	}
+	return b
+}
+
+// maxNamed bounds the balancers a worker keeps for addresses named at run time.
+const maxNamed = 1024
+
+// at gives the balancer of one address named at run time.
+func (l *local) at(a upstream.Addr) *upstream.Balancer {
+	if b := l.named[a.Name]; b != nil {
+		return b
+	}
+	if len(l.named) >= maxNamed {
+		clear(l.named)
+	}
+	b := adHoc(a.Name, []upstream.Addr{a})
+	l.named[a.Name] = b
+	return b
+}
+
+// adHoc makes a balancer of addresses that no group has.
+func adHoc(name string, addrs []upstream.Addr) *upstream.Balancer {
+	g := &upstream.Group{Name: name}
+	g.Implicit(addrs)
+	g.Init()
+	return upstream.NewBalancer(g)
+}
+
+// Retire closes the idle connections of a snapshot that the worker does not use any more.
+func Retire(w *engine.Worker, h *engine.HTTP) {
+	if l, _ := h.Local(w, localSlot).(*local); l != nil {
+		for _, b := range l.balancers {
+			if b != nil {
+				b.Idle.CloseAll()
+			}
+		}
+	}
+}
+
+// block is what an upstream block's scope has.
+type block struct{ g *Group }
+
+var blockLevel = conf.NewLevel[block](conf.KindUpstream)
+
+// BlockOf gives the group of the upstream block that a directive stands in.
+func BlockOf(s *conf.Scope) *Group { return blockLevel.Of(s).g }
+
+// SetBlock makes g the group of an upstream block's scope.
+func SetBlock(s *conf.Scope, g *Group) { blockLevel.Of(s).g = g }

@@ -1,0 +1,143 @@
+package upstream
+
+import (
+	"moongate/internal/netio"
+)
+
+// Conn is a connection to a peer.
+type Conn struct {
+	netio.FD
+	Requests int   // sent over it, the one under way included
+	Start    int64 // monotonic nanoseconds
+	Sent     int64 // bytes, by the request under way
+	// Values belongs to the protocol: what it keeps with the connection.
+	Values any
+
+	key        string
+	idleUntil  int64 // the timer may be armed for an earlier moment
+	idle       *Idle
+	timer      netio.Timer
+	prev, next *Conn
+}
+
+// Idle is one worker's idle connections to a group, the one used last first.
+type Idle struct {
+	conf        *Keepalive
+	first, last *Conn
+	n           int
+	closed      bool
+}
+
+// SetConf replaces the parameters.
+func (l *Idle) SetConf(k *Keepalive) { l.conf = k }
+
+// New gives a connection object to dial with.
+func (l *Idle) New(loop *netio.Loop) *Conn {
+	c := &Conn{}
+	c.timer.Init(c.expire)
+	return c
+}
+
+// Take removes an idle connection to the peer named key; nil when there is none.
+func (l *Idle) Take(key string) *Conn {
+	for c := l.first; c != nil; c = c.next {
+		if c.key == key {
+			l.unlink(c)
+			c.Requests++
+			c.Sent = 0
+			return c
+		}
+	}
+	return nil
+}
+
+// Put makes c idle, or closes it when it has served enough. The oldest makes room.
+func (l *Idle) Put(c *Conn, key string) {
+	loop := c.Loop()
+	if l.conf.Max == 0 || l.closed || c.Requests >= l.conf.Requests || loop.Now()-c.Start > int64(l.conf.Time) || c.Readable() {
+		c.Close()
+		return
+	}
+	if l.n >= l.conf.Max {
+		old := l.last
+		l.unlink(old)
+		old.Close()
+	}
+	c.key, c.idle, c.prev, c.next = key, l, nil, l.first
+	if l.first != nil {
+		l.first.prev = c
+	} else {
+		l.last = c
+	}
+	l.first = c
+	l.n++
+	c.SetHandler(c)
+	// An armed timer is left where it is while it is early: expire arms it anew.
+	until := loop.Now() + int64(l.conf.Timeout)
+	c.until(loop, until)
+}
+
+func (c *Conn) until(loop *netio.Loop, t int64) {
+	if !c.timer.Armed() || c.timer.When() > t {
+		loop.Arm(&c.timer, t)
+	}
+	c.idleUntil = t
+}
+
+func (l *Idle) unlink(c *Conn) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		l.last = c.prev
+	}
+	c.prev, c.next, c.idle = nil, nil, nil
+	c.SetHandler(nil)
+	l.n--
+}
+
+// Len is the number of idle connections.
+func (l *Idle) Len() int { return l.n }
+
+// CloseAll closes the idle connections; none is kept from now on.
+func (l *Idle) CloseAll() {
+	l.closed = true
+	for c := l.first; c != nil; c = l.first {
+		l.unlink(c)
+		c.Close()
+	}
+}
+
+// Close closes the connection, idle or not.
+func (c *Conn) Close() {
+	if c.timer.Armed() {
+		c.Loop().Disarm(&c.timer)
+	}
+	c.FD.Close()
+}
+
+// Ready is told by the loop that an idle connection has something to read: its end, or what nobody asked for.
+func (c *Conn) Ready(*netio.FD) {
+	if l := c.idle; l != nil {
+		l.unlink(c)
+		c.Close()
+	}
+}
+
+// expire is the timer's function.
+func (c *Conn) expire() {
+	l := c.idle
+	if l == nil {
+		return // in use: Put arms the timer again
+	}
+	if loop := c.Loop(); c.idleUntil > loop.Now() {
+		loop.Arm(&c.timer, c.idleUntil)
+		return
+	}
+	l.unlink(c)
+	c.Close()
+}
