@@ -246,13 +246,23 @@ func (l *Loop) lead() {
 	}
 }
 
+// busyTurn is the number of events that makes a turn of the loop a busy one.
+const busyTurn = 3
+
 // poll fetches events, runs what others posted and the timers that are due. It does not block when tasks or jobs wait.
 func (l *Loop) poll() {
-	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
-	if e != 0 {
-		n = 0
+	// A turn with several events is likely to be followed by one: asked for without blocking, it costs no visit to Go's
+	// scheduler. A quiet loop blocks at once: the first call would only find nothing.
+	var n uintptr
+	more := l.inboxN.Load() != 0 || l.jobsHead < len(l.jobs)
+	if more || l.n >= busyTurn {
+		var e syscall.Errno
+		n, _, e = syscall.RawSyscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+		if e != 0 {
+			n = 0
+		}
 	}
-	if n == 0 && l.inboxN.Load() == 0 && l.jobsHead == len(l.jobs) {
+	if n == 0 && !more {
 		n = l.block()
 	}
 	l.i, l.n = 0, int(n)
@@ -268,7 +278,6 @@ func (l *Loop) poll() {
 }
 
 func (l *Loop) block() uintptr {
-	l.renewClock()
 	wait := -1
 	deadline := l.timers.next()
 	if l.Idle != nil {
