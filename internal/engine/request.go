@@ -146,6 +146,8 @@ type Request struct {
 	life
 	// own is the head of a subrequest that differs from its parent's.
 	own http1.Message
+	// captureInto is where the response of a captured subrequest is kept.
+	captureInto Captured
 }
 
 // life is all of a request that begins anew with each use.

@@ -27,7 +27,7 @@ type SubOptions struct {
 	Prepare func(sub *Request)
 }
 
-// Captured is the response of a captured subrequest.
+// Captured is the response of a captured subrequest; it is a part of the request, and gone with Release.
 type Captured struct {
 	Req       *Request // its headers; valid until Release
 	Body      []byte
@@ -80,9 +80,10 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 		copy(s.vars, r.vars)
 		s.gen = r.gen
 	}
-	out := &Captured{Req: s, Truncated: o.Capture}
+	out := &s.captureInto
+	*out = Captured{Req: s, Body: out.Body[:0], Truncated: o.Capture}
 	if o.Capture {
-		s.sink = &memorySink{out: out}
+		s.sink = (*memorySink)(out)
 	} else {
 		s.sink = parentSink{}
 	}
@@ -104,12 +105,20 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	return out, OK
 }
 
+// maxKeptBody is the largest memory for a captured body that is kept for the next.
+const maxKeptBody = 64 << 10
+
 // Release recycles the subrequest; its headers and body are gone after it.
 func (c *Captured) Release() {
-	if c.Req != nil {
-		c.Req.W.freeRequest(c.Req)
-		c.Req = nil
+	r := c.Req
+	if r == nil {
+		return
 	}
+	c.Req = nil
+	if cap(c.Body) > maxKeptBody {
+		c.Body = nil
+	}
+	r.W.freeRequest(r)
 }
 
 // parentSink joins a subrequest's output into its parent's response.
@@ -139,22 +148,22 @@ func (parentSink) body(r *Request, c *Chunk) error {
 }
 
 // memorySink keeps a subrequest's response.
-type memorySink struct{ out *Captured }
+type memorySink Captured
 
 func (m *memorySink) head(r *Request, last bool) error { return nil }
 
 func (m *memorySink) body(r *Request, c *Chunk) error {
 	if c.Last {
-		m.out.Truncated = false
+		m.Truncated = false
 	}
 	if c.File != nil {
-		at := len(m.out.Body)
-		m.out.Body = append(m.out.Body, make([]byte, c.Len)...)
+		at := len(m.Body)
+		m.Body = append(m.Body, make([]byte, c.Len)...)
 		var err error
-		m.out.Body, err = r.ReadChunk(m.out.Body[:at], c)
+		m.Body, err = r.ReadChunk(m.Body[:at], c)
 		return err
 	}
-	m.out.Body = append(m.out.Body, c.Data...)
+	m.Body = append(m.Body, c.Data...)
 	return nil
 }
 

@@ -43,6 +43,7 @@ type Ctx struct {
 
 	// BodyIn and BodyOut are the chunk a body filter sees and what it leaves behind.
 	Filter *FilterArgs
+	filter FilterArgs
 	// SetArgs are the arguments of set_by_lua (ngx.arg).
 	SetArgs [][]byte
 	set     *setRun
@@ -52,6 +53,21 @@ type Ctx struct {
 	NoAbort int
 	broken  bool // the request's own VM could not be made
 	next    *Ctx
+}
+
+// PushFilter makes args what a body filter sees; it returns what was seen before, for PopFilter.
+func (x *Ctx) PushFilter(args FilterArgs) (outer *FilterArgs, saved FilterArgs) {
+	outer, saved = x.Filter, x.filter
+	x.filter = args
+	x.Filter = &x.filter
+	return outer, saved
+}
+
+// PopFilter ends what PushFilter began and returns what the filter has left.
+func (x *Ctx) PopFilter(outer *FilterArgs, saved FilterArgs) (left FilterArgs) {
+	left = x.filter
+	x.Filter, x.filter = outer, saved
+	return left
 }
 
 // FilterArgs is ngx.arg in body_filter_by_lua.

@@ -32,6 +32,7 @@ type Task struct {
 	loop   *Loop
 	resume func() (struct{}, bool)
 	yield  func(struct{}) bool
+	wake   func() // makes the task ready
 	timer  Timer
 	// why a parked task was woken
 	timedOut bool
@@ -188,6 +189,7 @@ const keepIdle = 64
 
 func (l *Loop) newTask() *Task {
 	t := &Task{loop: l}
+	t.wake = func() { l.Ready(t) }
 	l.tasks++
 	t.timer.idx = -1
 	t.timer.task = t
@@ -447,8 +449,7 @@ func (l *Loop) popReady() *Task {
 // Sleep parks the current task for d; a d of 0 or less lets the other events of this turn go first.
 func (l *Loop) Sleep(d time.Duration) error {
 	if d <= 0 {
-		t := l.cur
-		l.jobs = append(l.jobs, func() { l.Ready(t) })
+		l.jobs = append(l.jobs, l.cur.wake)
 		return l.Park(0)
 	}
 	err := l.Park(l.mono + int64(d))

@@ -259,6 +259,9 @@ func (s *Server) Allocs(request string) float64 {
 // complete reports whether a response is there as far as its Content-Length says.
 func complete(response string) bool {
 	head, body, ok := strings.Cut(response, "\r\n\r\n")
+	if st := Status(head); ok && (strings.HasPrefix(st, "204 ") || strings.HasPrefix(st, "304 ")) {
+		return true
+	}
 	if strings.Contains(head, "Transfer-Encoding: chunked") {
 		return strings.HasSuffix(response, "\r\n0\r\n\r\n")
 	}

@@ -87,14 +87,15 @@ var sleep = &lua.Func{
 			return c.Errorf("invalid sleep duration \"%d\"", d.Milliseconds())
 		}
 		r := luahost.Request(c)
-		if r != nil {
+		debug := r != nil && r.Logger.On(nlog.Debug) // arguments of a line that is not written cost memory
+		if debug {
 			r.Logf(nlog.Debug, "lua ready to sleep for %d ms", d.Milliseconds())
 		}
 		if !c.MayWait() {
 			return c.Errorf("attempt to yield across C-call boundary")
 		}
 		switch err := luahost.Loop(c).Sleep(d); {
-		case r == nil:
+		case !debug:
 		case err == nil:
 			r.Logf(nlog.Debug, "lua sleep timer expired: \"%s?%s\"", r.URI, r.Args)
 		default:

@@ -123,6 +123,28 @@ type one struct {
 	headers   lua.Packed
 	hasHeads  bool
 	out       *engine.Captured
+	next      *one
+}
+
+// freeSlot keeps what was used for a single subrequest, in the worker.
+var freeSlot = engine.NewWorkerSlot()
+
+func take(x *luahost.Ctx) *one {
+	values := x.R.W.Values
+	o, _ := values[freeSlot].(*one)
+	if o == nil {
+		return &one{}
+	}
+	values[freeSlot] = o.next
+	o.next = nil
+	return o
+}
+
+func (o *one) release(x *luahost.Ctx) {
+	next, _ := x.R.W.Values[freeSlot].(*one)
+	clear(o.vars)
+	*o = one{vars: o.vars[:0], next: next}
+	x.R.W.Values[freeSlot] = o
 }
 
 type setVar struct {
@@ -139,8 +161,9 @@ func run(c *lua.Call) lua.Outcome {
 		return c.Errorf("attempt to yield across C-call boundary")
 	}
 	if n := c.NArgs(); n <= fields {
-		var o one
-		if out, ok := prepare(c, x, &o, 1); !ok {
+		o := take(x)
+		defer o.release(x)
+		if out, ok := prepare(c, x, o, 1); !ok {
 			return out
 		}
 		begin(c, x)
@@ -314,7 +337,6 @@ func (o *one) serve(x *luahost.Ctx) {
 	if x.R.Logger.Debugs(nlog.DebugHTTP) {
 		x.R.Logf(nlog.Debug, "lua http subrequest \"%s?%s\"", o.uri, o.args)
 	}
-	x.R.Logf(nlog.Debug, "lua http subrequest \"%s?%s\"", o.uri, o.args)
 	o.out, _ = x.R.Subrequest(o.uri, o.args, &o.opt)
 }
 

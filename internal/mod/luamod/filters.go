@@ -84,11 +84,9 @@ func bodyFilter(r *engine.Request, c *engine.Chunk) error {
 		}
 		data = buf
 	}
-	args := luahost.FilterArgs{Data: data, EOF: c.Last}
-	outer := x.Filter
-	x.Filter = &args
+	outer, saved := x.PushFilter(luahost.FilterArgs{Data: data, EOF: c.Last})
 	_, ok := luahost.RunFilter(r, h.For(r), lua.PhaseBodyFilter, takeResult)
-	x.Filter = outer
+	args := x.PopFilter(outer, saved)
 	if !ok || args.Result == int(engine.Error) || args.Result >= 300 {
 		// The connection ends, for a subrequest that of its parent too.
 		r.Main.Aborted, r.Main.KeepAlive = true, false

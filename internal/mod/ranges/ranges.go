@@ -19,8 +19,10 @@ var (
 	Body   = engine.Filter{Name: "range_body", Body: cut}
 )
 
-// state is what a response keeps for its body.
+// state is what a response keeps for its body; it is used again.
 type state struct {
+	w      *engine.Worker
+	next   *state
 	ranges []http1.Range
 	offset int64    // of the body, so far
 	total  int64    // length of the whole
@@ -28,7 +30,27 @@ type state struct {
 	heads  [][]byte // the numbers and the empty line, for each
 }
 
-var slot = engine.NewSlot()
+var (
+	slot     = engine.NewSlot()
+	freeSlot = engine.NewWorkerSlot()
+)
+
+func newState(w *engine.Worker) *state {
+	s, _ := w.Values[freeSlot].(*state)
+	if s == nil {
+		return &state{w: w}
+	}
+	w.Values[freeSlot] = s.next
+	return s
+}
+
+// ReleaseCtx recycles the state; the engine calls it when the request ends.
+func (s *state) ReleaseCtx() {
+	clear(s.heads)
+	next, _ := s.w.Values[freeSlot].(*state)
+	*s = state{w: s.w, next: next, ranges: s.ranges[:0], heads: s.heads[:0]}
+	s.w.Values[freeSlot] = s
+}
 
 var (
 	nameAcceptRanges = []byte("Accept-Ranges")
@@ -51,7 +73,12 @@ func decide(r *engine.Request) engine.Status {
 	if r.SingleRange {
 		limit = 1
 	}
-	ranges, res := http1.ParseRange(nil, v, r.Out.ContentLength, limit)
+	s := newState(r.W)
+	ranges, res := http1.ParseRange(s.ranges, v, r.Out.ContentLength, limit)
+	s.ranges = ranges
+	if res != http1.RangeOK {
+		s.ReleaseCtx()
+	}
 	switch res {
 	case http1.RangeOK:
 	case http1.RangeFailed:
@@ -65,7 +92,7 @@ func decide(r *engine.Request) engine.Status {
 		return accept(r)
 	}
 	r.Out.Status, r.Out.StatusLine = 206, nil
-	s := &state{ranges: ranges, offset: r.Out.ContentOffset, total: r.Out.ContentLength}
+	s.offset, s.total = r.Out.ContentOffset, r.Out.ContentLength
 	r.SetCtx(slot, s)
 	r.DelHeaderOut(http1.HContentRange)
 	if len(s.ranges) == 1 {
