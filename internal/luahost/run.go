@@ -146,9 +146,6 @@ func (x *Ctx) ended() engine.Status {
 		}
 		return 200
 	}
-	if code == engine.OK && !x.EnteredContent {
-		return engine.OK
-	}
 	return code
 }
 

@@ -74,36 +74,41 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	return nil
 }
 
-// newVM makes a VM and runs init_by_lua in it.
 // preamble makes a fresh VM look like OpenResty's: resty.core is loaded, exdata is there.
 var preamble = lua.NewCode(`exdata = require "thread.exdata" require "resty.core"`, "=preamble")
 
+// newVM makes a VM and runs init_by_lua in it.
 func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
 	vm, err := rt.NewVM()
 	if err != nil {
 		return nil, err
 	}
-	if err := defineDicts(vm, m); err != nil {
+	if err := prepareVM(p, h, vm, m); err != nil {
+		vm.Close()
 		return nil, err
+	}
+	return vm, nil
+}
+
+func prepareVM(p *engine.Plane, h *engine.HTTP, vm *lua.VM, m *luahost.MainConf) error {
+	if err := defineDicts(vm, m); err != nil {
+		return err
 	}
 	vm.SetPath(strings.TrimSuffix(h.Config.Prefix, "/")+"/", m.PackagePath.V, m.PackageCpath.V)
 	vm.SetRegex(m.RegexCacheMax.V, m.RegexMatchLimit.V)
 	vm.SetLogLevel(lua.Level(min(p.Params.Log.Level(), nlog.Debug)))
-	if err := runProcess(p, vm, preamble, lua.PhaseInit); err != nil {
-		return nil, err
+	if err := runProcess(p, vm, preamble, lua.PhaseInit); err != nil || m.Init == nil {
+		return err
 	}
-	if m.Init == nil {
-		return vm, nil
+	err := runProcess(p, vm, m.Init.Code, lua.PhaseInit)
+	if err == nil {
+		return nil
 	}
-	if err := runProcess(p, vm, m.Init.Code, lua.PhaseInit); err != nil {
-		vm.Close()
-		var le *lua.LoadError
-		if errors.As(err, &le) {
-			err = fmt.Errorf("%s error: %w", m.Init.Name, le.Err)
-		}
-		return nil, &plane.Fault{Level: nlog.Error, Msg: err.Error()}
+	var le *lua.LoadError
+	if errors.As(err, &le) {
+		err = fmt.Errorf("%s error: %w", m.Init.Name, le.Err)
 	}
-	return vm, nil
+	return &plane.Fault{Level: nlog.Error, Msg: err.Error()}
 }
 
 // runProcess runs code outside of any request.
