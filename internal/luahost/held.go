@@ -11,6 +11,7 @@ import (
 type Holder struct {
 	first  *Held
 	serial uint64
+	past   bool // something was let go
 }
 
 // Held is one thing of a Holder, embedded in what is held.
@@ -32,8 +33,9 @@ func (h *Holder) Serial(w *Worker) uint64 {
 	return h.serial
 }
 
-// Hold makes the Holder call d.DropHeld at its end, unless x is let go before.
-func (h *Holder) Hold(x *Held, d Dropper) {
+// Hold makes the Holder call d.DropHeld at its end, unless x is let go before. It tells whether something was let go
+// before.
+func (h *Holder) Hold(x *Held, d Dropper) (again bool) {
 	if x.of != nil {
 		x.LetGo()
 	}
@@ -42,6 +44,7 @@ func (h *Holder) Hold(x *Held, d Dropper) {
 		h.first.prev = x
 	}
 	h.first = x
+	return h.past
 }
 
 // LetGo takes x out of its Holder's hands.
@@ -57,6 +60,7 @@ func (x *Held) LetGo() {
 	if x.next != nil {
 		x.next.prev = x.prev
 	}
+	x.of.past = true
 	x.prev, x.next, x.of = nil, nil, nil
 }
 
@@ -67,7 +71,7 @@ func (h *Holder) Drop() {
 		x.LetGo()
 		x.drop.DropHeld()
 	}
-	h.serial = 0
+	h.serial, h.past = 0, false
 }
 
 // Holding is implemented by what Context.Data may be, other than *Ctx: the state of a timer, for instance.

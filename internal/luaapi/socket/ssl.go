@@ -323,7 +323,7 @@ func (s *sock) shakeFailed(c *lua.Call, err error) string {
 				luahost.Logger(c).Log(nlog.Error, src, nil, "peer closed connection in SSL handshake")
 				break
 			}
-			luahost.Logger(c).Log(nlog.Crit, src, nil, "SSL_do_handshake() failed (SSL: "+err.Error()+")")
+			luahost.Logger(c).Log(nlog.Crit, src, nil, "SSL_do_handshake() failed (SSL: "+sslText(err)+")")
 		}
 	}
 	return "handshake failed"
@@ -331,6 +331,14 @@ func (s *sock) shakeFailed(c *lua.Call, err error) string {
 
 // Words of lua_ssl_protocols, from TLSv1 on.
 var versions = []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13}
+
+// sslText is an error of the handshake; for a peer that does not speak TLS at all in OpenSSL's words, which people know.
+func sslText(err error) string {
+	if _, ok := err.(tls.RecordHeaderError); ok {
+		return "error:0A00010B:SSL routines::wrong version number"
+	}
+	return err.Error()
+}
 
 // firstTLS is the bit of TLSv1 in lua_ssl_protocols.
 const firstTLS = 2

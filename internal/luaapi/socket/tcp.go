@@ -178,7 +178,9 @@ func (s *sock) begin(c *lua.Call, cf *luahost.Conf) {
 	s.serial = 1
 	if h := luahost.HolderOf(c); h != nil {
 		s.serial = h.Serial(s.wd.w)
-		luahost.RootHolder(c).Hold(&s.Held, s)
+		if again := luahost.RootHolder(c).Hold(&s.Held, s); again && debugs(c) {
+			debugf(c, "lua http cleanup reuse")
+		}
 	}
 	s.readClosed, s.writeClosed, s.eof, s.handshaken, s.pool, s.until = false, false, false, false, nil, nil
 }
