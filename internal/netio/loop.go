@@ -204,7 +204,7 @@ func (l *Loop) newTask() *Task {
 			if l.readyHead == nil && !l.stopped {
 				l.lead()
 			}
-			if len(l.idle) >= keepIdle {
+			if len(l.idle) >= keepIdle || l.stopped {
 				l.tasks--
 				return
 			}
