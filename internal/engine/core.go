@@ -141,6 +141,7 @@ type LocConf struct {
 	ErrorPages           []*ErrorPage
 	Files                FileConf
 	Gzip                 GzipConf
+	AuthDelay            conf.Opt[time.Duration]
 	ResolverTimeout      conf.Opt[time.Duration]
 	Resolver             conf.Opt[*resolve.Config]
 
@@ -275,6 +276,8 @@ var coreRows = []conf.Directive{
 		Syntax: "path [level1 [level2 [level3]]]", Doc: "The folder for request bodies that do not stay in memory."},
 	{Name: "satisfy", In: httpAll, Default: "all", Set: conf.Slot(locLevel, conf.Enum(conf.Case("all", SatisfyAll), conf.Case("any", SatisfyAny)), func(c *LocConf) *conf.Opt[Satisfy] { return &c.Satisfy }),
 		Doc: "Whether all access modules must let a request in, or any one."},
+	{Name: "auth_delay", In: httpAll, Default: "0s", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.AuthDelay }),
+		Doc: "Holds answers back that ask for credentials (401), against guessing and the measuring of times."},
 	{Name: "internal", In: conf.Location, Args: conf.NoArgs, Set: conf.Func(func(c *conf.Cmd) error {
 		locLevel.Of(c.Scope).Internal = conf.Opt[bool]{V: true, IsSet: true}
 		return nil

@@ -269,10 +269,13 @@ func (r *Request) finish(st Status) Status {
 			r.fail()
 			return Done
 		}
-		if st := r.specialResponse(st); st == Restart {
+		switch st := r.specialResponse(st); {
+		case st == Restart:
 			return st
-		} else if st == Error {
+		case st == Error:
 			r.fail()
+		case st >= 300: // an error page that leads nowhere
+			return r.finish(st)
 		}
 		return Done
 	}

@@ -156,26 +156,38 @@ func (r *Request) access() Status {
 			if st == OK {
 				continue
 			}
-			return st
+			return r.refuse(st)
 		case st == OK: // satisfy any: one is enough
 			r.accessCode = 0
 			r.dropWWWAuthenticate()
 			return OK
-		case st == 403 || st == 401 || st == 429:
-			if r.accessCode != 401 {
+		case st == 403 || st == 401 || st == 407:
+			if r.accessCode != 401 && r.accessCode != 407 {
 				r.accessCode = st
 			}
 		default:
-			return st
+			return r.refuse(st)
 		}
 	}
 	if r.accessCode != 0 {
 		if r.accessCode == 403 {
 			r.Logf(nlog.Error, "access forbidden by rule")
 		}
-		return r.accessCode
+		return r.refuse(r.accessCode)
 	}
 	return OK
+}
+
+// refuse ends the access phase with a status. One that asks for credentials has to wait (auth_delay), so that it is not
+// told how long the check took.
+func (r *Request) refuse(st Status) Status {
+	if d := r.Core().AuthDelay.V; d > 0 && (st == 401 || st == 407) {
+		r.Logf(nlog.Info, "delaying unauthorized request")
+		if r.W.Loop.Sleep(d) != nil {
+			return Error
+		}
+	}
+	return st
 }
 
 // content runs the location's handler, or the content steps (index, autoindex, static) in their order.
