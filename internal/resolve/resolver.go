@@ -33,6 +33,8 @@ const (
 	maxChain   = 50 // CNAMEs followed
 
 	maxCache = 4096
+
+	forgetAfter = 60 * second // how long a resolver that nobody asks is kept beside a new one
 )
 
 // Resolver answers for one worker.
@@ -40,7 +42,8 @@ type Resolver struct {
 	cfg     *Config
 	loop    *netio.Loop
 	servers []*server
-	next    int // server to ask next
+	next    int   // server to ask next
+	used    int64 // when it was asked for last
 	cache   map[string]*entry
 	pending map[uint16]*query
 }
@@ -86,24 +89,19 @@ func For(l *netio.Loop, cfg *Config) *Resolver {
 	}
 	r := t[cfg]
 	if r == nil {
+		for old, x := range t { // of configurations that are gone
+			if len(x.pending) == 0 && x.used < l.Now()-forgetAfter {
+				delete(t, old)
+			}
+		}
 		r = &Resolver{cfg: cfg, loop: l, cache: map[string]*entry{}, pending: map[uint16]*query{}}
 		for _, a := range cfg.Servers {
 			r.servers = append(r.servers, &server{r: r, addr: a})
 		}
 		t[cfg] = r
 	}
+	r.used = l.Now()
 	return r
-}
-
-// Forget closes the loop's resolver of a directive whose configuration is gone.
-func Forget(l *netio.Loop, cfg *Config) {
-	t, _ := l.Resolvers.(table)
-	if r := t[cfg]; r != nil {
-		for _, s := range r.servers {
-			s.close()
-		}
-		delete(t, cfg)
-	}
 }
 
 // Lookup gives the addresses of a name; it parks until the deadline at most. The error is an *Error, or that of
@@ -227,6 +225,12 @@ func (r *Resolver) askName(name string, deadline int64) ([]netip.Addr, uint32, e
 		err := r.wait(qs[:n], deadline)
 		for _, q := range qs[:n] {
 			delete(r.pending, q.id)
+		}
+		if len(r.pending) == 0 {
+			// The next question leaves from another port, which forged answers do not know.
+			for _, s := range r.servers {
+				s.close()
+			}
 		}
 		if err != nil {
 			return nil, 0, err

@@ -227,6 +227,7 @@ func TestNothingLeft(t *testing.T) {
 }
 
 func TestResolver(t *testing.T) {
+	testkit.LeakCheck(t)
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
