@@ -65,6 +65,20 @@ const mixedSite = `
 			ngx.exit(200)
 		} }
 		location = /fresh { lua_code_cache off; content_by_lua_block { ngx.ctx.a = {}; ngx.sleep(0) ngx.say("fresh") } }
+		location = /sock { content_by_lua_block {
+			local sock = ngx.socket.tcp()
+			assert(sock:connect("127.0.0.1", ngx.var.server_port))
+			sock:send("GET /hello HTTP/1.0\r\n\r\n")
+			ngx.say((sock:receive()))
+			local lost = ngx.socket.tcp()
+			lost:connect("127.0.0.1", ngx.var.server_port)
+		} }
+		location = /timer { content_by_lua_block {
+			local done = require("ngx.semaphore").new()
+			ngx.timer.at(0, function() done:post(1) end)
+			ngx.say(done:wait(1))
+		} }
+		location = /proxy { proxy_pass http://127.0.0.1:8080/hello; }
 		location = /post { client_body_buffer_size 1k; content_by_lua_block { ngx.req.read_body() ngx.say(ngx.req.get_body_file() ~= nil) } }
 	}`
 
@@ -88,7 +102,6 @@ func TestLeaks(t *testing.T) {
 			break
 		}
 	}
-	t.Log(before)
 	if before != after {
 		t.Errorf("before %s, after %s", before, after)
 	}
@@ -123,7 +136,7 @@ func mixed(t *testing.T, s *enginetest.Server, n int) {
 	for range n {
 		for _, c := range []struct{ uri, status string }{
 			{"/hello", "200"}, {"/ctx", "200"}, {"/error", "500"}, {"/syntax", "500"}, {"/late", "200"}, {"/exit", "403"}, {"/exec", "200"},
-			{"/named", "200"}, {"/capture", "200"}, {"/wait", "200"}, {"/coro", "200"}, {"/threads", "200"}, {"/fresh", "200"},
+			{"/named", "200"}, {"/capture", "200"}, {"/wait", "200"}, {"/coro", "200"}, {"/threads", "200"}, {"/fresh", "200"}, {"/sock", "200"}, {"/timer", "200"}, {"/proxy", "200"},
 			{"/file.txt", "200"}, {"/none", "404"},
 		} {
 			if r := s.Get(c.uri); !strings.HasPrefix(enginetest.Status(r), c.status) {
