@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"io"
 	"os"
 	"strconv"
+	"syscall"
 
 	"moongate/internal/base/nlog"
 )
@@ -116,4 +118,42 @@ func (r *Request) writeBody(p []byte) bool {
 		return false
 	}
 	return true
+}
+
+// Preread takes what has come of the request body into memory, client_body_buffer_size at most, without waiting for
+// more; a body that is complete by that is read. It is for handlers that pass the body on as it comes.
+func (r *Request) Preread() Status {
+	b := &r.Body
+	d, ok := r.Stream.(Downstream)
+	if b.Read || !ok || r.Parent != nil || r.Discarded || !r.HasBody() {
+		return OK
+	}
+	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 {
+		if r.Stream.Continue(r) != nil {
+			return Error
+		}
+		return OK
+	}
+	size := int(r.Core().ClientBodyBufferSize.V)
+	buf := b.memory(r.W, size)
+	for len(buf) < size {
+		n, err := d.TryBody(r, buf[len(buf):size])
+		buf = buf[:len(buf)+n]
+		b.Received += int64(n)
+		if err == io.EOF {
+			b.Read = true
+			break
+		}
+		if err == syscall.EAGAIN {
+			break
+		}
+		if err != nil {
+			return r.bodyFailed(err)
+		}
+		if st := r.checkBodySize(r.Core(), n); st != OK {
+			return st
+		}
+	}
+	b.Mem = buf
+	return OK
 }

@@ -42,9 +42,6 @@ func (x *Exchange) relay() engine.Status {
 			}
 		}
 		x.action(readingBody)
-		if rate > 0 {
-			x.throttle(rate)
-		}
 		if why := x.waitRead(); why != 0 {
 			return x.broken(why)
 		}
@@ -52,7 +49,11 @@ func (x *Exchange) relay() engine.Status {
 			buf = x.w.Buffer(size)
 			buf = buf[:cap(buf)]
 		}
-		n, err := x.conn.Read(buf)
+		most := len(buf)
+		if rate > 0 {
+			most = x.throttle(rate, most)
+		}
+		n, err := x.conn.Read(buf[:most])
 		switch {
 		case n > 0:
 			x.state().Received += int64(n)
@@ -152,14 +153,15 @@ func (x *Exchange) truncated() engine.Status {
 	return engine.Error
 }
 
-// throttle waits until what was received is within the rate.
-func (x *Exchange) throttle(rate int64) {
+// throttle waits until something may be read within the rate, and gives how much, n at most.
+func (x *Exchange) throttle(rate int64, n int) int {
 	loop := x.w.Loop
 	for !x.gone {
-		over := x.state().Length - rate*((loop.Now()-x.tryBegun)/1e6)/1000 - rate
-		if over < 0 {
-			return
+		left := rate + rate*((loop.Now()-x.tryBegun)/1e6)/1000 - x.state().Length
+		if left > 0 {
+			return int(min(left, int64(n)))
 		}
-		loop.Park(loop.Now() + (over*1000/rate+1)*1e6)
+		loop.Park(loop.Now() + (-left*1000/rate+1)*1e6)
 	}
+	return n
 }

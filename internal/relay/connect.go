@@ -44,6 +44,7 @@ func (x *Exchange) FirstTry() bool { return !x.Last.Failed && !x.Last.Next }
 func (x *Exchange) Rewrite() engine.Status {
 	var st engine.Status
 	x.head, st = x.P.Request(x, x.head[:0])
+	x.addPreread()
 	return st
 }
 

@@ -24,8 +24,9 @@ type Protocol interface {
 	Body(x *Exchange, in []byte) (data []byte, n int, st BodyState)
 	// End is told that the server has closed the connection; it reports whether the body is complete by that.
 	End(x *Exchange) bool
-	// Location and Cookie rewrite the values of header fields; the part of the value from prefix on is the URL.
-	Location(x *Exchange, value []byte, prefix int) []byte
+	// Location and Cookie rewrite the values of header fields; the part of the value from prefix on is the URL. ok is
+	// false when it stays as it is.
+	Location(x *Exchange, value []byte, prefix int) (val []byte, ok bool)
 	Cookie(x *Exchange, value []byte) []byte
 }
 
@@ -144,8 +145,13 @@ const (
 // Run passes the request on and the response back; it parks. The status is what the handler returns.
 func (x *Exchange) Run() engine.Status {
 	r := x.R
-	if !x.Unbuffered || r.Body.Read {
-		x.Unbuffered = false
+	if x.Unbuffered {
+		if st := r.Preread(); st != engine.OK {
+			return st
+		}
+		x.Unbuffered = !r.Body.Read
+	}
+	if !x.Unbuffered {
 		if st := r.ReadBody(); st != engine.OK {
 			return st
 		}
@@ -169,6 +175,7 @@ func (x *Exchange) run() engine.Status {
 	if x.head, st = x.P.Request(x, x.head[:0]); st != engine.OK {
 		return st
 	}
+	x.addPreread()
 	if len(x.rec.tries) > 0 {
 		x.rec.tries = append(x.rec.tries, Try{}) // a redirect lies between
 	}

@@ -279,7 +279,9 @@ func (x *Exchange) copyHead() {
 			if resp.Index(h.ID) != i {
 				continue
 			}
-			r.AddHeader(h.ID, h.Name, x.P.Location(x, h.Value, 0))
+			v, ok := x.P.Location(x, h.Value, 0)
+			r.AddHeader(h.ID, h.Name, v)
+			o.OwnLocation = ok // one of the server's that begins with a slash stays so
 			continue
 		case http1.HRefresh:
 			if resp.Index(h.ID) != i {
@@ -319,7 +321,8 @@ func (x *Exchange) copyHead() {
 func (x *Exchange) refresh(v []byte) []byte {
 	for i := 0; i+4 <= len(v); i++ {
 		if ascii.EqualFold(v[i:i+4], "url=") {
-			return x.P.Location(x, v, i+4)
+			v, _ = x.P.Location(x, v, i+4)
+			return v
 		}
 	}
 	return v

@@ -57,6 +57,18 @@ func (x *Exchange) sendFailed(err error) uint32 {
 	return onError
 }
 
+// addPreread adds what has come of a body that goes up as it comes to the head.
+func (x *Exchange) addPreread() {
+	if p := x.R.Body.Mem; x.Unbuffered && len(p) > 0 {
+		if x.ChunkBody {
+			x.head = http1.AppendChunkHeader(x.head, int64(len(p)))
+			x.head = append(append(x.head, p...), http1.ChunkEnd...)
+		} else {
+			x.head = append(x.head, p...)
+		}
+	}
+}
+
 // sendRest sends what the first write has left: here, as long as the server says nothing, or in a task of its own.
 func (x *Exchange) sendRest(n int, body []byte) uint32 {
 	p := &x.pump
@@ -160,12 +172,6 @@ func (x *Exchange) pumpAll() uint32 {
 // pumpClient passes the request body on as it comes.
 func (x *Exchange) pumpClient() uint32 {
 	p, r := &x.pump, x.R
-	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 {
-		if r.Stream.Continue(r) != nil {
-			p.status = engine.Error
-			return failedInternally
-		}
-	}
 	p.buf = x.w.Buffer(16 << 10)
 	const room = http1.MaxChunkHeader
 	all := p.buf[:cap(p.buf)]
@@ -174,7 +180,7 @@ func (x *Exchange) pumpClient() uint32 {
 		if n > 0 {
 			r.Body.Received += int64(n)
 			if max := r.Core().ClientMaxBodySize.V; max > 0 && r.Body.Received > max {
-				r.Logf(nlog.Error, "client intended to send too large chunked body: %d bytes", r.Body.Received)
+				r.Logf(nlog.Error, "client intended to send too large chunked body: %d+%d bytes", r.Body.Received-int64(n), n)
 				p.status = 413
 				return failedInternally
 			}

@@ -1,6 +1,9 @@
 package upstream
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"sync/atomic"
+)
 
 // second is the resolution of nginx's clock of failures.
 const second = int64(1e9)
@@ -8,13 +11,20 @@ const second = int64(1e9)
 // peerState is what a worker knows of a peer.
 type peerState struct {
 	*Peer
-	conns     int
-	fails     int
+	*counters
 	effective int
 	current   int
-	accessed  int64 // of the last failure, seconds
-	checked   int64
 }
+
+// counters are what the workers of a group with a zone know together.
+type counters struct {
+	conns    atomic.Int64
+	fails    atomic.Int64
+	accessed atomic.Int64 // of the last failure, seconds
+	checked  atomic.Int64
+}
+
+func (c *counters) load() int64 { return c.conns.Load() }
 
 // set is the peers of a group, or its backups.
 type set struct {
@@ -23,11 +33,15 @@ type set struct {
 	tries int
 }
 
-func newSet(list []Peer) set {
+func newSet(g *Group, list []Peer) set {
 	s := set{peers: make([]peerState, len(list))}
 	for i := range list {
 		p := &list[i]
-		s.peers[i] = peerState{Peer: p, effective: p.Weight}
+		c := p.shared
+		if c == nil {
+			c = &counters{}
+		}
+		s.peers[i] = peerState{Peer: p, counters: c, effective: p.Weight}
 		s.total += p.Weight
 		if !p.Down {
 			s.tries++
@@ -47,7 +61,7 @@ type Balancer struct {
 
 // NewBalancer makes a worker's state of a group that was initialised.
 func NewBalancer(g *Group) *Balancer {
-	b := &Balancer{Group: g, main: newSet(g.Main), backup: newSet(g.Backup)}
+	b := &Balancer{Group: g, main: newSet(g, g.Main), backup: newSet(g, g.Backup)}
 	b.single = len(g.Main) == 1 && len(g.Backup) == 0
 	b.Idle.conf = &g.Keepalive
 	return b
@@ -95,8 +109,8 @@ func (c *Choice) isTried(i int) bool { return c.tried[i>>6]&(1<<(i&63)) != 0 }
 func (c *Choice) usable(i int, now int64) bool {
 	p := &c.set.peers[i]
 	return !c.isTried(i) && !p.Down &&
-		!(p.MaxFails > 0 && p.fails >= p.MaxFails && now-p.checked <= p.FailTimeout/second) &&
-		!(p.MaxConns > 0 && p.conns >= p.MaxConns)
+		!(p.MaxFails > 0 && p.fails.Load() >= int64(p.MaxFails) && now-p.checked.Load() <= p.FailTimeout/second) &&
+		!(p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns))
 }
 
 // Next chooses a peer; now is in monotonic nanoseconds. False: there is none left, or alive. What was chosen is given
@@ -105,7 +119,7 @@ func (c *Choice) Next(now int64) bool {
 	now /= second
 	if c.b.single {
 		p := &c.b.main.peers[0]
-		if p.Down || p.MaxConns > 0 && p.conns >= p.MaxConns {
+		if p.Down || p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns) {
 			return false
 		}
 		c.take(p)
@@ -114,8 +128,8 @@ func (c *Choice) Next(now int64) bool {
 	if i := c.pick(now); i >= 0 {
 		c.tried[i>>6] |= 1 << (i & 63)
 		p := &c.set.peers[i]
-		if now-p.checked > p.FailTimeout/second {
-			p.checked = now
+		if now-p.checked.Load() > p.FailTimeout/second {
+			p.checked.Store(now)
 		}
 		c.take(p)
 		return true
@@ -129,7 +143,7 @@ func (c *Choice) Next(now int64) bool {
 }
 
 func (c *Choice) take(p *peerState) {
-	p.conns++
+	p.conns.Add(1)
 	c.cur, c.Peer = p, p.Peer
 }
 
@@ -188,7 +202,7 @@ func (c *Choice) leastConn(now int64) int {
 			continue
 		}
 		b := &c.set.peers[best]
-		if x, y := p.conns*b.Weight, b.conns*p.Weight; x < y {
+		if x, y := p.load()*int64(b.Weight), b.load()*int64(p.Weight); x < y {
 			best, many = i, false
 		} else if x == y {
 			many = true
@@ -198,7 +212,7 @@ func (c *Choice) leastConn(now int64) int {
 		return best
 	}
 	b := &c.set.peers[best]
-	return c.roundRobin(now, best, func(p *peerState) bool { return p.conns*b.Weight == b.conns*p.Weight })
+	return c.roundRobin(now, best, func(p *peerState) bool { return p.load()*int64(b.Weight) == b.load()*int64(p.Weight) })
 }
 
 // weighted gives the place of the peer that a number below the sum of the weights falls on.
@@ -235,7 +249,7 @@ func (c *Choice) randomTwo(now int64) int {
 			continue
 		}
 		p, q := &c.set.peers[i], &c.set.peers[prev]
-		if p.conns*q.Weight > q.conns*p.Weight {
+		if p.load()*int64(q.Weight) > q.load()*int64(p.Weight) {
 			i = prev
 		}
 		return i
@@ -260,23 +274,24 @@ func (c *Choice) Done(o Outcome, now int64) (disabled bool) {
 		return false
 	}
 	c.cur, c.Peer = nil, nil
-	p.conns--
+	p.conns.Add(-1)
 	if c.b.single {
-		p.fails = 0
+		p.fails.Store(0)
 		c.Tries = 0
 		return false
 	}
 	now /= second
 	if o == Failed {
-		p.fails++
-		p.accessed, p.checked = now, now
+		p.fails.Add(1)
+		p.accessed.Store(now)
+		p.checked.Store(now)
 		if p.MaxFails > 0 {
 			p.effective -= p.Weight / p.MaxFails
-			disabled = p.fails >= p.MaxFails
+			disabled = p.fails.Load() >= int64(p.MaxFails)
 		}
 		p.effective = max(p.effective, 0)
-	} else if p.accessed < p.checked {
-		p.fails = 0
+	} else if p.accessed.Load() < p.checked.Load() {
+		p.fails.Store(0)
 	}
 	if c.Tries > 0 {
 		c.Tries--

@@ -2,7 +2,7 @@
 // idle connections to them.
 //
 // A Group is configuration, immutable and shared by all workers. A Balancer is one worker's state of a group: all of it
-// is used with the worker's baton, so there are no locks. The package knows neither requests nor protocols.
+// is used with the worker's baton, so there are no locks; what workers share of a group with a zone are atomic counters. The package knows neither requests nor protocols.
 package upstream
 
 import (
@@ -23,6 +23,7 @@ type Group struct {
 
 	Method    Method
 	Keepalive Keepalive
+	Zone      bool // the workers know together how the servers do
 
 	Main, Backup []Peer // made by Init
 	Index        int    // among the groups of a configuration
@@ -56,6 +57,7 @@ type Peer struct {
 	MaxFails    int
 	FailTimeout int64 // nanoseconds
 	Down        bool
+	shared      *counters
 }
 
 // Method chooses among the peers of a group.
@@ -103,6 +105,9 @@ func (g *Group) Init() {
 	for _, s := range g.Servers {
 		for _, a := range s.Addrs {
 			p := Peer{Addr: a, Server: s.Name, Weight: s.Weight, MaxConns: s.MaxConns, MaxFails: s.MaxFails, FailTimeout: int64(s.FailTimeout), Down: s.Down}
+			if g.Zone {
+				p.shared = &counters{}
+			}
 			if s.Backup {
 				g.Backup = append(g.Backup, p)
 			} else {

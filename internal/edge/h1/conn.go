@@ -173,10 +173,10 @@ func (c *conn) notice() {
 // Watch implements engine.Watcher.
 func (x *exchange) Watch(f func()) {
 	x.onAbort = f
-	if f != nil && x.c.fd.HungUp() {
-		x.c.w.Loop.Go(func() {
-			if x.c.ex == x {
-				x.c.notice()
+	if c := x.c; f != nil && c.fd.HungUp() {
+		c.w.Loop.Go(func() {
+			if c.ex == x {
+				c.notice()
 			}
 		})
 	}

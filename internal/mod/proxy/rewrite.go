@@ -116,14 +116,14 @@ func readRedirect(c *conf.Cmd) error {
 }
 
 // Location rewrites the URL in a Location or Refresh field.
-func (protocol) Location(x *relay.Exchange, v []byte, prefix int) []byte {
+func (protocol) Location(x *relay.Exchange, v []byte, prefix int) ([]byte, bool) {
 	c := x.Data.(*exchange).conf
 	for i := range c.redirects {
 		if out, ok := c.redirects[i].apply(x.R, v, prefix); ok {
-			return out
+			return out, true
 		}
 	}
-	return v
+	return v, false
 }
 
 // cookieRules are the proxy_cookie_domain or proxy_cookie_path of a level.

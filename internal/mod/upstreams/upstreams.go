@@ -51,7 +51,7 @@ var Module = engine.Module{
 		{Name: "random", In: conf.Upstream, Args: conf.NoArgs | conf.Take12, Syntax: "[two [method]]", Set: conf.Func(readRandom),
 			Doc: "Chooses a server at random, or of two the one with fewer connections."},
 		{Name: "zone", In: conf.Upstream, Args: conf.Take12, Syntax: "name [size]", Set: conf.Func(readZone),
-			Doc: "Names the group's shared state. Each worker counts for itself."},
+			Doc: "Lets all workers know together how the servers of the group do. The size is checked and otherwise not needed."},
 	}},
 	Vars:         vars,
 	Setup:        setup,
@@ -208,5 +208,6 @@ func readZone(c *conf.Cmd) error {
 			return c.Errorf("zone \"%s\" is too small", c.Args[0])
 		}
 	}
+	relay.BlockOf(c.Scope).Zone = true
 	return nil
 }

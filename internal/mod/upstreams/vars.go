@@ -97,9 +97,10 @@ func cookie(r *engine.Request, v *engine.Var) ([]byte, bool) {
 			continue
 		}
 		n, val, ok := bytes.Cut(h.Value, []byte{'='})
-		if !ok || !ascii.EqualFold(n, name) {
+		if !ok || !ascii.EqualFold(bytes.TrimRight(n, " "), name) {
 			continue
 		}
+		val = bytes.TrimLeft(val, " ")
 		if end := bytes.IndexByte(val, ';'); end >= 0 {
 			val = val[:end]
 		}
