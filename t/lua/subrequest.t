@@ -1,0 +1,109 @@
+use Test::Nginx::Socket 'no_plan';
+
+no_root_location();
+run_tests();
+
+__DATA__
+
+=== TEST 1: capture: status, body, headers
+--- config
+    location /t { content_by_lua_block { local r = ngx.location.capture("/s?x=1") ngx.say(r.status, " ", r.body, r.header["X-S"], " ", r.truncated) } }
+    location /s { content_by_lua_block { ngx.status = 201 ngx.header["X-S"] = "yes" ngx.print("sub ", ngx.var.arg_x, " ") } }
+--- request
+GET /t
+--- response_body
+201 sub 1 yes false
+
+
+
+=== TEST 2: capture: method, body, args, vars, ctx
+--- config
+    location /t {
+        set $v outer;
+        content_by_lua_block {
+            local ctx = {}
+            local r = ngx.location.capture("/s", { method = ngx.HTTP_POST, body = "posted", args = { a = 1 }, vars = { v = "given" }, ctx = ctx })
+            ngx.say(r.body, " ", ctx.back, " ", ngx.var.v)
+        }
+    }
+    location /s { set $v $v; content_by_lua_block { ngx.req.read_body() ngx.ctx.back = "ctx" ngx.print(ngx.req.get_method(), " ", ngx.req.get_body_data(), " ", ngx.var.args, " ", ngx.var.v) } }
+--- request
+GET /t
+--- response_body
+POST posted a=1 given ctx outer
+
+
+
+=== TEST 3: share_all_vars and copy_all_vars
+--- config
+    location /share { set $v 1; content_by_lua_block { ngx.location.capture("/s", { share_all_vars = true }) ngx.say(ngx.var.v) } }
+    location /copy { set $v 1; content_by_lua_block { local r = ngx.location.capture("/s", { copy_all_vars = true }) ngx.say(ngx.var.v, " ", r.body) } }
+    location /s { content_by_lua_block { ngx.var.v = ngx.var.v + 1 ngx.print(ngx.var.v) } }
+--- request eval
+["GET /share", "GET /copy"]
+--- response_body eval
+["2\n", "1 2\n"]
+
+
+
+=== TEST 4: capture_multi keeps the order
+--- config
+    location /t { content_by_lua_block { local a, b, c = ngx.location.capture_multi({ { "/s?n=1&d=0.02" }, { "/s?n=2&d=0" }, { "/s?n=3&d=0.01", { method = ngx.HTTP_HEAD } } }) ngx.say(a.body, b.body, "[", c.body, "]", c.status) } }
+    location /s { content_by_lua_block { ngx.sleep(tonumber(ngx.var.arg_d)) ngx.print(ngx.var.arg_n) } }
+--- request
+GET /t
+--- response_body
+12[]200
+
+
+
+=== TEST 5: captures in captures
+--- config
+    location ~ ^/t(\d) { content_by_lua_block { local n = tonumber(ngx.var[1]) if n == 0 then ngx.print("end") else ngx.print(n, ngx.location.capture("/t" .. n - 1).body) end } }
+--- request
+GET /t4
+--- response_body: 4321end
+
+
+
+=== TEST 6: a subrequest that fails
+--- config
+    location /t { content_by_lua_block { local r = ngx.location.capture("/bad") ngx.say(r.status) local n = ngx.location.capture("/none") ngx.say(n.status) } }
+    location /bad { content_by_lua_block { error("bad") } }
+    location /none { return 404; }
+--- request
+GET /t
+--- response_body
+500
+404
+
+
+
+=== TEST 7: static files are captured whole, whatever range the client wants
+--- config
+    location /t { content_by_lua_block { local r = ngx.location.capture("/f.txt") ngx.print(r.status, " ", r.body) } }
+    location / { root html; }
+--- user_files
+>>> f.txt
+file's text
+--- more_headers
+Range: bytes=0-1
+--- request
+GET /t
+--- response_body
+200 file's text
+
+
+
+=== TEST 8: captures in rewrite and access
+--- config
+    location /t {
+        rewrite_by_lua_block { ngx.ctx.r = ngx.location.capture("/s?1").body }
+        access_by_lua_block { ngx.ctx.a = ngx.location.capture("/s?2").body }
+        content_by_lua_block { ngx.say(ngx.ctx.r, ngx.ctx.a) }
+    }
+    location /s { return 200 "<$args>"; }
+--- request
+GET /t
+--- response_body
+<1><2>
