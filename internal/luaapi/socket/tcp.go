@@ -257,6 +257,9 @@ func (s *sock) queue(c *lua.Call, p *pool, host []byte, port int) (out lua.Outco
 		s.logError(c, nil, fmt.Sprintf("lua tcp socket queued connect timed out, when trying to connect to %s:%d", host, port))
 		return c.ReturnNilErr("timeout"), false
 	}
+	if lg := p.log(); lg.On(nlog.Debug) {
+		lg.Log(nlog.Debug, nil, nil, "lua tcp socket abort queueing")
+	}
 	return c.ReturnNilErr("closed"), false
 }
 
