@@ -118,7 +118,6 @@ func copyBody(r *Request, c *Chunk) error {
 func (r *Request) inPieces(c *Chunk, to *Request, pos int) error {
 	size := r.Core().OutputBuffers.V.Size
 	buf := r.W.Buffer(int(min(size, max(c.Len, 1))))
-	size = int64(cap(buf))
 	defer func() { r.W.FreeBuffer(buf) }()
 	part := Chunk{File: c.File, Off: c.Off}
 	for left := c.Len; ; {

@@ -11,7 +11,7 @@ import (
 
 // NewFilter makes the filter that runs header_filter_by_lua and body_filter_by_lua.
 func NewFilter() *engine.Filter {
-	f := &engine.Filter{Name: "lua", Body: bodyFilter, Active: func(s *conf.Scope) bool {
+	f := &engine.Filter{Name: "lua", InMemory: true, Body: bodyFilter, Active: func(s *conf.Scope) bool {
 		c := luahost.ConfOf(s)
 		return c.HeaderFilter != nil || c.BodyFilter != nil
 	}}
@@ -75,16 +75,7 @@ func bodyFilter(r *engine.Request, c *engine.Chunk) error {
 	if x.BodySeenEOF {
 		return nil // the code ended the body before; what still comes is dropped
 	}
-	data := c.Data
-	if c.File != nil {
-		buf := make([]byte, c.Len)
-		n, err := c.File.ReadAt(buf, c.Off)
-		if n < len(buf) {
-			return err
-		}
-		data = buf
-	}
-	outer, saved := x.PushFilter(luahost.FilterArgs{Data: data, EOF: c.Last})
+	outer, saved := x.PushFilter(luahost.FilterArgs{Data: c.Data, EOF: c.Last})
 	_, ok := luahost.RunFilter(r, h.For(r), lua.PhaseBodyFilter, takeResult)
 	args := x.PopFilter(outer, saved)
 	if !ok || args.Result == int(engine.Error) || args.Result >= 300 {
