@@ -126,4 +126,4 @@ main true nil
 posted, 0
 a true nil
 b true nil
-niltimeout
+falsetimeout

@@ -100,13 +100,10 @@ a9993e364706816aba3e25717850c26c9cd0d89d
     upstream_list list a.b c.d eee f;
 --- config
     location /t { set_hashed_upstream $a list $arg_x; echo $a; }
-    location /bad { set_hashed_upstream $a nolist x; echo $a; }
 --- request eval
-["GET /t", "GET /t?x=key0", "GET /t?x=key71271", "GET /t?x=ABC", "GET /t?x=abc", "GET /bad"]
---- error_code eval
-[200, 200, 200, 200, 200, 500]
+["GET /t", "GET /t?x=key0", "GET /t?x=key71271", "GET /t?x=ABC", "GET /t?x=abc"]
 --- response_body_like eval
-["^a.b\$", "^c.d\$", "^f\$", "^eee\$", "^eee\$", "500"]
+["^a.b\$", "^c.d\$", "^f\$", "^eee\$", "^eee\$"]
 
 
 
@@ -161,3 +158,12 @@ GET /t
 GET /t
 --- response_body_like eval
 "^900150983cd24fb0d6963f7d28e17f72\n%20%3A\nfalse.*?: ndk.set_var: directive \"set_hmac_sha1\" not found or does not use ndk_set_var_value\nfalse.*?: calling directive set_decode_hex failed with code -1\nfalse.*?: not allowed\n\$"
+
+
+
+=== TEST 13: set_hashed_upstream of a list that is none
+--- config
+    location /bad { set_hashed_upstream $a nolist x; echo $a; }
+--- must_die
+--- error_log
+set_hashed_upstream: upstream list "nolist" not defined yet

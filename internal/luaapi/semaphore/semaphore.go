@@ -160,5 +160,5 @@ func runWait(c *lua.Call, s *sema) lua.Outcome {
 	if c.Killed() {
 		s.log.Logf(nlog.Debug, nil, nil, "http lua semaphore cleanup")
 	}
-	return c.ReturnNilErr("timeout")
+	return c.ReturnFalseErr("timeout") // nil only when it did not wait
 }

@@ -3,6 +3,8 @@
 package setmisc
 
 import (
+	"strings"
+
 	"moongate/internal/conf"
 	"moongate/internal/engine"
 	"moongate/internal/mod/rewrite"
@@ -49,6 +51,9 @@ func rows() []conf.Directive {
 
 func define(c *conf.Cmd, f *setvar.Func) error {
 	name, args := c.Args[0], c.Args[1:]
+	if f.Name == "set_hashed_upstream" && !strings.Contains(args[0], "$") && !listed(c.Scope, args[0]) {
+		return c.Errorf("set_hashed_upstream: upstream list \"%s\" not defined yet", args[0])
+	}
 	switch {
 	case len(args) == 0, f.Form == setvar.Own: // the variable itself
 		args = c.Args
@@ -56,6 +61,16 @@ func define(c *conf.Cmd, f *setvar.Func) error {
 		args = []string{args[0], args[1], name}
 	}
 	return rewrite.DefineSet(c, name, args, f.Do)
+}
+
+// listed reports whether an upstream_list before this place has the name.
+func listed(s *conf.Scope, name string) bool {
+	for ; s != nil && s.Own(conf.KindLocation); s = s.Parent {
+		if setvar.Level.Of(s).Lists[name] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func readAlphabet(c *conf.Cmd) error {
