@@ -2,6 +2,7 @@ package modules
 
 import (
 	"moongate/internal/lua"
+	"moongate/internal/luaapi/balancer"
 	"moongate/internal/luaapi/base"
 	"moongate/internal/luaapi/body"
 	"moongate/internal/luaapi/control"
@@ -39,5 +40,6 @@ func LuaLibraries() []*lua.Library {
 		&body.Library,
 		&status.Library,
 		&socket.Library,
+		&balancer.Library,
 	}
 }

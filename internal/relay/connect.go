@@ -13,15 +13,19 @@ import (
 	"moongate/internal/upstream"
 )
 
-// Chosen is the server that a Chooser has chosen, and what else it wants. It is cleared when the exchange begins, not
-// between tries.
+// Chosen is the server that a Chooser has chosen, and what else it wants. The server is to be
+// chosen for each try; timeouts and the local address stay.
 type Chosen struct {
 	Addr upstream.Addr // none: the group's method chooses
-	// Pool is the name of the pool of idle connections, "" for the address's.
-	Pool string
+	Host string        // a name that idle connections are kept under beside the address
+	// Keep lets the connection be kept, whatever the group's own parameters; for so long, and so many requests (0: any).
+	Keep         bool
+	KeepTimeout  time.Duration
+	KeepRequests int
 	// Connect, Send and Read, when not 0, replace the timeouts of the location.
 	Connect, Send, Read time.Duration
 	Local               syscall.Sockaddr
+	LocalText           string
 	Refused             engine.Status
 }
 
@@ -30,15 +34,6 @@ type LastTry struct {
 	Failed, Next bool
 	Status       int
 }
-
-// MoreTries is how many further tries are allowed.
-func (x *Exchange) MoreTries() int { return x.choice.Tries }
-
-// AddTries allows n more.
-func (x *Exchange) AddTries(n int) { x.choice.Tries += n }
-
-// FirstTry reports whether no server was asked yet.
-func (x *Exchange) FirstTry() bool { return !x.Last.Failed && !x.Last.Next }
 
 // Rewrite makes the request anew, for the next server.
 func (x *Exchange) Rewrite() engine.Status {

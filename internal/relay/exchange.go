@@ -84,8 +84,9 @@ type Exchange struct {
 	prev     *Exchange
 	bal      *upstream.Balancer
 	choice   upstream.Choice
-	chosen   upstream.Peer // what a Chooser has chosen, as a peer
 	ownPeer  bool
+	tries    int    // of a Chooser
+	more     int    // tries that it allows
 	peer     string // its name
 	conn     *upstream.Conn
 	cached   bool // conn was idle before
@@ -243,6 +244,9 @@ func (x *Exchange) pick() uint32 {
 	now := x.w.Loop.Now()
 	x.cached = false
 	if x.Group != nil && x.Group.Choose != nil {
+		x.Peer.Addr, x.Peer.Host, x.Peer.Keep = upstream.Addr{}, "", false
+		x.tries++
+		x.more = 0
 		if st := x.Group.Choose.Choose(x); st != engine.OK {
 			return x.refused(st)
 		}
@@ -250,6 +254,7 @@ func (x *Exchange) pick() uint32 {
 	if x.Peer.Addr.Sock != nil {
 		x.ownPeer = true
 		x.peer = x.Peer.Addr.Name
+		x.choice.Tries += x.more
 	} else {
 		x.ownPeer = false
 		if !x.choice.Next(now) {
@@ -271,15 +276,19 @@ func (x *Exchange) pick() uint32 {
 
 // idle is where the connection is kept when it is not in use; nil: nowhere.
 func (x *Exchange) idle() *upstream.Idle {
-	if x.bal == nil || x.bal.Group.Keepalive.Max == 0 {
-		return nil
+	switch {
+	case x.ownPeer && x.Peer.Keep:
+		return &x.bal.Chosen
+	case x.bal.Group.Keepalive.Max > 0:
+		return &x.bal.Idle
 	}
-	return &x.bal.Idle
+	return nil
 }
 
+// poolKey is the name of the pool of idle connections.
 func (x *Exchange) poolKey() string {
-	if x.ownPeer && x.Peer.Pool != "" {
-		return x.Peer.Pool
+	if p := &x.Peer; x.ownPeer && p.Keep && (p.Host != "" || p.LocalText != "") {
+		return p.Host + " " + p.LocalText + " " + x.peer
 	}
 	return x.peer
 }
@@ -408,6 +417,10 @@ func (x *Exchange) keep() {
 	}
 	x.state().Sent = c.Sent
 	x.conn = nil
+	if p := &x.Peer; x.ownPeer && p.Keep {
+		l.PutFor(c, x.poolKey(), p.KeepRequests, p.KeepTimeout)
+		return
+	}
 	l.Put(c, x.poolKey())
 }
 

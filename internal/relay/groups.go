@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"moongate/internal/conf"
@@ -15,7 +17,11 @@ type Group struct {
 	Key *engine.Template
 	// Choose, when not nil, chooses the server in place of the group's method (balancer_by_lua).
 	Choose Chooser
-	URL    upstream.URL // of a group that a directive named
+	// ChosenIdle is how many idle connections are kept for what a Chooser chooses, 0: the default.
+	ChosenIdle int
+	// Placeholder says that the block has no servers: they are all chosen.
+	Placeholder bool
+	URL         upstream.URL // of a group that a directive named
 }
 
 // Chooser chooses servers by other means than a method of the group.
@@ -24,6 +30,9 @@ type Chooser interface {
 	// method; a status ends the request.
 	Choose(x *Exchange) engine.Status
 }
+
+// defaultChosenIdle is balancer_keepalive's default.
+const defaultChosenIdle = 32
 
 // groups is all groups of an http block.
 type groups struct{ list []*Group }
@@ -106,6 +115,9 @@ func Setup(h *engine.HTTP) error {
 			g.Implicit(addrs)
 		}
 		g.Init()
+		if g.ChosenIdle == 0 {
+			g.ChosenIdle = defaultChosenIdle
+		}
 		if len(g.Main) == 0 {
 			return g.errorf("no servers in upstream \"" + g.Name + "\"")
 		}
@@ -132,6 +144,9 @@ type local struct {
 	balancers []*upstream.Balancer
 	// named has balancers of addresses that were named at run time.
 	named map[string]*upstream.Balancer
+	// addrs has addresses that Choosers gave as text.
+	addrs map[string]upstream.Addr
+	key   []byte
 }
 
 var (
@@ -142,7 +157,7 @@ var (
 func localOf(h *engine.HTTP, w *engine.Worker) *local {
 	l, _ := h.Local(w, localSlot).(*local)
 	if l == nil {
-		l = &local{balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}}
+		l = &local{balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}, addrs: map[string]upstream.Addr{}}
 		h.SetLocal(w, localSlot, l)
 	}
 	return l
@@ -152,6 +167,7 @@ func (l *local) balancer(g *Group) *upstream.Balancer {
 	b := l.balancers[g.Index]
 	if b == nil {
 		b = upstream.NewBalancer(&g.Group)
+		b.Chosen.SetConf(&upstream.Keepalive{Max: g.ChosenIdle, Time: math.MaxInt64})
 		l.balancers[g.Index] = b
 	}
 	return b
@@ -187,6 +203,7 @@ func Retire(w *engine.Worker, h *engine.HTTP) {
 		for _, b := range l.balancers {
 			if b != nil {
 				b.Idle.CloseAll()
+				b.Chosen.CloseAll()
 			}
 		}
 	}
@@ -202,3 +219,46 @@ func BlockOf(s *conf.Scope) *Group { return blockLevel.Of(s).g }
 
 // SetBlock makes g the group of an upstream block's scope.
 func SetBlock(s *conf.Scope, g *Group) { blockLevel.Of(s).g = g }
+
+// Address reads the text of an address and a port, 0 for none, as Choosers give them. problem is "" when it is fine.
+func (x *Exchange) Address(text []byte, port int) (a upstream.Addr, problem string) {
+	l := localOf(x.R.H, x.w)
+	l.key = strconv.AppendInt(append(append(l.key[:0], text...), ' '), int64(port), 10)
+	if a, ok := l.addrs[string(l.key)]; ok {
+		return a, ""
+	}
+	u, problem := upstream.ParseURL(string(text), port, false)
+	switch {
+	case problem != "":
+		return a, problem
+	case !u.IsAddr():
+		return a, "no host allowed"
+	}
+	if len(l.addrs) >= maxNamed {
+		clear(l.addrs)
+	}
+	l.addrs[string(l.key)] = u.Addr
+	return u.Addr, ""
+}
+
+// BindTo makes text the local address of new connections; false: it is none.
+func (x *Exchange) BindTo(text string) bool {
+	sa := parseAddr(text)
+	if sa == nil {
+		return false
+	}
+	x.Peer.Local, x.Peer.LocalText = sa, text
+	return true
+}
+
+// SetMoreTries lets n further tries follow this one. It reports whether the location's limit allows all of them.
+func (x *Exchange) SetMoreTries(n int) bool {
+	full := true
+	if most := x.Conf.NextTries.V; most > 0 {
+		if total := x.tries + x.choice.Tries - 1; total+n > most {
+			n, full = most-total, false
+		}
+	}
+	x.more = n
+	return full
+}

@@ -176,7 +176,16 @@ func (x *Exchange) pumpClient() uint32 {
 	const room = http1.MaxChunkHeader
 	all := p.buf[:cap(p.buf)]
 	for {
-		n, err := r.Stream.ReadBody(r, all[room:cap(all)-len(http1.ChunkEnd)])
+		in := all[room : cap(all)-len(http1.ChunkEnd)]
+		n, err := r.Stream.ReadBody(r, in)
+		for n > 0 && n < len(in) && err == nil { // what else is there
+			var m int
+			m, err = r.Stream.(engine.Downstream).TryBody(r, in[n:])
+			n += m
+		}
+		if err == syscall.EAGAIN {
+			err = nil
+		}
 		if n > 0 {
 			r.Body.Received += int64(n)
 			if max := r.Core().ClientMaxBodySize.V; max > 0 && r.Body.Received > max {

@@ -54,6 +54,7 @@ func newSet(g *Group, list []Peer) set {
 type Balancer struct {
 	Group  *Group
 	Idle   Idle
+	Chosen Idle // connections to servers that were chosen by other means, with parameters of their own
 	main   set
 	backup set
 	single bool

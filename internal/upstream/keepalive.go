@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"time"
+
 	"moongate/internal/netio"
 )
 
@@ -52,9 +54,12 @@ func (l *Idle) Take(key string) *Conn {
 }
 
 // Put makes c idle, or closes it when it has served enough. The oldest makes room.
-func (l *Idle) Put(c *Conn, key string) {
+func (l *Idle) Put(c *Conn, key string) { l.PutFor(c, key, l.conf.Requests, l.conf.Timeout) }
+
+// PutFor is Put with a number of requests, 0 for any, and a time of its own.
+func (l *Idle) PutFor(c *Conn, key string, requests int, timeout time.Duration) {
 	loop := c.Loop()
-	if l.conf.Max == 0 || l.closed || c.Requests >= l.conf.Requests || loop.Now()-c.Start > int64(l.conf.Time) || c.Readable() {
+	if l.conf.Max == 0 || l.closed || requests > 0 && c.Requests >= requests || loop.Now()-c.Start > int64(l.conf.Time) || c.Readable() {
 		c.Close()
 		return
 	}
@@ -73,7 +78,7 @@ func (l *Idle) Put(c *Conn, key string) {
 	l.n++
 	c.SetHandler(c)
 	// An armed timer is left where it is while it is early: expire arms it anew.
-	until := loop.Now() + int64(l.conf.Timeout)
+	until := loop.Now() + int64(timeout)
 	c.until(loop, until)
 }
 

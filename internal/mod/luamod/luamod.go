@@ -17,7 +17,7 @@ const (
 
 // Module is the Lua module.
 var Module = engine.Module{
-	Module: conf.Module{Name: "lua", Directives: slices.Concat(setRows, codeRows(), mainRows, dictRows, locRows, socketRows)},
+	Module: conf.Module{Name: "lua", Directives: slices.Concat(setRows, codeRows(), mainRows, dictRows, locRows, socketRows, balancerRows)},
 	Steps: []engine.Step{
 		{Phase: engine.Rewrite, Active: postponed(rewriteOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.RewriteNoPostpone.V }), Run: rewritePhase},
 		{Phase: engine.Access, Active: postponed(accessOf, luahost.MainLevel, func(m *luahost.MainConf) bool { return m.AccessNoPostpone.V }), Run: access},

@@ -37,6 +37,7 @@ var places = []place{
 	{"content_by_lua", conf.Location | conf.LocationIf, "string block file", "Makes the response with Lua.", content},
 	{"header_filter_by_lua", anyIf, "string block file", "Runs Lua on the response head.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.HeaderFilter })},
 	{"body_filter_by_lua", anyIf, "string block file", "Runs Lua on each piece of the response body.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.BodyFilter })},
+	{"balancer_by_lua", conf.Upstream, "block file", "Chooses the server of each try with Lua: see ngx.balancer.", balancerOf},
 	{"log_by_lua", anyIf, "string block file", "Runs Lua when the request is over.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Log })},
 }
 

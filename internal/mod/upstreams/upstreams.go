@@ -70,6 +70,11 @@ func readBlock(c *conf.Cmd) error {
 	if err := c.Block(conf.Upstream, s); err != nil {
 		return err
 	}
+	if len(g.Servers) == 0 && g.Choose != nil {
+		g.Placeholder = true
+		u, _ := upstream.ParseURL("0.0.0.1", 80, false)
+		g.Implicit([]upstream.Addr{u.Addr})
+	}
 	if len(g.Servers) == 0 {
 		return c.Errorf("no servers are inside upstream")
 	}
