@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 
 	"moongate/internal/base/nlog"
 )
@@ -78,15 +79,15 @@ func (r *Request) ReadBody() Status {
 	}
 	b := &r.Body
 	b.Read = true
-	if !r.HasBody() {
-		return OK
-	}
-	core := r.Core()
-	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 {
+	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 { // even when nothing is to follow, as nginx does
 		if r.Stream.Continue(r) != nil {
 			return Error
 		}
 	}
+	if !r.HasBody() {
+		return OK
+	}
+	core := r.Core()
 	limit := core.ClientBodyBufferSize.V
 	size := limit
 	if n := r.ContentLength; n >= 0 && (n <= limit+limit/4 || n <= int64(r.Stream.Buffered())) { // no file for what is in memory
@@ -154,7 +155,7 @@ func (r *Request) bodyFailed(err error) Status {
 	var be *BodyError
 	if errors.As(err, &be) {
 		lv := nlog.Info
-		if be.Status == 413 {
+		if be.Status == 413 || be == ErrBodyChunk {
 			lv = nlog.Error
 		}
 		r.Logf(lv, "%s", be.Text)
@@ -206,11 +207,27 @@ func (r *Request) bodyToFile(more []byte) Status {
 	}
 }
 
-// DiscardBody lets the client send its body to nowhere, so that the connection stays usable. It does not wait for it.
+// DiscardBody lets the client send its body to nowhere, so that the connection stays usable. It does not wait for it, but
+// chunks that have come are looked at: faulty ones make a bad request.
 func (r *Request) DiscardBody() Status {
 	if r.Parent != nil || r.Body.Read || r.Discarded {
 		return OK
 	}
 	r.Discarded = true
+	d, ok := r.Stream.(Downstream)
+	if !ok || !r.ChunkedBody {
+		return OK
+	}
+	buf := r.W.Buffer(4 << 10)
+	defer r.W.FreeBuffer(buf)
+	for r.Stream.Buffered() > 0 {
+		switch _, err := d.TryBody(r, buf[:cap(buf)]); err {
+		case nil:
+		case io.EOF, syscall.EAGAIN:
+			return OK
+		default:
+			return r.bodyFailed(err)
+		}
+	}
 	return OK
 }

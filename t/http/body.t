@@ -149,3 +149,37 @@ client prematurely closed connection
 --- ignore_response
 --- access_log
 " 408 
+
+
+
+=== TEST 14: chunks that nobody reads are checked all the same
+--- config
+    location /t { return 200 "not read\n"; }
+--- raw_request eval
+[map { "POST /t HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n$_" } ("3\r\nabc\r\n0\r\n\r\n", "3\r\nabcX", "zz\r\n")]
+--- error_code eval
+[200, 400, 400]
+
+
+
+=== TEST 15: the expectation of a request without a body is met
+--- config
+    location /t { content_by_lua_block { ngx.req.read_body() ngx.say("x") } }
+    location /check {
+        content_by_lua_block {
+            local function ask(head)
+                local s = ngx.socket.tcp()
+                assert(s:connect("127.0.0.1", ngx.var.server_port))
+                s:send("POST /t HTTP/" .. head .. "\r\nContent-Length: 0\r\nHost: a\r\nConnection: close\r\n\r\n")
+                ngx.say((s:receive()))
+            end
+            ask("1.1\r\nExpect: 100-continue") ask("1.1\r\nExpect: 100-Continue") ask("1.0\r\nExpect: 100-continue") ask("1.1")
+        }
+    }
+--- request
+GET /check
+--- response_body
+HTTP/1.1 100 Continue
+HTTP/1.1 100 Continue
+HTTP/1.1 200 OK
+HTTP/1.1 200 OK
