@@ -64,6 +64,9 @@ func (x *Exchange) relay() engine.Status {
 			return x.ended()
 		default:
 			x.log(nlog.Error, err, "recv() failed")
+			if !x.releaseLate() {
+				return engine.Error
+			}
 			return x.truncated()
 		}
 	}
@@ -73,12 +76,13 @@ func (x *Exchange) relay() engine.Status {
 func (x *Exchange) pass(in []byte) (done bool, st engine.Status) {
 	r := x.R
 	var held []byte // the last piece waits: it may be the end of the body
+	late := r.Captured() && x.buffering()
 	for {
 		data, n, state := x.P.Body(x, in)
 		in = in[n:]
 		if len(data) > 0 {
 			x.state().Length += int64(len(data))
-			if held != nil && r.Output(&engine.Chunk{Data: held}) != nil {
+			if held != nil && !x.output(held, late) {
 				return true, engine.Error
 			}
 			held = data
@@ -88,19 +92,54 @@ func (x *Exchange) pass(in []byte) (done bool, st engine.Status) {
 			if len(in) > 0 {
 				x.KeepConn = false
 			}
+			if !x.releaseLate() {
+				return true, engine.Error
+			}
 			return true, x.last(held)
 		case state == BodyInvalid:
-			if held != nil && r.Output(&engine.Chunk{Data: held}) != nil {
+			if held != nil && !x.output(held, late) || !x.releaseLate() {
 				return true, engine.Error
 			}
 			return true, x.truncated()
-		case len(in) == 0 && n == 0 || len(in) == 0:
-			if held != nil && r.Output(&engine.Chunk{Data: held}) != nil {
+		case len(in) == 0:
+			if held != nil && !x.output(held, late) {
 				return true, engine.Error
 			}
 			return false, engine.OK
 		}
 	}
+}
+
+// output passes a piece on. With late it waits until there is a buffer full: whoever captures a response that is read
+// ahead does not see the beginning of a buffer that was never filled, as with nginx, when the server falls silent.
+func (x *Exchange) output(p []byte, late bool) bool {
+	if !late {
+		return x.R.Output(&engine.Chunk{Data: p}) == nil
+	}
+	if x.late == nil {
+		x.late = x.w.Buffer(int(x.Conf.Buffers.V.Size))
+	}
+	for len(x.late)+len(p) >= cap(x.late) {
+		n := cap(x.late) - len(x.late)
+		x.late = append(x.late, p[:n]...)
+		p = p[n:]
+		if x.R.Output(&engine.Chunk{Data: x.late}) != nil {
+			return false
+		}
+		x.late = x.late[:0]
+	}
+	x.late = append(x.late, p...)
+	return true
+}
+
+// releaseLate passes on what waits.
+func (x *Exchange) releaseLate() bool {
+	if len(x.late) == 0 {
+		return true
+	}
+	p := x.late
+	x.late = x.late[:0]
+	return x.R.Output(&engine.Chunk{Data: p}) == nil
 }
 
 // last sends the last piece; the server is done with before the client may have to be waited for.
@@ -119,6 +158,9 @@ func (x *Exchange) last(held []byte) engine.Status {
 
 // ended is the end of the connection.
 func (x *Exchange) ended() engine.Status {
+	if !x.releaseLate() {
+		return engine.Error
+	}
 	if x.P.End(x) {
 		return x.last(nil)
 	}

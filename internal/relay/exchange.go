@@ -98,6 +98,7 @@ type Exchange struct {
 	head     []byte // of the request
 	buf      []byte // the response, from the worker's buffers
 	rest     []byte // what was read behind the head
+	late     []byte // pieces that wait, see output
 	body     bool   // the response body is being passed on
 	task     *netio.Task
 	watching bool
@@ -125,6 +126,9 @@ func New(r *engine.Request, c *Conf, p Protocol) *Exchange {
 func (x *Exchange) recycle(p *pools) {
 	if x.buf != nil {
 		x.w.FreeBuffer(x.buf)
+	}
+	if x.late != nil {
+		x.w.FreeBuffer(x.late)
 	}
 	data, head, trailers := x.Data, x.head[:0], x.Trailers[:0]
 	*x = Exchange{Data: data, head: head, Trailers: trailers, prev: p.exchanges}
@@ -157,9 +161,8 @@ func (x *Exchange) Run() engine.Status {
 			return st
 		}
 	}
-	st := x.run()
-	x.finish()
-	return st
+	defer x.finish()
+	return x.run()
 }
 
 func (x *Exchange) run() engine.Status {
@@ -295,6 +298,10 @@ func (x *Exchange) poolKey() string {
 
 // next decides what follows a failure: OK means another try.
 func (x *Exchange) next(why uint32) engine.Status {
+	x.stopPump()
+	if x.R.Logger.On(nlog.Debug) {
+		x.R.Logf(nlog.Debug, "http next upstream, %x", nginxBit(why))
+	}
 	if why&failedInternally != 0 {
 		if st := x.Peer.Refused; st != 0 {
 			return st
@@ -344,6 +351,16 @@ func (x *Exchange) next(why uint32) engine.Status {
 	}
 	x.closeConn()
 	return engine.OK
+}
+
+// nginxBit is the number that nginx's debug line has for a failure.
+func nginxBit(why uint32) int {
+	for i, w := range [...]uint32{onError, onTimeout, onInvalidHeader, on500, on502, on503, on504, on403, on404, on429} {
+		if why == w {
+			return 2 << i
+		}
+	}
+	return 0x40000000
 }
 
 func (x *Exchange) lateForNext() bool {

@@ -140,6 +140,9 @@ func (x *Exchange) runPump() {
 
 func (x *Exchange) pumpAll() uint32 {
 	p := &x.pump
+	if x.conn == nil { // given up before this task had its turn
+		return clientGone
+	}
 	if why := x.write(p.rest, true); why != 0 {
 		return why
 	}
