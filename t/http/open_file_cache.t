@@ -25,7 +25,7 @@ index
 
 
 
-=== TEST 2: links are refused where they must not be followed
+=== TEST 2: a name without links is served where links are refused
 --- user_files
 >>> a.txt
 text
