@@ -127,3 +127,27 @@ y
 --- raw_request_middle_delay: 0.002
 --- response_body
 /t/pieces ab
+
+
+
+=== TEST 12: a client that leaves during limit_rate ends the request
+--- config
+    location /slow { limit_rate 10; root html; }
+    location / {
+        content_by_lua_block {
+            local s = ngx.socket.tcp()
+            assert(s:connect("127.0.0.1", ngx.var.server_port))
+            s:send("GET /slow/f.txt HTTP/1.0\r\n\r\n")
+            ngx.say((s:receive()))
+            s:close()
+        }
+    }
+--- user_files eval
+">>> slow/f.txt\n" . ("x" x 10000)
+--- request
+GET /
+--- response_body
+HTTP/1.1 200 OK
+--- log_level: info
+--- error_log
+client prematurely closed connection

@@ -163,6 +163,9 @@ func (c *conn) notice() {
 		return
 	}
 	c.TellGone()
+	if x := c.ex; x != nil && x.pacer != nil {
+		c.w.Loop.Ready(x.pacer)
+	}
 	if x := c.ex; x != nil && x.onAbort != nil {
 		f := x.onAbort
 		x.onAbort = nil

@@ -2,7 +2,6 @@ package h1
 
 import (
 	"syscall"
-	"time"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
@@ -31,6 +30,7 @@ type exchange struct {
 	refused  bool
 	pace     pace
 	onAbort  func()
+	pacer    *netio.Task // waits for limit_rate
 	next     *exchange
 }
 
@@ -352,7 +352,7 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 			return nil
 		}
 		if now := x.c.w.Loop.Now(); x.pace.until > now {
-			if err := x.c.w.Loop.Sleep(time.Duration(x.pace.until - now)); err != nil && err != netio.ErrKilled {
+			if !x.pause(r) {
 				return engine.ErrClientGone
 			}
 			continue
@@ -369,6 +369,24 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 			return engine.ErrClientGone
 		}
 	}
+}
+
+// pause waits until limit_rate lets more bytes go; false means that there is nobody left to send them to.
+func (x *exchange) pause(r *engine.Request) bool {
+	loop := x.c.w.Loop
+	if !x.c.fd.HungUp() {
+		x.pacer = loop.Current()
+		err := loop.Park(x.pace.until)
+		x.pacer = nil
+		if err != nil && err != netio.ErrTimeout && err != netio.ErrKilled {
+			return false
+		}
+	}
+	if x.c.fd.HungUp() {
+		r.Logf(nlog.Info, "client prematurely closed connection")
+		return false
+	}
+	return true
 }
 
 // WaitRead parks until f may be read; meanwhile what is queued goes on leaving.
