@@ -14,6 +14,8 @@ import (
 const (
 	NginxVersion = 1027001
 	LuaVersion   = 10032
+	// CoreVersion is the version of lua-resty-core whose modules are built in.
+	CoreVersion = "0.1.32"
 )
 
 // Configure is the text of the configure arguments; the assembly sets it.

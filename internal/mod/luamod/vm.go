@@ -54,6 +54,7 @@ func (o *host) Output(ctx *lua.Context, b []byte) {
 func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	luahost.SetInitPlane(p)
 	m := luahost.MainOf(h)
+	luahost.CaptureLog(m.CaptureErrorLog.V)
 	st := &state{}
 	h.Values[stateKey{}] = st
 	rt, err := lua.NewRuntime(lua.Options{Host: &host{p}, Unlimited: !m.PhaseLimits.V && m.PhaseLimits.IsSet}, Libraries...)
