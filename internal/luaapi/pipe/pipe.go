@@ -63,6 +63,7 @@ type proc struct {
 	signal bool // what status is
 	status int
 	waiter *netio.Task
+	call   *lua.Call // of the waiter
 }
 
 // Places in timeouts, besides those of the standard streams.
@@ -72,13 +73,16 @@ const waitTimeout = 3
 type end struct {
 	fd   netio.FD
 	open bool
-	busy bool // a light thread waits for it
+	by   *lua.Call // whose light thread waits for it
 	// err is why the one who waits shall give up: "aborted", or "closed" when the process is done with.
 	err string
 	eof bool
 	buf []byte
 	r   int // buf[r:] was read and not given out
 }
+
+// waits says that a light thread waits: one that was killed does not, though it has not run since.
+func waits(c *lua.Call) bool { return c != nil && !c.Killed() }
 
 func (p *proc) log() *nlog.Logger { return p.w.Plane.Params.Log }
 
@@ -143,11 +147,12 @@ func (e *end) shut(why string) {
 	if !e.open {
 		return
 	}
-	if e.busy && e.err == "" {
+	busy := waits(e.by)
+	if busy && e.err == "" {
 		e.err = why
 	}
 	e.open = false
-	if e.busy && why == "closed" && e.drain() {
+	if busy && why == "closed" && e.drain() {
 		return
 	}
 	e.fd.Close()
@@ -217,12 +222,12 @@ func runWait(c *lua.Call, p *proc) lua.Outcome {
 		return c.ReturnNilErr("exited")
 	}
 	p.debugf("lua pipe wait process:%X pid:%d", p.id(), p.pid)
-	if p.waiter != nil {
+	if waits(p.call) {
 		return c.ReturnNilErr("pipe busy waiting")
 	}
 	if !p.dead {
 		loop := p.w.Loop
-		p.waiter = loop.Current()
+		p.waiter, p.call = loop.Current(), c
 		if ms := p.timeouts[waitTimeout]; ms > 0 {
 			p.debugf("lua pipe add timer for waiting: %d(ms) process:%X pid:%d", ms, p.id(), p.pid)
 		}
@@ -231,7 +236,9 @@ func runWait(c *lua.Call, p *proc) lua.Outcome {
 		for deadline := p.deadline(waitTimeout); !p.dead && err == nil; {
 			err = loop.Park(deadline)
 		}
-		p.waiter = nil
+		if p.call == c {
+			p.waiter, p.call = nil, nil
+		}
 		switch {
 		case c.Killed():
 			p.debugf("lua pipe proc wait cleanup")

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"math/bits"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -247,22 +248,31 @@ func (o *order) fork(log *nlog.Logger, fds [3]int) (int, error) {
 	return syscall.ForkExec(shell, []string{shell, "-c", "exit 1"}, attr)
 }
 
-// lookPath finds a program as execvp does.
+// lookPath finds a program as execvp does: without a PATH, where the system has its programs.
 func lookPath(name string) (string, error) {
+	if strings.IndexByte(name, '/') >= 0 {
+		return name, nil // the kernel says what is wrong with it
+	}
+	dirs, ok := os.LookupEnv("PATH")
+	if !ok {
+		dirs = "/bin:/usr/bin"
+	}
+	err := syscall.ENOENT
 	if name == "" {
-		return "", syscall.ENOENT
+		return "", err
 	}
-	path, err := exec.LookPath(name)
-	if e, ok := err.(*exec.Error); ok && path == "" {
-		if bytes.IndexByte([]byte(name), '/') >= 0 {
-			return name, nil // the kernel says what is wrong with it
+	for _, dir := range filepath.SplitList(dirs) {
+		path := filepath.Join(dir, name)
+		st, no := os.Stat(path)
+		switch {
+		case no != nil || st.IsDir():
+		case st.Mode()&0o111 == 0:
+			err = syscall.EACCES
+		default:
+			return path, nil
 		}
-		if e.Err == os.ErrPermission {
-			return "", syscall.EACCES
-		}
-		return "", syscall.ENOENT
 	}
-	return path, nil
+	return "", err
 }
 
 // freeProcessors lets the process run on every processor when its worker is tied to some (worker_cpu_affinity).

@@ -50,7 +50,7 @@ func (p *proc) read(c *lua.Call, std, want, n int) lua.Outcome {
 		return c.ReturnNilErr("closed")
 	case e == nil:
 		return c.ReturnNilErr("merged to stdout")
-	case e.busy:
+	case waits(e.by):
 		return c.ReturnNilErr("pipe busy reading")
 	case !e.open:
 		return c.ReturnNilErr("closed")
@@ -142,10 +142,12 @@ func (p *proc) fill(c *lua.Call, e *end, std int, deadline int64) string {
 			p.debugf("lua pipe read yielding process:%X pid:%d pipe:%X", p.id(), p.pid, p.id())
 		}
 		waited = true
-		e.busy = true
+		e.by = c
 		err = e.fd.WaitRead(deadline)
-		e.busy = false
-		if why := e.err; why != "" {
+		if e.by == c {
+			e.by = nil
+		}
+		if why := e.err; why != "" && !c.Killed() {
 			e.err = ""
 			return why
 		}
@@ -210,7 +212,7 @@ func runWrite(c *lua.Call, p *proc) lua.Outcome {
 	switch {
 	case p.closed:
 		return c.ReturnNilErr("closed")
-	case e.busy:
+	case waits(e.by):
 		return c.ReturnNilErr("pipe busy writing")
 	case !e.open:
 		return c.ReturnNilErr("closed")
@@ -250,10 +252,12 @@ func (p *proc) write(c *lua.Call, e *end, b []byte) string {
 			p.debugf("lua pipe write yielding process:%X pid:%d pipe:%X", p.id(), p.pid, p.id())
 		}
 		waited = true
-		e.busy = true
+		e.by = c
 		err = e.fd.WaitWrite(deadline)
-		e.busy = false
-		if why := e.err; why != "" {
+		if e.by == c {
+			e.by = nil
+		}
+		if why := e.err; why != "" && !c.Killed() {
 			e.err = ""
 			return why
 		}

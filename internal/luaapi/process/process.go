@@ -18,36 +18,32 @@ var Library = lua.Library{
 }
 
 // The functions people call in loops are Lua around what does not change, so that LuaJIT compiles them. In init_by_lua
-// the process counts as the master, later the same VM belongs to a worker.
+// the process counts as the master, later the same VM belongs to a worker: it calls ngx.process.serve in between.
 var typ = &lua.Func{
 	Name: "ngx.process.type", Tier: lua.Lua, Doc: "What the process is: \"single\", \"master\" (in init_by_lua) or \"worker\".",
 	Source: `
 local ask = ngx.process._kind
 ngx.process._kind = nil
-local kind, final = nil, false
+local kind
+package.loaded["` + luahost.Serve + `"] = function()
+	kind = nil
+end
 return function()
-	if not final then
-		local k, f = ask()
-		if k == kind then
-			return k
-		end
-		kind, final = k, f
+	if not kind then
+		kind = ask()
 	end
 	return kind
 end`,
 }
 
 var kind = &lua.Func{Name: "ngx.process._kind", Doc: "Part of ngx.process.type.", Run: func(c *lua.Call) lua.Outcome {
-	name, init := "single", c.Phase() == lua.PhaseInit
-	if luahost.Supervised(c) {
-		if name = "worker"; init {
-			name = "master"
-		}
+	switch {
+	case !luahost.Supervised(c):
+		return c.ReturnString("single")
+	case c.Phase() == lua.PhaseInit:
+		return c.ReturnString("master")
 	}
-	w := c.Push()
-	w.String(name)
-	w.Bool(!init)
-	return c.Return()
+	return c.ReturnString("worker")
 }}
 
 var masterPID = &lua.Func{
