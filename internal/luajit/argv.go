@@ -1,6 +1,7 @@
 package luajit
 
 /*
+#include <stdio.h>
 #include <stdlib.h>
 
 // What nginx's own symbols of these names say; Lua code reads them with ffi.C.
@@ -33,3 +34,6 @@ func SetArgv(args []string) {
 		C.mg_set_argv(C.int(len(args)), unsafe.SliceData(v))
 	})
 }
+
+// FlushStdio writes out what C code (Lua's io library) has buffered, as a C program does when it exits.
+func FlushStdio() { C.fflush(nil) }
