@@ -92,9 +92,6 @@ func (f *FD) SetHandler(h Handler) { f.h = h }
 // Readable reports whether a read may give bytes or the end of file.
 func (f *FD) Readable() bool { return f.state&readable != 0 }
 
-// Writable reports whether no write has failed since the descriptor last took bytes.
-func (f *FD) Writable() bool { return f.state&writable != 0 }
-
 // HungUp reports whether the peer has closed its side or the descriptor is broken.
 func (f *FD) HungUp() bool { return f.state&(hangup|broken) != 0 }
 
