@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,6 +117,9 @@ func (s *server) start(args ...string) {
 	s.done = make(chan struct{})
 	go func() { s.cmd.Wait(); close(s.done) }()
 	s.Cleanup(func() {
+		if s.Failed() {
+			s.Logf("output: %s\nerror log: %s", s.out.String(), s.read("logs/error.log"))
+		}
 		s.signal(syscall.SIGTERM)
 		select {
 		case <-s.done:
@@ -197,4 +201,44 @@ func get(c *http.Client, url string) (string, error) {
 		err = fmt.Errorf("%s: %s", r.Status, b)
 	}
 	return string(b), err
+}
+
+// noAlerts checks that the error log has no line of the levels that must not appear in normal life.
+func (s *server) noAlerts() {
+	s.Helper()
+	for line := range strings.Lines(s.read("logs/error.log")) {
+		if strings.Contains(line, "[alert]") || strings.Contains(line, "[crit]") || strings.Contains(line, "panic") {
+			s.Errorf("logged %s", line)
+		}
+	}
+}
+
+// daemon runs the program detached, until the end of the test, and returns the process that it leaves.
+func (s *server) daemon() int {
+	s.Helper()
+	out, err := exec.Command(s.path("moongate"), "-p", s.dir).CombinedOutput()
+	if err != nil {
+		s.Fatalf("%v: %s", err, out)
+	}
+	s.done = make(chan struct{})
+	pid := s.pid()
+	s.Cleanup(func() {
+		if !gone(pid) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return pid
+}
+
+// pid is what the pid file says.
+func (s *server) pid() int {
+	pid, _ := strconv.Atoi(strings.TrimSpace(s.read("logs/nginx.pid")))
+	return pid
+}
+
+// gone reports whether a process has ended, though nobody may have asked for its exit code.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(rest, "Z")
 }

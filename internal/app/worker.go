@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"moongate/internal/base/nlog"
-	"moongate/internal/luajit"
 	"moongate/internal/plane"
 )
 
@@ -232,7 +231,6 @@ func (w *worker) quit() {
 func (w *worker) exit() int {
 	signal.Reset()
 	w.log.Log(nlog.Notice, nil, nil, "exiting")
-	luajit.FlushStdio()
 	return 0
 }
 

@@ -29,9 +29,7 @@ type Plane struct {
 	// NewConn takes over an accepted socket; the assembly sets it to the HTTP/1 driver.
 	NewConn func(w *Worker, l *Listener, fd int, remote Addr)
 
-	// Params are those of the newest load.
-	Params *plane.Params
-
+	params    atomic.Pointer[plane.Params]
 	http      atomic.Pointer[HTTP]
 	listeners []*Listener
 	workers   []*Worker
@@ -39,13 +37,17 @@ type Plane struct {
 	connID    atomic.Uint64
 	temp      atomic.Uint64
 	started   time.Time
+	accepting atomic.Int32 // workers that accept while the plane quits
 	loaded    atomic.Bool  // a worker has had a load since memory was given back
 	held      atomic.Int64 // Go's memory after that
 }
 
 var _ plane.Plane = (*Plane)(nil)
 
-func (p *Plane) log() *nlog.Logger { return p.Params.Log }
+// Params are those of the newest load.
+func (p *Plane) Params() *plane.Params { return p.params.Load() }
+
+func (p *Plane) log() *nlog.Logger { return p.Params().Log }
 
 // NextTemp numbers temporary files and boundaries.
 func (p *Plane) NextTemp() uint64 { return p.temp.Add(1) - 1 }
@@ -118,7 +120,7 @@ func emptyHTTP(cfg *conf.Config) *HTTP {
 
 // Init makes the first snapshot ready: modules run what must run before the workers exist (init_by_lua).
 func (p *Plane) Init(pp *plane.Params) error {
-	p.Params = pp
+	p.params.Store(pp)
 	h := FromConfig(pp.Config)
 	if h == nil {
 		h = emptyHTTP(pp.Config)
@@ -242,9 +244,17 @@ func (p *Plane) Reload(pp *plane.Params, retired func()) error {
 		}
 	}
 	ls := p.listenersOf(h, pp.Sockets)
-	p.Params, p.listeners = pp, ls
+	p.params.Store(pp)
+	p.listeners = ls
 	p.http.Store(h)
-	var swapped sync.WaitGroup
+	p.Do(func(w *Worker) { w.takeOver(h, ls) })
+	// Only now, when every worker has the new snapshot, requests may be routed by it.
+	for _, l := range ls {
+		if a := h.addr(l.Addr); a != nil {
+			l.next.Store(a)
+		}
+	}
+	// And only now, when no request is routed by the old one any more, that may end.
 	var users atomic.Int64
 	users.Store(int64(len(p.workers)))
 	gone := func() {
@@ -252,41 +262,60 @@ func (p *Plane) Reload(pp *plane.Params, retired func()) error {
 			retired()
 		}
 	}
-	for _, w := range p.workers {
-		swapped.Add(1)
-		w.Loop.Post(func() {
-			defer swapped.Done()
-			w.HTTP = h
-			w.shutFileCaches()
-			w.listen(ls)
-			for _, m := range h.Modules {
-				if m.ReloadWorker != nil {
-					m.ReloadWorker(w, h)
-				}
-			}
-			w.retire(before, func() {
-				for _, m := range before.Modules {
-					if m.RetireWorker != nil {
-						m.RetireWorker(w, before)
-					}
-				}
-				gone()
-			})
-		})
-	}
-	swapped.Wait()
-	// Only now, when every worker has the new snapshot, requests may be routed by it.
-	for _, l := range ls {
-		if a := h.addr(l.Addr); a != nil {
-			l.next.Store(a)
-		}
-	}
+	p.Do(func(w *Worker) { w.leave(before, ls, gone) })
 	return nil
 }
 
+// Do runs f in every worker with the baton and waits for all.
+func (p *Plane) Do(f func(w *Worker)) {
+	var done sync.WaitGroup
+	for _, w := range p.workers {
+		done.Add(1)
+		w.Loop.Post(func() {
+			defer done.Done()
+			f(w)
+		})
+	}
+	done.Wait()
+}
+
+// takeOver makes h the worker's snapshot.
+func (w *Worker) takeOver(h *HTTP, ls []*Listener) {
+	w.HTTP = h
+	w.shutFileCaches()
+	w.listen(ls)
+	for _, m := range h.Modules {
+		if m.ReloadWorker != nil {
+			m.ReloadWorker(w, h)
+		}
+	}
+}
+
+// leave gives a replaced snapshot up. Connections to addresses that are no longer listened on end with it.
+func (w *Worker) leave(before *HTTP, ls []*Listener, gone func()) {
+	for n := w.first; n != nil; {
+		next := n.next
+		if n.held == nil && !containsListener(ls, n.listener) {
+			n.held = before
+			w.Hold(before)
+			n.c.Shutdown(false)
+		}
+		n = next
+	}
+	w.retire(before, func() {
+		for _, m := range before.Modules {
+			if m.RetireWorker != nil {
+				m.RetireWorker(w, before)
+			}
+		}
+		gone()
+	})
+}
+
 // Quit stops accepting, closes idle connections and returns when the last request has ended; what is left when ctx
-// ends is cut.
+// ends is cut. Clients which have connected already are served; once no worker accepts any more the sockets are closed.
 func (p *Plane) Quit(ctx context.Context) {
+	p.accepting.Store(int32(len(p.workers)))
 	for _, w := range p.workers {
 		w.Loop.Post(w.drain)
 	}
@@ -304,7 +333,15 @@ func (w *Worker) drain() {
 		return
 	}
 	w.Stopping = true
+	for _, a := range w.accepts {
+		a.takeAll()
+	}
 	w.listen(nil)
+	if w.Plane.accepting.Add(-1) == 0 {
+		for _, l := range w.Plane.listeners {
+			syscall.Close(l.FD)
+		}
+	}
 	w.shutdownConns(false)
 	for _, m := range w.HTTP.Modules {
 		if m.DrainWorker != nil {
@@ -364,16 +401,6 @@ func (p *Plane) Stop() {
 		})
 	}
 	p.done.Wait()
-}
-
-// Do runs f in every worker with the baton and waits for all.
-func (p *Plane) Do(f func(w *Worker)) {
-	var wg sync.WaitGroup
-	for _, w := range p.workers {
-		wg.Add(1)
-		w.Loop.Post(func() { defer wg.Done(); f(w) })
-	}
-	wg.Wait()
 }
 
 // multi reports whether one event may accept several connections.

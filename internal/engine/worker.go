@@ -251,14 +251,16 @@ func (w *Worker) retire(h *HTTP, f func()) {
 type connNode struct {
 	prev, next *connNode
 	c          Closer
+	listener   *Listener
+	held       *HTTP // a snapshot in use for this connection, whose address newer ones do not have
 }
 
 // Closer is a connection that can be told that its worker stops: it closes when idle, or after its request.
 type Closer interface{ Shutdown(now bool) }
 
-// Enter adds a connection to the worker's list.
-func (w *Worker) Enter(n *ConnLink, c Closer) {
-	n.c = c
+// Enter adds a connection, accepted by l, to the worker's list.
+func (w *Worker) Enter(n *ConnLink, c Closer, l *Listener) {
+	n.c, n.listener = c, l
 	n.next = w.first
 	if w.first != nil {
 		w.first.prev = &n.connNode
@@ -285,6 +287,10 @@ func (w *Worker) Leave(n *ConnLink) {
 	w.Conns--
 	w.calm.closed++
 	stats.active.Add(-1)
+	if h := n.held; h != nil {
+		n.held = nil
+		w.Release(h)
+	}
 	if w.Stopping {
 		w.maybeFinished()
 	}
@@ -300,29 +306,41 @@ type accept struct {
 // Ready accepts what waits; one event takes at most a few connections, so that others have their turn.
 func (a *accept) Ready(f *netio.FD) {
 	for range 4 {
-		var sa rawSockaddr
+		if !a.one() || !a.l.Conf().multi() {
+			return
+		}
+	}
+}
+
+// takeAll accepts what waits, for a worker that accepts no more: closing the socket would cut those connections.
+func (a *accept) takeAll() {
+	for a.one() {
+	}
+}
+
+// one accepts a connection; false: there is none.
+func (a *accept) one() bool {
+	var sa rawSockaddr
+	for {
 		fd, n, e := accept4(a.fd.Sysfd(), &sa)
-		if e != 0 {
-			switch e {
-			case syscall.EAGAIN:
-			case syscall.EMFILE, syscall.ENFILE:
-				a.w.Plane.log().Log(nlog.Crit, nil, e, "accept4() failed")
-			case syscall.ECONNABORTED, syscall.EINTR:
-				continue
-			default:
-				a.w.Plane.log().Log(nlog.Alert, nil, e, "accept4() failed")
+		switch e {
+		case 0:
+			if w := a.w; w.Plane.Params().Connections > 0 && w.Conns >= w.Plane.Params().Connections {
+				syscall.Close(fd)
+				w.Plane.log().Logf(nlog.Alert, nil, nil, "%d worker_connections are not enough", w.Plane.Params().Connections)
+				return false
 			}
-			return
+			stats.accepted.Add(1)
+			a.w.Plane.NewConn(a.w, a.l, fd, sa.addr(n))
+			return true
+		case syscall.ECONNABORTED, syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+		case syscall.EMFILE, syscall.ENFILE:
+			a.w.Plane.log().Log(nlog.Crit, nil, e, "accept4() failed")
+		default:
+			a.w.Plane.log().Log(nlog.Alert, nil, e, "accept4() failed")
 		}
-		if w := a.w; w.Plane.Params.Connections > 0 && w.Conns >= w.Plane.Params.Connections {
-			syscall.Close(fd)
-			w.Plane.log().Logf(nlog.Alert, nil, nil, "%d worker_connections are not enough", w.Plane.Params.Connections)
-			return
-		}
-		stats.accepted.Add(1)
-		a.w.Plane.NewConn(a.w, a.l, fd, sa.addr(n))
-		if !a.l.Conf().multi() {
-			return
-		}
+		return false
 	}
 }

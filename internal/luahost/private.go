@@ -48,7 +48,7 @@ func (w *Worker) Release() {
 	if !w.private {
 		return
 	}
-	log := w.W.Plane.Params.Log
+	log := w.W.Plane.Params().Log
 	if log.On(nlog.Debug) {
 		log.Logf(nlog.Debug, nil, nil, "lua decrementing the reference count for Lua VM: %d", w.users)
 	}
@@ -60,7 +60,7 @@ func (w *Worker) Release() {
 }
 
 func (w *Worker) close() {
-	log := w.W.Plane.Params.Log
+	log := w.W.Plane.Params().Log
 	if log.On(nlog.Debug) {
 		log.Logf(nlog.Debug, nil, nil, "lua close the global Lua VM %p", w.VM)
 	}

@@ -91,7 +91,7 @@ func NewTimer(c *lua.Call, d time.Duration, every bool) string {
 	ts.w.Hold(ts.h)
 	lw.Hold()
 	ts.arm(t, d)
-	if log := ts.w.Plane.Params.Log; log.On(nlog.Debug) {
+	if log := ts.w.Plane.Params().Log; log.On(nlog.Debug) {
 		log.Logf(nlog.Debug, nil, nil, "created timer (co: %p delay: %d ms)", t, d.Milliseconds())
 	}
 	return ""
@@ -139,7 +139,7 @@ func originOf(c *lua.Call, ts *Timers) *origin {
 
 func (ts *Timers) atHome() *origin {
 	if ts.home == nil {
-		ts.home = &origin{scope: ts.h.Scope, log: ts.w.Plane.Params.Log}
+		ts.home = &origin{scope: ts.h.Scope, log: ts.w.Plane.Params().Log}
 	}
 	return ts.home
 }
@@ -187,7 +187,7 @@ func (ts *Timers) leave() {
 	for t := ts.first; t != nil; t = t.next {
 		all = append(all, t)
 	}
-	if log := ts.w.Plane.Params.Log; len(all) > 0 && log.On(nlog.Debug) {
+	if log := ts.w.Plane.Params().Log; len(all) > 0 && log.On(nlog.Debug) {
 		log.Logf(nlog.Debug, nil, nil, "lua abort pending timers")
 		log.Logf(nlog.Debug, nil, nil, "lua found %d pending timers to be aborted prematurely", len(all))
 	}
@@ -209,7 +209,7 @@ func (ts *Timers) leave() {
 // fire runs the timer, on a task.
 func (t *timer) fire() {
 	ts := t.ts
-	log := ts.w.Plane.Params.Log
+	log := ts.w.Plane.Params().Log
 	if log.On(nlog.Debug) {
 		log.Logf(nlog.Debug, nil, nil, "lua ngx.timer expired")
 	}

@@ -14,10 +14,6 @@ import (
 const (
 	NginxVersion = 1027001
 	LuaVersion   = 10032
-	// CoreVersion is the version of lua-resty-core whose modules are built in.
-	CoreVersion = "0.1.32"
-	// Serve is the module that, when it is there, a VM calls once after init_by_lua: from then on it serves.
-	Serve = "moongate.serve"
 )
 
 // Configure is the text of the configure arguments; the assembly sets it.
@@ -68,10 +64,10 @@ func Logger(c *lua.Call) *nlog.Logger {
 		return b.log
 	}
 	if w := EngineWorker(c); w != nil {
-		return w.Plane.Params.Log
+		return w.Plane.Params().Log
 	}
 	if initPlane != nil {
-		return initPlane.Params.Log
+		return initPlane.Params().Log
 	}
 	return nil
 }
@@ -125,8 +121,8 @@ func Prefix(c *lua.Call) string {
 	if w := EngineWorker(c); w != nil {
 		p = w.Plane
 	}
-	if p == nil || p.Params == nil {
+	if p == nil || p.Params() == nil {
 		return ""
 	}
-	return p.Params.Config.Prefix
+	return p.Params().Config.Prefix
 }

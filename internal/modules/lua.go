@@ -6,12 +6,9 @@ import (
 	"moongate/internal/luaapi/base"
 	"moongate/internal/luaapi/body"
 	"moongate/internal/luaapi/control"
-	"moongate/internal/luaapi/errlog"
 	"moongate/internal/luaapi/header"
 	"moongate/internal/luaapi/ndk"
 	"moongate/internal/luaapi/output"
-	"moongate/internal/luaapi/pipe"
-	"moongate/internal/luaapi/process"
 	"moongate/internal/luaapi/req"
 	"moongate/internal/luaapi/restycore"
 	"moongate/internal/luaapi/semaphore"
@@ -36,9 +33,6 @@ func LuaLibraries() []*lua.Library {
 		&thread.Library,
 		&semaphore.Library,
 		&timer.Library,
-		&process.Library,
-		&errlog.Library,
-		&pipe.Library,
 		&subrequest.Library,
 		&variable.Library,
 		&header.Library,

@@ -249,12 +249,9 @@ func (f *FD) WaitRead(deadline int64) error {
 	}
 	l := f.loop
 	for f.state&readable == 0 {
-		t := l.cur
-		f.rw = t
+		f.rw = l.cur
 		err := l.Park(deadline)
-		if f.rw == t { // else a task that was killed was followed by another before it ran
-			f.rw = nil
-		}
+		f.rw = nil
 		if err != nil {
 			return err
 		}
@@ -284,12 +281,9 @@ func (f *FD) WaitWrite(deadline int64) error {
 		}
 	}
 	for f.state&writable == 0 {
-		t := l.cur
-		f.ww = t
+		f.ww = l.cur
 		err := l.Park(deadline)
-		if f.ww == t { // else a task that was killed was followed by another before it ran
-			f.ww = nil
-		}
+		f.ww = nil
 		if err != nil {
 			return err
 		}

@@ -45,9 +45,9 @@ type Plane interface {
 	// process closes them when Reload has returned.
 	Reload(p *Params, retired func()) error
 
-	// Quit stops accepting, closes idle connections and returns when all others
-	// and the timers that keep a worker alive have ended. When ctx ends before
-	// that, it closes what is left.
+	// Quit stops accepting, closes the sockets and idle connections, and returns
+	// when all others and the timers that keep a worker alive have ended. When
+	// ctx ends before that, it closes what is left.
 	Quit(ctx context.Context)
 
 	// Stop drops every connection and returns when the workers have ended

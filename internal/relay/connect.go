@@ -186,19 +186,14 @@ func connectLevel(err error) nlog.Level {
 	return nlog.Crit
 }
 
-// sockText is the text of a local address, without a port when any will do.
 func sockText(sa syscall.Sockaddr) string {
-	var a netip.AddrPort
-	switch s := sa.(type) {
+	switch a := sa.(type) {
 	case *syscall.SockaddrInet4:
-		a = netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
 	case *syscall.SockaddrInet6:
-		a = netip.AddrPortFrom(netip.AddrFrom16(s.Addr), uint16(s.Port))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)).String()
 	}
-	if a.Port() == 0 {
-		return a.Addr().String()
-	}
-	return a.String()
+	return ""
 }
 
 // localAddr is the address to bind to, nil for none.

@@ -271,8 +271,7 @@ func (x *Exchange) pick() uint32 {
 	x.state().Peer = x.peer
 	if l := x.idle(); l != nil {
 		if c := l.Take(x.poolKey()); c != nil {
-			// The failure of a connection that a Chooser wanted kept counts as any other.
-			x.conn, x.cached = c, !(x.ownPeer && x.Peer.Keep)
+			x.conn, x.cached = c, true
 		}
 	}
 	return 0

@@ -8,12 +8,13 @@ package h1
 import (
 	"bytes"
 	"syscall"
+	"time"
+	"unsafe"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 	"moongate/internal/netio"
-	"moongate/internal/tlsio"
 )
 
 // conn is one client connection.
@@ -29,9 +30,6 @@ type conn struct {
 	busy      bool      // a task serves the connection
 	nodelay   bool
 	proxied   bool // a PROXY protocol header comes first
-	https     bool // the address is one of TLS
-	shake     bool // the handshake is still to come
-	tls       *tlsio.Conn
 	closing   bool // to be closed after the request in progress
 	closed    bool
 	buf       []byte // bytes read; nil while idle
@@ -49,16 +47,12 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 	if c.proxied = c.addr().ProxyProt; c.proxied {
 		c.Action = readingProxy
 	}
-	if c.https = c.addr().TLS; c.https && !c.proxied {
-		c.Action = handshaking
-	}
-	c.shake = c.https
 	c.timer.Init(c.expire)
 	if err := w.Loop.AddTo(&c.fd, fd, c); err != nil {
 		syscall.Close(fd)
 		return
 	}
-	w.Enter(&c.ConnLink, c)
+	w.Enter(&c.ConnLink, c, l)
 	c.idle(int64(c.server().ClientHeaderTimeout.V))
 }
 
@@ -93,9 +87,6 @@ func (c *conn) expire() {
 		return
 	}
 	c.Action = "waiting for request"
-	if c.shake {
-		c.Action = handshaking
-	}
 	if c.proxied {
 		c.Action = readingProxy
 	}
@@ -124,9 +115,6 @@ func (c *conn) close() {
 		c.w.FreeBuffer(c.buf)
 		c.buf = nil
 	}
-	if c.tls != nil {
-		c.tls.CloseNotify()
-	}
 	c.fd.Close()
 	c.w.Leave(&c.ConnLink)
 }
@@ -143,8 +131,32 @@ func (c *conn) Shutdown(now bool) {
 		return
 	}
 	c.closing = true
-	if !c.busy && c.Requests > 0 || !c.busy && !c.fd.Readable() {
+	switch {
+	case c.busy:
+	case c.arrived():
+		c.w.Loop.Go(c.serveLast)
+	case c.Requests == 0:
+		// Whoever has just connected is about to ask.
+		c.idle(freshWait)
+	default:
 		c.close()
+	}
+}
+
+// freshWait is how long a stopping worker waits for the first request of a connection.
+const freshWait = int64(time.Second)
+
+// arrived reports whether the client has sent something that was not read.
+func (c *conn) arrived() bool {
+	var b [1]byte
+	n, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(c.fd.Sysfd()), uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return e == 0 && n > 0
+}
+
+// serveLast serves what was there when the worker was told to stop.
+func (c *conn) serveLast() {
+	if !c.busy && !c.closed {
+		c.Ready(&c.fd)
 	}
 }
 
@@ -213,11 +225,6 @@ func (c *conn) serveOne() bool {
 			c.close()
 			return false
 		}
-		if c.shake && !c.proxied && len(c.buf) > c.rpos && !c.secure(sc) {
-			x.free()
-			c.close()
-			return false
-		}
 		if len(c.buf) > c.rpos && !c.proxied {
 			n, st := x.parser.Parse(c.buf[c.rpos:], limits)
 			if st == http1.More {
@@ -232,9 +239,9 @@ func (c *conn) serveOne() bool {
 		} else if len(c.buf) == cap(c.buf) {
 			c.makeRoom(limits)
 		}
-		n, err := c.read(c.buf[len(c.buf):cap(c.buf)])
+		n, err := c.fd.Read(c.buf[len(c.buf):cap(c.buf)])
 		if n > 0 {
-			if !c.proxied && !c.shake && (len(c.buf) == c.rpos && c.Requests == 0 || headDeadline == 0) {
+			if !c.proxied && (len(c.buf) == c.rpos && c.Requests == 0 || headDeadline == 0) {
 				c.Action = "reading client request line"
 			}
 			c.buf = c.buf[:len(c.buf)+n]
@@ -250,7 +257,7 @@ func (c *conn) serveOne() bool {
 			if headDeadline == 0 {
 				headDeadline = w.Loop.Now() + int64(sc.ClientHeaderTimeout.V)
 			}
-			err = c.waitRead(headDeadline)
+			err = c.fd.WaitRead(headDeadline)
 			if err == nil {
 				continue
 			}
@@ -387,12 +394,6 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	}
 	r.Route(a)
 	x.body.begin(r)
-	if c.https {
-		if st := r.CheckTLS(); st != engine.OK {
-			r.RejectHead(st)
-			return c.done(x)
-		}
-	}
 	r.Serve()
 	return c.done(x)
 }
@@ -471,7 +472,7 @@ func (c *conn) done(x *exchange) bool {
 	}
 	c.Action = "keepalive"
 	c.idle(keepFor)
-	if c.readable() {
+	if c.fd.Readable() {
 		c.busy = true
 		return true
 	}
@@ -492,9 +493,6 @@ func (c *conn) wantsLinger(x *exchange, core *engine.LocConf) bool {
 // lingerClose tells the client that nothing more comes, and reads what it still sends so that the kernel does not
 // reset the connection before it has read the answer.
 func (c *conn) lingerClose(total, each int64) {
-	if c.tls != nil {
-		c.tls.CloseNotify()
-	}
 	syscall.Shutdown(c.fd.Sysfd(), syscall.SHUT_WR)
 	end := c.w.Loop.Now() + total
 	if c.buf == nil {

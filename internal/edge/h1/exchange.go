@@ -22,7 +22,6 @@ type exchange struct {
 	q       []segment
 	qh      int
 	queued  int64
-	sealed  int64 // bytes of queued that TLS has encrypted: they have left the segments
 
 	chunked  bool
 	lastSeen bool // the end of the response was queued
@@ -81,7 +80,7 @@ func (x *exchange) finish() {
 
 func (x *exchange) free() {
 	w := x.c.w
-	x.q, x.qh, x.queued, x.sealed = x.q[:0], 0, 0, 0
+	x.q, x.qh, x.queued = x.q[:0], 0, 0
 	x.chunked, x.lastSeen, x.linger, x.timedOut, x.refused, x.onAbort = false, false, false, false, false, nil
 	x.pace = pace{}
 	x.c = nil
@@ -228,7 +227,7 @@ func (x *exchange) queueFile(c *engine.Chunk) error {
 // writeDirect sends large bytes without copying what the socket takes at once.
 func (x *exchange) writeDirect(p []byte) error {
 	fd := &x.c.fd
-	if rate, _ := x.r.RateLimit(); rate > 0 || x.c.tls != nil {
+	if rate, _ := x.r.RateLimit(); rate > 0 {
 		x.queue(p)
 		return nil
 	}
@@ -281,14 +280,8 @@ func (x *exchange) flush() error {
 		return engine.ErrClientGone
 	}
 	free := x.allowance()
-	if turn := x.r.Core().SendfileMaxChunk.V; turn > 0 {
-		free = min(free, turn) // others have their turn: see Drain
-	}
 	before := x.r.Sent
 	defer func() { x.took(x.r.Sent - before) }()
-	if x.c.tls != nil {
-		return x.flushTLS(free)
-	}
 	for x.qh < len(x.q) && free > 0 {
 		s := &x.q[x.qh]
 		var n int
@@ -362,10 +355,6 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 			if !x.pause(r) {
 				return engine.ErrClientGone
 			}
-			continue
-		}
-		if x.c.fd.Writable() {
-			x.c.w.Loop.Sleep(0)
 			continue
 		}
 		err := x.c.fd.WaitWrite(x.c.w.Loop.Now() + int64(r.Core().SendTimeout.V))

@@ -119,7 +119,7 @@ func (p *pool) put(c *conn, timeout int64) {
 
 func (p *pool) log() *nlog.Logger { return processLog(p.wd.ew) }
 
-func processLog(w *engine.Worker) *nlog.Logger { return w.Plane.Params.Log }
+func processLog(w *engine.Worker) *nlog.Logger { return w.Plane.Params().Log }
 
 // uncount ends the counting of a connection: the pool goes with the last one, or who waits has its turn.
 func (p *pool) uncount() {

@@ -36,7 +36,7 @@ func (o *host) Log(ctx *lua.Context, level lua.Level, msg string) {
 			return
 		}
 	}
-	o.p.Params.Log.Logf(nlog.Level(level), nil, nil, "%s", msg)
+	o.p.Params().Log.Logf(nlog.Level(level), nil, nil, "%s", msg)
 }
 
 // Output takes bytes printed without a crossing.
@@ -54,7 +54,6 @@ func (o *host) Output(ctx *lua.Context, b []byte) {
 func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	luahost.SetInitPlane(p)
 	m := luahost.MainOf(h)
-	luahost.CaptureLog(m.CaptureErrorLog.V)
 	st := &state{}
 	h.Values[stateKey{}] = st
 	rt, err := lua.NewRuntime(lua.Options{Host: &host{p}, Unlimited: !m.PhaseLimits.V && m.PhaseLimits.IsSet}, Libraries...)
@@ -78,9 +77,6 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 // preamble makes a fresh VM look like OpenResty's: resty.core is loaded, exdata is there.
 var preamble = lua.NewCode(`exdata = require "thread.exdata" require "resty.core"`, "=preamble")
 
-// postamble tells who wants to know that init_by_lua is over.
-var postamble = lua.NewCode(`local f = package.loaded["`+luahost.Serve+`"] if f then f() end`, "=postamble")
-
 // newVM makes a VM and runs init_by_lua in it.
 func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
 	vm, err := rt.NewVM()
@@ -100,13 +96,13 @@ func prepareVM(p *engine.Plane, h *engine.HTTP, vm *lua.VM, m *luahost.MainConf)
 	}
 	vm.SetPath(strings.TrimSuffix(h.Config.Prefix, "/")+"/", m.PackagePath.V, m.PackageCpath.V)
 	vm.SetRegex(m.RegexCacheMax.V, m.RegexMatchLimit.V)
-	vm.SetLogLevel(lua.Level(min(p.Params.Log.Level(), nlog.Debug)))
+	vm.SetLogLevel(lua.Level(min(p.Params().Log.Level(), nlog.Debug)))
 	if err := runProcess(p, vm, preamble, lua.PhaseInit); err != nil || m.Init == nil {
 		return err
 	}
 	err := runProcess(p, vm, m.Init.Code, lua.PhaseInit)
 	if err == nil {
-		return runProcess(p, vm, postamble, lua.PhaseInit)
+		return nil
 	}
 	var le *lua.LoadError
 	if errors.As(err, &le) {
