@@ -181,6 +181,9 @@ func (w *Writer) Key(k string) {
 	w.out.Str(k)
 }
 
+// NextKey makes the next value a key of the table and the one after it its value.
+func (w *Writer) NextKey() { w.out.Key() }
+
 // KeyBytes is Key.
 func (w *Writer) KeyBytes(k []byte) {
 	w.out.Key()

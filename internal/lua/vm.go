@@ -55,6 +55,25 @@ func (rt *Runtime) NewVM() (*VM, error) {
 	return v, nil
 }
 
+// Sibling makes another VM which finds the same modules and shared dictionaries. It belongs to no worker: its user may be
+// any goroutine, one at a time.
+func (v *VM) Sibling() (*VM, error) {
+	s, err := v.rt.NewVM()
+	if err != nil {
+		return nil, err
+	}
+	var dicts []*luajit.Dict
+	for _, d := range v.dicts {
+		if d, err := luajit.OpenDict(d.Name(), d.Size()); err == nil {
+			dicts = append(dicts, d)
+		}
+	}
+	for _, field := range [2]string{"path", "cpath"} {
+		s.lj.SetPath(field, v.lj.Path(field))
+	}
+	return s, s.DefineDicts(dicts)
+}
+
 // Close frees the VM. No handler may be running or waiting in it.
 func (v *VM) Close() {
 	for _, t := range v.free {

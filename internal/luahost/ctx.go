@@ -82,6 +82,7 @@ type FilterArgs struct {
 // Worker is the Lua side of a worker, or, with lua_code_cache off, that of one request (see private.go).
 type Worker struct {
 	W  *engine.Worker
+	H  *engine.HTTP // the snapshot
 	VM *lua.VM
 	// Make makes another VM like this one, with init_by_lua run in it.
 	Make func() (*lua.VM, error)
@@ -112,7 +113,7 @@ func WorkerOf(w *engine.Worker, h *engine.HTTP) *Worker {
 
 // Attach makes vm the one a worker serves the snapshot with.
 func Attach(w *engine.Worker, h *engine.HTTP, vm *lua.VM) *Worker {
-	lw := &Worker{W: w, VM: vm, timers: &Timers{w: w, h: h}}
+	lw := &Worker{W: w, H: h, VM: vm, timers: &Timers{w: w, h: h}}
 	lw.adopt()
 	h.SetLocal(w, workerSlot, lw)
 	return lw

@@ -18,7 +18,7 @@ func (x *Ctx) ownVM() {
 		x.broken = true
 		return
 	}
-	x.W = &Worker{W: home.W, VM: vm, Make: home.Make, private: true, users: 1, timers: home.timers}
+	x.W = &Worker{W: home.W, H: home.H, VM: vm, Make: home.Make, private: true, users: 1, timers: home.timers}
 	x.W.adopt()
 }
 

@@ -19,6 +19,7 @@ import (
 	"moongate/internal/luaapi/thread"
 	"moongate/internal/luaapi/timer"
 	"moongate/internal/luaapi/variable"
+	"moongate/internal/luaapi/workerthread"
 )
 
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
@@ -33,6 +34,7 @@ func LuaLibraries() []*lua.Library {
 		&thread.Library,
 		&semaphore.Library,
 		&timer.Library,
+		&workerthread.Library,
 		&subrequest.Library,
 		&variable.Library,
 		&header.Library,

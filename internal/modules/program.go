@@ -1,12 +1,14 @@
 package modules
 
 import (
+	"slices"
 	"strings"
 
 	"moongate/internal/conf"
 	"moongate/internal/edge/h1"
 	"moongate/internal/engine"
 	"moongate/internal/errlog"
+	"moongate/internal/luaapi/workerthread"
 	"moongate/internal/luahost"
 	"moongate/internal/mod/core"
 	"moongate/internal/plane"
@@ -21,6 +23,9 @@ func Conf() []*conf.Module {
 // NewPlane makes the data plane.
 func NewPlane() plane.Plane {
 	luahost.Configure = " " + strings.Join(Arguments(Conf()), " ")
+	workerthread.HasPool = func(cfg *conf.Config, name string) bool {
+		return slices.ContainsFunc(core.Of(cfg).Pools, func(p core.Pool) bool { return p.Name == name })
+	}
 	return &engine.Plane{NewConn: h1.Accept}
 }
 
