@@ -172,11 +172,17 @@ func (c *SrvConf) Limits() *http1.Limits { return &c.limits }
 
 // BadKeepalive reports whether the client is one that keepalive_disable names; mask is its value.
 func (r *Request) BadKeepalive(mask uint32) bool {
-	ua := r.In.Get(http1.HUserAgent)
-	if i := bytes.Index(ua, []byte("MSIE ")); mask&2 != 0 && i >= 0 && r.Method == http1.MethodPost && i+6 < len(ua) && ua[i+5] <= '6' && ua[i+6] == '.' {
-		return true
+	if mask&2 != 0 && r.Method == http1.MethodPost { // msie6 misbehaves after a POST
+		ua := r.In.Get(http1.HUserAgent)
+		if i := bytes.Index(ua, []byte("MSIE ")); i >= 0 && i+6 < len(ua) && ua[i+5] <= '6' && ua[i+6] == '.' {
+			return true
+		}
 	}
-	return mask&4 != 0 && bytes.Contains(ua, []byte("Safari/")) && bytes.Contains(ua, []byte("Mac OS X")) && !bytes.Contains(ua, []byte("Chrome/"))
+	if mask&4 == 0 {
+		return false
+	}
+	ua := r.In.Get(http1.HUserAgent)
+	return bytes.Contains(ua, []byte("Safari/")) && bytes.Contains(ua, []byte("Mac OS X")) && !bytes.Contains(ua, []byte("Chrome/"))
 }
 
 // CoreLoc gives the core's configuration of a location scope, for code that has no request at hand.
