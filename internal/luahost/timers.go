@@ -37,7 +37,7 @@ type timer struct {
 	args      []timerArg
 	every     time.Duration
 	premature bool
-	queued    bool // about to run: it needs no clock
+	leaving   bool // its worker waits for its last run
 	origin    *origin
 }
 
@@ -152,7 +152,6 @@ func (ts *Timers) arm(t *timer, d time.Duration) {
 	ts.first = t
 	ts.Pending++
 	if d <= 0 {
-		t.queued = true
 		ts.w.Loop.Go(t.fire)
 		return
 	}
@@ -193,28 +192,27 @@ func (ts *Timers) leave() {
 	}
 	slices.SortFunc(all, func(a, b *timer) int { return int(max(min(a.When()-b.When(), 1), -1)) })
 	for _, t := range all {
-		t.premature = true
-		if t.queued {
-			continue
+		t.premature, t.leaving = true, true
+		ts.w.AddBackground(1) // until it has run
+		if t.Armed() {        // else it is about to run
+			ts.w.Loop.Disarm(&t.Timer)
+			ts.w.Loop.Go(t.fire)
 		}
-		ts.w.Loop.Disarm(&t.Timer)
-		ts.w.AddBackground(1)
-		ts.w.Loop.Go(func() {
-			t.fire()
-			ts.w.AddBackground(-1)
-		})
 	}
 }
 
 // fire runs the timer, on a task.
 func (t *timer) fire() {
 	ts := t.ts
+	if t.leaving {
+		t.leaving = false
+		defer ts.w.AddBackground(-1)
+	}
 	log := ts.w.Plane.Params().Log
 	if log.On(nlog.Debug) {
 		log.Logf(nlog.Debug, nil, nil, "lua ngx.timer expired")
 	}
 	ts.unlink(t)
-	t.queued = false
 	again := t.every > 0 && !ts.exiting
 	if again {
 		ts.arm(t, t.every)

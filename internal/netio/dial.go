@@ -40,6 +40,23 @@ func Family(sa syscall.Sockaddr) int {
 	return syscall.AF_UNIX
 }
 
+// own copies an address: package syscall keeps the kernel's form of it in the address itself, and several workers may be
+// about to use one.
+func own(a syscall.Sockaddr) syscall.Sockaddr {
+	switch a := a.(type) {
+	case *syscall.SockaddrInet4:
+		c := *a
+		return &c
+	case *syscall.SockaddrInet6:
+		c := *a
+		return &c
+	case *syscall.SockaddrUnix:
+		c := *a
+		return &c
+	}
+	return a
+}
+
 // Dial describes a connection to make.
 type Dial struct {
 	Addr syscall.Sockaddr
@@ -59,12 +76,12 @@ func (l *Loop) Dial(f *FD, d *Dial) error {
 	}
 	if d.Local != nil {
 		syscall.SetsockoptInt(fd, syscall.SOL_IP, bindAddressNoPort, 1)
-		if err := syscall.Bind(fd, d.Local); err != nil {
+		if err := syscall.Bind(fd, own(d.Local)); err != nil {
 			syscall.Close(fd)
 			return &DialError{"bind", err}
 		}
 	}
-	switch err := syscall.Connect(fd, d.Addr); err {
+	switch err := syscall.Connect(fd, own(d.Addr)); err {
 	case nil:
 		if err := l.AddTo(f, fd, nil); err != nil {
 			syscall.Close(fd)
@@ -108,12 +125,12 @@ func (l *Loop) DialDatagram(f *FD, d *Dial, h Handler) error {
 			return &DialError{"bind", err}
 		}
 	} else if d.Local != nil {
-		if err := syscall.Bind(fd, d.Local); err != nil {
+		if err := syscall.Bind(fd, own(d.Local)); err != nil {
 			syscall.Close(fd)
 			return &DialError{"bind", err}
 		}
 	}
-	if err := syscall.Connect(fd, d.Addr); err != nil {
+	if err := syscall.Connect(fd, own(d.Addr)); err != nil {
 		syscall.Close(fd)
 		return &DialError{"connect", err}
 	}

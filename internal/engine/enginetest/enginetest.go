@@ -6,11 +6,13 @@
 package enginetest
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,7 +34,10 @@ type Server struct {
 	Plane *engine.Plane
 	Conf  *conf.Config
 	addrs map[string]string
+	fds   map[string]int // by real address
 	first string
+	set   *engine.Set
+	files *nlog.Files
 	t     testing.TB
 }
 
@@ -90,58 +95,86 @@ func StartIn(t testing.TB, dir string, set *engine.Set, text string) *Server {
 func (s *Server) start(set *engine.Set, text string) *Server {
 	t := s.t
 	t.Helper()
-	fds := map[string]int{}
+	s.set, s.fds = set, map[string]int{}
+	pp, files, err := s.params(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, real := range s.addrs { // an address that nobody listens on refuses connections
+		if !slices.ContainsFunc(pp.Sockets, func(k plane.Socket) bool { return k.Addr == real }) {
+			syscall.Close(s.fds[real])
+			delete(s.fds, real)
+		}
+	}
+	p := &engine.Plane{NewConn: h1.Accept}
+	if err := p.Init(pp); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.Plane, s.files = p, files
+	t.Cleanup(func() {
+		p.Stop()
+		for _, fd := range s.fds {
+			syscall.Close(fd)
+		}
+		s.files.Close()
+	})
+	return s
+}
+
+// params loads a configuration text and opens what it needs.
+func (s *Server) params(text string) (*plane.Params, *nlog.Files, error) {
 	text = address.ReplaceAllStringFunc(text, func(a string) string {
 		if s.addrs[a] == "" {
-			fd, real := listen(t)
-			s.addrs[a], fds[real] = real, fd
+			fd, real := listen(s.t)
+			s.addrs[a], s.fds[real] = real, fd
 			if s.first == "" {
 				s.first = real
 			}
 		}
 		return s.addrs[a]
 	})
-	cfg, err := load(s.Dir, set, text, nil)
+	cfg, err := load(s.Dir, s.set, text, nil)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	s.Conf = cfg
 	errlog.Default(cfg, filepath.Join(s.Dir, "logs/error.log"))
 	files := nlog.FilesIn(cfg.Values)
 	if err := files.Open(nil); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	if err := plane.PathsIn(cfg.Values).Make(-1); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	p := &engine.Plane{NewConn: h1.Accept}
-	socks := p.Sockets(cfg)
+	socks := new(engine.Plane).Sockets(cfg)
 	for i := range socks {
-		fd, ok := fds[socks[i].Addr]
+		fd, ok := s.fds[socks[i].Addr]
 		if !ok {
-			t.Fatalf("listening on %s: tests listen on 127.0.0.1:80NN", socks[i].Addr)
+			return nil, nil, fmt.Errorf("listening on %s: tests listen on 127.0.0.1:80NN", socks[i].Addr)
 		}
-		delete(fds, socks[i].Addr)
 		socks[i].FD = fd
 	}
-	for _, fd := range fds { // an address that nobody listens on refuses connections
-		syscall.Close(fd)
+	s.Conf = cfg
+	return &plane.Params{Config: cfg, Sockets: socks, Workers: core.Workers(cfg), Connections: 512, Log: errlog.Process(cfg), UID: -1, GID: -1}, files, nil
+}
+
+// Reload makes the server serve another configuration (see Wrap), which listens on no address that was not known from the
+// start. The error is that of the configuration; the old one goes on then.
+func (s *Server) Reload(text string) error {
+	s.t.Helper()
+	pp, files, err := s.params(Wrap(text))
+	if err != nil {
+		return err
 	}
-	if err := p.Init(&plane.Params{Config: cfg, Sockets: socks, Workers: core.Workers(cfg), Connections: 512, Log: errlog.Process(cfg), UID: -1, GID: -1}); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.Plane = p
-	t.Cleanup(func() {
-		p.Stop()
-		for i := range socks {
-			syscall.Close(socks[i].FD)
-		}
+	old := s.files
+	if err := s.Plane.Reload(pp, old.Close); err != nil {
 		files.Close()
-	})
-	return s
+		return err
+	}
+	s.files = files
+	return nil
 }
 
 func listen(t testing.TB) (int, string) {
