@@ -552,6 +552,9 @@ func (h *HTTP) groupListens() error {
 				return err
 			}
 		}
+		if err := a.checkTLS(servers[a]); err != nil {
+			return err
+		}
 	}
 	h.shareSockets()
 	sort.SliceStable(h.Addrs, func(i, j int) bool { return !h.Addrs[i].wildcard() && h.Addrs[j].wildcard() })

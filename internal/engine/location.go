@@ -256,6 +256,7 @@ type Server struct {
 	Listens []ListenOpt
 	File    string
 	Line    int
+	TLS     *TLSConf // nil: its directives say nothing that a handshake could be done with
 }
 
 // nameTable finds a server by host name on one address.
@@ -272,7 +273,7 @@ type regexName struct {
 	srv *Server
 }
 
-// find gives the server for a lower-case host; nil when no name matches. Captures of an expression go to r.
+// find gives the server for a lower-case host; nil when no name matches. Captures of an expression go to r unless it is nil.
 func (t *nameTable) find(r *Request, host []byte) *Server {
 	if len(host) == 0 {
 		return t.exact[""]
@@ -308,6 +309,8 @@ func (t *nameTable) find(r *Request, host []byte) *Server {
 			if r.MatchRegex(x.re, host) {
 				return x.srv
 			}
+		} else if x.re.Match(host, make([]int32, 2*(x.re.NumCaptures()+1))) > 0 {
+			return x.srv
 		}
 	}
 	return nil

@@ -18,7 +18,7 @@ type Conn struct {
 	// Proxy is the address pair of the PROXY protocol header, when one was read.
 	Proxy *ProxyInfo
 	// TLS is the state of a TLS connection, nil on a plain one.
-	TLS any
+	TLS *TLSState
 	// StartMono is when the connection was accepted (monotonic nanoseconds).
 	StartMono int64
 	watchers  []ClientWatcher

@@ -23,6 +23,7 @@ import (
 	"moongate/internal/mod/rewrite"
 	"moongate/internal/mod/setmisc"
 	"moongate/internal/mod/splitclients"
+	"moongate/internal/mod/ssl"
 	"moongate/internal/mod/static"
 	"moongate/internal/mod/stubstatus"
 	"moongate/internal/mod/tryfiles"
@@ -37,6 +38,7 @@ func Set() *engine.Set {
 		Modules: []*engine.Module{
 			&luamod.Early, // rewrite_by_lua_no_postpone, access_by_lua_no_postpone
 			&corevars.Module,
+			&ssl.Module,
 			&mapvar.Module,
 			&geo.Module,
 			&splitclients.Module,

@@ -46,7 +46,7 @@ func (x *exchange) ReadBody(r *engine.Request, p []byte) (int, error) {
 		if err != syscall.EAGAIN {
 			return n, err
 		}
-		switch err := x.c.fd.WaitRead(x.c.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
+		switch err := x.c.waitRead(x.c.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
 		case nil:
 		case netio.ErrTimeout:
 			x.timedOut = true
@@ -98,15 +98,15 @@ func (x *exchange) TryBody(r *engine.Request, p []byte) (int, error) {
 
 // tryRead reads from the connection without waiting.
 func (b *bodyReader) tryRead(p []byte) (int, error) {
-	fd := &b.x.c.fd
-	if fd.Sysfd() < 0 {
+	c := b.x.c
+	if c.fd.Sysfd() < 0 {
 		b.faulty = true
 		return 0, engine.ErrBodyClosed
 	}
-	if !fd.Readable() { // a read would fail, and a failed read costs as much as all parsing
+	if !c.readable() { // a read would fail, and a failed read costs as much as all parsing
 		return 0, syscall.EAGAIN
 	}
-	n, err := fd.Read(p)
+	n, err := c.read(p)
 	if n > 0 {
 		return n, nil
 	}

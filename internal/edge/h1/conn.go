@@ -15,6 +15,7 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 	"moongate/internal/netio"
+	"moongate/internal/tlsio"
 )
 
 // conn is one client connection.
@@ -30,6 +31,9 @@ type conn struct {
 	busy      bool      // a task serves the connection
 	nodelay   bool
 	proxied   bool // a PROXY protocol header comes first
+	https     bool // the address is one of TLS
+	shake     bool // the handshake is still to come
+	tls       *tlsio.Conn
 	closing   bool // to be closed after the request in progress
 	closed    bool
 	buf       []byte // bytes read; nil while idle
@@ -47,6 +51,10 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 	if c.proxied = c.addr().ProxyProt; c.proxied {
 		c.Action = readingProxy
 	}
+	if c.https = c.addr().TLS; c.https && !c.proxied {
+		c.Action = handshaking
+	}
+	c.shake = c.https
 	c.timer.Init(c.expire)
 	if err := w.Loop.AddTo(&c.fd, fd, c); err != nil {
 		syscall.Close(fd)
@@ -87,6 +95,9 @@ func (c *conn) expire() {
 		return
 	}
 	c.Action = "waiting for request"
+	if c.shake {
+		c.Action = handshaking
+	}
 	if c.proxied {
 		c.Action = readingProxy
 	}
@@ -114,6 +125,9 @@ func (c *conn) close() {
 	if c.buf != nil {
 		c.w.FreeBuffer(c.buf)
 		c.buf = nil
+	}
+	if c.tls != nil {
+		c.tls.CloseNotify()
 	}
 	c.fd.Close()
 	c.w.Leave(&c.ConnLink)
@@ -225,6 +239,11 @@ func (c *conn) serveOne() bool {
 			c.close()
 			return false
 		}
+		if c.shake && !c.proxied && len(c.buf) > c.rpos && !c.secure(sc) {
+			x.free()
+			c.close()
+			return false
+		}
 		if len(c.buf) > c.rpos && !c.proxied {
 			n, st := x.parser.Parse(c.buf[c.rpos:], limits)
 			if st == http1.More {
@@ -239,9 +258,9 @@ func (c *conn) serveOne() bool {
 		} else if len(c.buf) == cap(c.buf) {
 			c.makeRoom(limits)
 		}
-		n, err := c.fd.Read(c.buf[len(c.buf):cap(c.buf)])
+		n, err := c.read(c.buf[len(c.buf):cap(c.buf)])
 		if n > 0 {
-			if !c.proxied && (len(c.buf) == c.rpos && c.Requests == 0 || headDeadline == 0) {
+			if !c.proxied && !c.shake && (len(c.buf) == c.rpos && c.Requests == 0 || headDeadline == 0) {
 				c.Action = "reading client request line"
 			}
 			c.buf = c.buf[:len(c.buf)+n]
@@ -257,7 +276,7 @@ func (c *conn) serveOne() bool {
 			if headDeadline == 0 {
 				headDeadline = w.Loop.Now() + int64(sc.ClientHeaderTimeout.V)
 			}
-			err = c.fd.WaitRead(headDeadline)
+			err = c.waitRead(headDeadline)
 			if err == nil {
 				continue
 			}
@@ -394,6 +413,12 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	}
 	r.Route(a)
 	x.body.begin(r)
+	if c.https {
+		if st := r.CheckTLS(); st != engine.OK {
+			r.RejectHead(st)
+			return c.done(x)
+		}
+	}
 	r.Serve()
 	return c.done(x)
 }
@@ -472,7 +497,7 @@ func (c *conn) done(x *exchange) bool {
 	}
 	c.Action = "keepalive"
 	c.idle(keepFor)
-	if c.fd.Readable() {
+	if c.readable() {
 		c.busy = true
 		return true
 	}
@@ -493,6 +518,9 @@ func (c *conn) wantsLinger(x *exchange, core *engine.LocConf) bool {
 // lingerClose tells the client that nothing more comes, and reads what it still sends so that the kernel does not
 // reset the connection before it has read the answer.
 func (c *conn) lingerClose(total, each int64) {
+	if c.tls != nil {
+		c.tls.CloseNotify()
+	}
 	syscall.Shutdown(c.fd.Sysfd(), syscall.SHUT_WR)
 	end := c.w.Loop.Now() + total
 	if c.buf == nil {

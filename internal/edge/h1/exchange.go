@@ -22,6 +22,7 @@ type exchange struct {
 	q       []segment
 	qh      int
 	queued  int64
+	sealed  int64 // bytes of queued that TLS has encrypted: they have left the segments
 
 	chunked  bool
 	lastSeen bool // the end of the response was queued
@@ -80,7 +81,7 @@ func (x *exchange) finish() {
 
 func (x *exchange) free() {
 	w := x.c.w
-	x.q, x.qh, x.queued = x.q[:0], 0, 0
+	x.q, x.qh, x.queued, x.sealed = x.q[:0], 0, 0, 0
 	x.chunked, x.lastSeen, x.linger, x.timedOut, x.refused, x.onAbort = false, false, false, false, false, nil
 	x.pace = pace{}
 	x.c = nil
@@ -227,7 +228,7 @@ func (x *exchange) queueFile(c *engine.Chunk) error {
 // writeDirect sends large bytes without copying what the socket takes at once.
 func (x *exchange) writeDirect(p []byte) error {
 	fd := &x.c.fd
-	if rate, _ := x.r.RateLimit(); rate > 0 {
+	if rate, _ := x.r.RateLimit(); rate > 0 || x.c.tls != nil {
 		x.queue(p)
 		return nil
 	}
@@ -282,6 +283,9 @@ func (x *exchange) flush() error {
 	free := x.allowance()
 	before := x.r.Sent
 	defer func() { x.took(x.r.Sent - before) }()
+	if x.c.tls != nil {
+		return x.flushTLS(free)
+	}
 	for x.qh < len(x.q) && free > 0 {
 		s := &x.q[x.qh]
 		var n int

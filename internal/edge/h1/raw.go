@@ -5,7 +5,7 @@ import "moongate/internal/engine"
 // The engine's Downstream: a handler reads the body itself, or takes the whole connection.
 
 // WaitBody parks until more of the body may have come.
-func (x *exchange) WaitBody(deadline int64) error { return x.c.fd.WaitRead(deadline) }
+func (x *exchange) WaitBody(deadline int64) error { return x.c.waitRead(deadline) }
 
 // BodyLeft reports whether a part of the body was not read.
 func (x *exchange) BodyLeft() bool { return x.body.unread() }
@@ -29,12 +29,12 @@ func (x *rawConn) Read(p []byte) (int, error) {
 		c.rpos += n
 		return n, nil
 	}
-	return c.fd.Read(p)
+	return c.read(p)
 }
 
 // Write sends what the client takes.
 func (x *rawConn) Write(p []byte) (int, error) {
-	n, err := x.c.fd.Write(p)
+	n, err := x.c.write(p)
 	if n > 0 {
 		(*exchange)(x).sent(n)
 	}
@@ -42,14 +42,14 @@ func (x *rawConn) Write(p []byte) (int, error) {
 }
 
 // Readable reports whether a read may give bytes or the end.
-func (x *rawConn) Readable() bool { return x.c.rpos < len(x.c.buf) || x.c.fd.Readable() }
+func (x *rawConn) Readable() bool { return x.c.rpos < len(x.c.buf) || x.c.readable() }
 
 // WaitRead parks until a read may give something.
 func (x *rawConn) WaitRead(deadline int64) error {
 	if x.c.rpos < len(x.c.buf) {
 		return nil
 	}
-	return x.c.fd.WaitRead(deadline)
+	return x.c.waitRead(deadline)
 }
 
 // WaitWrite parks until the client may take more.

@@ -62,6 +62,12 @@ func Load(t testing.TB, set *engine.Set, text string, warn *[]string) (*conf.Con
 	return load(t.TempDir(), set, Wrap(text), warn)
 }
 
+// LoadIn is Load with a prefix that the test has put files into.
+func LoadIn(t testing.TB, dir string, set *engine.Set, text string, warn *[]string) (*conf.Config, error) {
+	t.Helper()
+	return load(dir, set, Wrap(text), warn)
+}
+
 func load(dir string, set *engine.Set, text string, warn *[]string) (*conf.Config, error) {
 	mods := append([]*conf.Module{&core.Module, &core.Events, &errlog.Module}, set.ConfModules()...)
 	for _, d := range []string{"logs", "html"} {

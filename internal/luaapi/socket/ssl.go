@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"strings"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 	"moongate/internal/netio"
+	"moongate/internal/tlsio"
 )
 
 // clientCert is what setclientcert has set: OpenSSL's objects, as addresses.
@@ -329,9 +329,6 @@ func (s *sock) shakeFailed(c *lua.Call, err error) string {
 	return "handshake failed"
 }
 
-// Words of lua_ssl_protocols, from TLSv1 on.
-var versions = []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13}
-
 // sslText is an error of the handshake; for a peer that does not speak TLS at all in OpenSSL's words, which people know.
 func sslText(err error) string {
 	if _, ok := err.(tls.RecordHeaderError); ok {
@@ -340,67 +337,15 @@ func sslText(err error) string {
 	return err.Error()
 }
 
-// firstTLS is the bit of TLSv1 in lua_ssl_protocols.
-const firstTLS = 2
-
 func tlsConfig(c *luahost.SSLConf) *tls.Config {
 	// Certificates are verified by SSLConf.Verify, in OpenSSL's words.
-	cf := &tls.Config{InsecureSkipVerify: true, Certificates: c.Own, MinVersion: math.MaxUint16}
-	for i, v := range versions {
-		if c.Protocols.V&(1<<(i+firstTLS)) != 0 {
-			cf.MinVersion, cf.MaxVersion = min(cf.MinVersion, v), max(cf.MaxVersion, v)
-		}
-	}
-	if cf.MaxVersion == 0 {
-		cf.MinVersion, cf.MaxVersion = tls.VersionTLS12, tls.VersionTLS13
-	}
-	cf.CipherSuites = cipherSuites(c.Ciphers.V)
+	cf := &tls.Config{InsecureSkipVerify: true, Certificates: c.Own}
+	cf.MinVersion, cf.MaxVersion = tlsio.Versions(c.Protocols.V)
+	cf.CipherSuites, _ = tlsio.Suites(c.Ciphers.V)
 	if c.Secrets != nil {
 		cf.KeyLogWriter = c.Secrets
 	}
 	return cf
-}
-
-// cipherSuites finds suites by OpenSSL's names; nil, the defaults of crypto/tls, when the list has other things than
-// names, such as HIGH or DEFAULT.
-func cipherSuites(list string) []uint16 {
-	var out []uint16
-	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == ':' || r == ',' || r == ' ' }) {
-		id, ok := opensslSuites[name]
-		if !ok {
-			if strings.HasPrefix(name, "!") || strings.HasPrefix(name, "TLS_") {
-				continue
-			}
-			return nil
-		}
-		out = append(out, id)
-	}
-	return out
-}
-
-var opensslSuites = map[string]uint16{
-	"ECDHE-ECDSA-AES128-GCM-SHA256": tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-	"ECDHE-ECDSA-AES256-GCM-SHA384": tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-	"ECDHE-ECDSA-CHACHA20-POLY1305": tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-	"ECDHE-RSA-AES128-GCM-SHA256":   tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	"ECDHE-RSA-AES256-GCM-SHA384":   tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	"ECDHE-RSA-CHACHA20-POLY1305":   tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	"ECDHE-ECDSA-AES128-SHA256":     tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
-	"ECDHE-ECDSA-AES128-SHA":        tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
-	"ECDHE-ECDSA-AES256-SHA":        tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
-	"ECDHE-RSA-AES128-SHA256":       tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256,
-	"ECDHE-RSA-AES128-SHA":          tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
-	"ECDHE-RSA-AES256-SHA":          tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
-	"AES128-GCM-SHA256":             tls.TLS_RSA_WITH_AES_128_GCM_SHA256,
-	"AES256-GCM-SHA384":             tls.TLS_RSA_WITH_AES_256_GCM_SHA384,
-	"AES128-SHA256":                 tls.TLS_RSA_WITH_AES_128_CBC_SHA256,
-	"AES128-SHA":                    tls.TLS_RSA_WITH_AES_128_CBC_SHA,
-	"AES256-SHA":                    tls.TLS_RSA_WITH_AES_256_CBC_SHA,
-	"ECDHE-RSA-DES-CBC3-SHA":        tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA,
-	"DES-CBC3-SHA":                  tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
-	"ECDHE-RSA-RC4-SHA":             tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA,
-	"ECDHE-ECDSA-RC4-SHA":           tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA,
-	"RC4-SHA":                       tls.TLS_RSA_WITH_RC4_128_SHA,
 }
 
 func setClientCert(c *lua.Call) lua.Outcome {

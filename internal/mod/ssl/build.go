@@ -1,0 +1,344 @@
+package ssl
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"moongate/internal/conf"
+	"moongate/internal/engine"
+	"moongate/internal/tlsio"
+)
+
+// setup makes the TLSConf of every server that has what a handshake needs.
+func setup(h *engine.HTTP) error {
+	for _, s := range h.Servers {
+		c := srv.Of(s.Scope)
+		if n := len(c.certificates); n > len(c.keys) {
+			return emerg("no \"ssl_certificate_key\" is defined for certificate \"%s\"", c.certificates[n-1])
+		}
+		if len(c.certificates) == 0 && !c.reject.V {
+			continue
+		}
+		t, err := c.build(h.Config)
+		if err != nil {
+			return err
+		}
+		s.TLS = t
+	}
+	return nil
+}
+
+// emerg is an error of which nginx tells no place.
+func emerg(format string, a ...any) error {
+	return &conf.Error{Level: "emerg", Msg: fmt.Sprintf(format, a...)}
+}
+
+func (c *config) build(cfg *conf.Config) (*engine.TLSConf, error) {
+	t := &engine.TLSConf{Config: &tls.Config{DynamicRecordSizingDisabled: true, NextProtos: protocols}, Reject: c.reject.V, Verify: c.verify.V,
+		Optional: tlsio.Optional, RecordSize: min(max(int(c.bufferSize.V), 512), 16<<10)}
+	tc := t.Config
+	tc.MinVersion, tc.MaxVersion = tlsio.Versions(c.protocols.V)
+	suites, ok := tlsio.Suites(c.ciphers.V)
+	if !ok {
+		return nil, emerg("SSL_CTX_set_cipher_list(\"%s\") failed (SSL: error:0A0000B9:SSL routines::no cipher match)", c.ciphers.V)
+	}
+	tc.CipherSuites = suites
+	if err := c.setCurves(tc); err != nil {
+		return nil, err
+	}
+	for i := range c.certificates {
+		pair, err := c.pair(cfg, c.certificates[i], c.keys[i])
+		if err != nil {
+			return nil, err
+		}
+		tc.Certificates = append(tc.Certificates, pair)
+	}
+	t.Certificates = len(tc.Certificates)
+	if c.reject.V {
+		tc.Certificates = nil // which makes crypto/tls refuse with the alert that is wanted
+	} else {
+		if len(tc.Certificates) > 0 && c.stapling.V && c.staplingFile.V != "" {
+			text, err := os.ReadFile(c.staplingFile.V)
+			if err != nil {
+				return nil, emerg("BIO_new_file(\"%s\") failed (SSL: %s)", c.staplingFile.V, openFault(c.staplingFile.V, err))
+			}
+			tc.Certificates[0].OCSPStaple = text
+		}
+		if len(tc.Certificates) > 1 {
+			choose(tc)
+		}
+	}
+	if err := c.clients(t); err != nil {
+		return nil, err
+	}
+	c.sessions(tc)
+	return t, nil
+}
+
+// protocols are what a client may ask for by ALPN; one that knows none of them is refused, as by nginx.
+var protocols = []string{"http/1.1", "http/1.0", "http/0.9"}
+
+// choose makes a server of several certificates take the first elliptic one that the client understands, whatever name
+// it has asked for.
+func choose(tc *tls.Config) {
+	var order []*tls.Certificate
+	for i := range tc.Certificates {
+		order = append(order, &tc.Certificates[i])
+	}
+	slices.SortStableFunc(order, func(a, b *tls.Certificate) int { return rank(a) - rank(b) })
+	first := &tc.Certificates[0]
+	tc.Certificates = nil
+	tc.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		any := *h
+		any.ServerName = ""
+		for _, c := range order {
+			if any.SupportsCertificate(c) == nil {
+				return c, nil
+			}
+		}
+		return first, nil
+	}
+}
+
+func rank(c *tls.Certificate) int {
+	if _, ok := c.PrivateKey.(*rsa.PrivateKey); ok {
+		return 1
+	}
+	return 0
+}
+
+var curveIDs = map[string]tls.CurveID{"X25519MLKEM768": tls.X25519MLKEM768, "X25519": tls.X25519, "prime256v1": tls.CurveP256, "P-256": tls.CurveP256, "secp256r1": tls.CurveP256,
+	"secp384r1": tls.CurveP384, "P-384": tls.CurveP384, "secp521r1": tls.CurveP521, "P-521": tls.CurveP521}
+
+// unknownCurves are those that OpenSSL has and crypto/tls has not: passed over.
+var unknownCurves = map[string]bool{"X448": true, "ffdhe2048": true, "ffdhe3072": true, "ffdhe4096": true, "secp256k1": true, "brainpoolP256r1": true, "brainpoolP384r1": true,
+	"brainpoolP512r1": true, "secp224r1": true, "SecP256r1MLKEM768": true, "SecP384r1MLKEM1024": true}
+
+func (c *config) setCurves(tc *tls.Config) error {
+	if c.curves.V == "auto" {
+		return nil
+	}
+	for name := range strings.SplitSeq(c.curves.V, ":") {
+		id, ok := curveIDs[name]
+		switch {
+		case ok:
+			tc.CurvePreferences = append(tc.CurvePreferences, id)
+		case !unknownCurves[name]:
+			return emerg("SSL_CTX_set1_curves_list(\"%s\") failed (SSL: error:0A080106:SSL routines::passed invalid argument:group '%s' cannot be set)", c.curves.V, name)
+		}
+	}
+	return nil
+}
+
+// openFault is what OpenSSL says of a file that cannot be opened.
+func openFault(name string, err error) string {
+	var no syscall.Errno
+	errors.As(err, &no)
+	why := strings.TrimSuffix(no.Error(), "\n")
+	if why != "" {
+		why = strings.ToUpper(why[:1]) + why[1:]
+	}
+	tail := " error:10080002:BIO routines::system lib"
+	if errors.Is(err, fs.ErrNotExist) {
+		tail = " error:10000080:BIO routines::no such file"
+	}
+	return fmt.Sprintf("error:8%07X:system library::%s:calling fopen(%s, r)%s", int(no), why, name, tail)
+}
+
+// load reads a file, or the text behind "data:".
+func load(cfg *conf.Config, name, what string) (shown string, text []byte, err error) {
+	if data, ok := strings.CutPrefix(name, "data:"); ok {
+		return name, []byte(data), nil
+	}
+	full := cfg.FullConfName(name)
+	if text, err = os.ReadFile(full); err != nil {
+		return full, nil, emerg("cannot load %s \"%s\": BIO_new_file() failed (SSL: %s)", what, full, openFault(full, err))
+	}
+	return full, text, nil
+}
+
+// pair loads a certificate and its key.
+func (c *config) pair(cfg *conf.Config, certName, keyName string) (tls.Certificate, error) {
+	var out tls.Certificate
+	shown, text, err := load(cfg, certName, "certificate")
+	if err != nil {
+		return out, err
+	}
+	for rest := text; ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			break
+		}
+		if b.Type == "CERTIFICATE" || b.Type == "TRUSTED CERTIFICATE" || b.Type == "X509 CERTIFICATE" {
+			out.Certificate = append(out.Certificate, b.Bytes)
+		}
+	}
+	if out.Certificate == nil {
+		return out, emerg("cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE)", shown)
+	}
+	if out.Leaf, err = x509.ParseCertificate(out.Certificate[0]); err != nil {
+		return out, emerg("cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed (SSL: %s)", shown, err)
+	}
+	shown, text, err = load(cfg, keyName, "certificate key")
+	if err != nil {
+		return out, err
+	}
+	if out.PrivateKey, err = parseKey(text, c.passwords.V); err != nil {
+		return out, emerg("cannot load certificate key \"%s\": PEM_read_bio_PrivateKey() failed (SSL: %s)", shown, err)
+	}
+	pub, ok := out.PrivateKey.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !pub.Equal(out.Leaf.PublicKey) {
+		return out, emerg("SSL_CTX_use_PrivateKey(\"%s\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)", shown)
+	}
+	return out, nil
+}
+
+var errNoKey = errors.New("error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM")
+
+// parseKey finds the first secret key of a PEM text.
+func parseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
+	for {
+		var b *pem.Block
+		if b, text = pem.Decode(text); b == nil {
+			return nil, errNoKey
+		}
+		if b.Type != "PRIVATE KEY" && !strings.HasSuffix(b.Type, " PRIVATE KEY") {
+			continue
+		}
+		der, err := decrypt(b, passwords)
+		if err != nil {
+			return nil, err
+		}
+		if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+			switch k.(type) {
+			case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+				return k, nil
+			}
+			return nil, errNoKey
+		}
+		if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+			return k, nil
+		}
+		if k, err := x509.ParseECPrivateKey(der); err == nil {
+			return k, nil
+		}
+		return nil, errNoKey
+	}
+}
+
+// clients sets up what is asked of clients.
+func (c *config) clients(t *engine.TLSConf) error {
+	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.depth.V}
+	t.Check = v.Check
+	add := func(name string, pools ...*x509.CertPool) error {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, openFault(name, err))
+		}
+		for _, p := range pools {
+			if !p.AppendCertsFromPEM(text) {
+				return emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
+			}
+		}
+		return nil
+	}
+	if c.verify.V != engine.VerifyOff {
+		if c.verify.V != engine.VerifyOptionalNoCA && c.clientCertificate.V == "" && c.trusted.V == "" {
+			return emerg("no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client")
+		}
+		// The handshake only asks: what is wrong with a certificate, or that there is none, is answered with HTTP.
+		t.Config.ClientAuth = tls.RequestClientCert
+		if c.clientCertificate.V != "" {
+			t.Config.ClientCAs = x509.NewCertPool()
+			if err := add(c.clientCertificate.V, v.Roots, t.Config.ClientCAs); err != nil {
+				return err
+			}
+		}
+	}
+	if c.trusted.V != "" {
+		if err := add(c.trusted.V, v.Roots); err != nil {
+			return err
+		}
+	}
+	if name := c.crl.V; name != "" {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return emerg("X509_LOOKUP_load_file(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, openFault(name, err))
+		}
+		for {
+			var b *pem.Block
+			if b, text = pem.Decode(text); b == nil {
+				break
+			}
+			if l, err := x509.ParseRevocationList(b.Bytes); err == nil && b.Type == "X509 CRL" {
+				v.Revoked = append(v.Revoked, l)
+			}
+		}
+		if v.Revoked == nil {
+			return emerg("X509_LOOKUP_load_file(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
+		}
+	}
+	return nil
+}
+
+func ticketSecret(text []byte) ticketKey { return sha256.Sum256(text) }
+
+// sessions makes tickets good for servers with the same certificates and the same trust only, and for no longer than
+// ssl_session_timeout.
+func (c *config) sessions(tc *tls.Config) {
+	if !c.tickets.V {
+		tc.SessionTicketsDisabled = true
+		return
+	}
+	keys := tlsio.Tickets
+	if len(c.ticketKeys) > 0 {
+		keys = &tls.Config{}
+		var all [][32]byte
+		for _, k := range c.ticketKeys {
+			all = append(all, k)
+		}
+		keys.SetSessionTicketKeys(all)
+	}
+	mark := sha256.New()
+	for _, s := range [][]string{c.certificates, {c.clientCertificate.V, c.trusted.V, c.crl.V}} {
+		fmt.Fprintf(mark, "%q", s)
+	}
+	fmt.Fprint(mark, c.verify.V)
+	id := mark.Sum([]byte("moongate"))[:24]
+	life := c.timeout.V
+	tc.WrapSession = func(st tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
+		s.Extra = append(s.Extra, binary.BigEndian.AppendUint64(slices.Clip(id), uint64(time.Now().Unix())))
+		return keys.EncryptTicket(st, s)
+	}
+	tc.UnwrapSession = func(ticket []byte, st tls.ConnectionState) (*tls.SessionState, error) {
+		s, err := keys.DecryptTicket(ticket, st)
+		if s == nil || err != nil {
+			return nil, nil
+		}
+		for _, x := range s.Extra {
+			if len(x) == len(id)+8 && bytes.Equal(x[:len(id)], id) {
+				if age := time.Now().Unix() - int64(binary.BigEndian.Uint64(x[len(id):])); age >= 0 && age < int64(life/time.Second) {
+					s.Extra = nil // the next ticket of the session begins its own time
+					return s, nil
+				}
+			}
+		}
+		return nil, nil
+	}
+}

@@ -1,0 +1,125 @@
+package ssl
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/des"
+	"crypto/pbkdf2"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"hash"
+)
+
+var errPassword = errors.New("error:1C800064:Provider routines::bad decrypt error:11800074:PKCS12 routines::pkcs12 cipherfinal error:maybe wrong password")
+
+// decrypt gives the DER of a PEM block, with the first of the passwords that fits where it is encrypted.
+func decrypt(b *pem.Block, passwords [][]byte) ([]byte, error) {
+	old := x509.IsEncryptedPEMBlock(b) //nolint:staticcheck // OpenSSL still reads and writes the old form
+	if !old && b.Type != "ENCRYPTED PRIVATE KEY" {
+		return b.Bytes, nil
+	}
+	for _, p := range passwords {
+		var der []byte
+		var err error
+		if old {
+			der, err = x509.DecryptPEMBlock(b, p) //nolint:staticcheck
+		} else {
+			der, err = pkcs8(b.Bytes, p)
+		}
+		if err == nil {
+			return der, nil
+		}
+	}
+	return nil, errPassword
+}
+
+// The structures of RFC 8018 (PBES2) and RFC 5208.
+type encryptedKey struct {
+	Algorithm struct {
+		ID     asn1.ObjectIdentifier
+		Params struct{ KDF, Cipher pkix.AlgorithmIdentifier }
+	}
+	Data []byte
+}
+
+type kdfParams struct {
+	Salt       []byte
+	Iterations int
+	Length     int                      `asn1:"optional"`
+	PRF        pkix.AlgorithmIdentifier `asn1:"optional"`
+}
+
+var (
+	oidPBES2  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
+	oidPBKDF2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}
+
+	prfs = map[string]func() hash.Hash{"": sha1.New, "1.2.840.113549.2.7": sha1.New, "1.2.840.113549.2.9": sha256.New, "1.2.840.113549.2.10": sha512.New384, "1.2.840.113549.2.11": sha512.New}
+
+	ciphers = map[string]struct {
+		keyLen int
+		make   func([]byte) (cipher.Block, error)
+	}{
+		"2.16.840.1.101.3.4.1.2":  {16, aes.NewCipher},
+		"2.16.840.1.101.3.4.1.22": {24, aes.NewCipher},
+		"2.16.840.1.101.3.4.1.42": {32, aes.NewCipher},
+		"1.2.840.113549.3.7":      {24, des.NewTripleDESCipher},
+	}
+)
+
+// maxIterations keeps a file from stopping the start for minutes.
+const maxIterations = 10_000_000
+
+// pkcs8 decrypts the DER of an "ENCRYPTED PRIVATE KEY".
+func pkcs8(der, password []byte) ([]byte, error) {
+	var k encryptedKey
+	var kp kdfParams
+	var iv []byte
+	if _, err := asn1.Unmarshal(der, &k); err != nil {
+		return nil, err
+	}
+	p := &k.Algorithm.Params
+	c, ok := ciphers[p.Cipher.Algorithm.String()]
+	if !ok || !k.Algorithm.ID.Equal(oidPBES2) || !p.KDF.Algorithm.Equal(oidPBKDF2) {
+		return nil, errNoKey
+	}
+	if _, err := asn1.Unmarshal(p.KDF.Parameters.FullBytes, &kp); err != nil {
+		return nil, err
+	}
+	if _, err := asn1.Unmarshal(p.Cipher.Parameters.FullBytes, &iv); err != nil {
+		return nil, err
+	}
+	prf := prfs[kp.PRF.Algorithm.String()]
+	if prf == nil || kp.Iterations < 1 || kp.Iterations > maxIterations {
+		return nil, errNoKey
+	}
+	key, err := pbkdf2.Key(prf, string(password), kp.Salt, kp.Iterations, c.keyLen)
+	if err != nil {
+		return nil, err
+	}
+	block, err := c.make(key)
+	if err != nil {
+		return nil, err
+	}
+	n, size := len(k.Data), block.BlockSize()
+	if len(iv) != size || n == 0 || n%size != 0 {
+		return nil, errPassword
+	}
+	out := make([]byte, n)
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(out, k.Data)
+	pad := int(out[n-1])
+	if pad == 0 || pad > size {
+		return nil, errPassword
+	}
+	for _, x := range out[n-pad:] {
+		if int(x) != pad {
+			return nil, errPassword
+		}
+	}
+	return out[:n-pad], nil
+}

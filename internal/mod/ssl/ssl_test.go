@@ -1,0 +1,529 @@
+package ssl_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"moongate/internal/engine"
+	"moongate/internal/engine/enginetest"
+	"moongate/internal/modules"
+)
+
+// authority issues certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+var serial int64 = 0x1000
+
+func (a *authority) issue(t testing.TB, key crypto.Signer, change func(c *x509.Certificate)) *x509.Certificate {
+	t.Helper()
+	serial++
+	c := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(50 * time.Hour), DNSNames: []string{"localhost"}, KeyUsage: x509.KeyUsageDigitalSignature}
+	if change != nil {
+		change(c)
+	}
+	parent, signer := c, key
+	if a != nil {
+		parent, signer = a.cert, a.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func newAuthority(t testing.TB, parent *authority, name string) *authority {
+	a := &authority{key: newKey(t)}
+	a.cert = parent.issue(t, a.key, func(c *x509.Certificate) {
+		c.Subject = pkix.Name{CommonName: name, Organization: []string{"Moon, Inc"}}
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
+	})
+	return a
+}
+
+func pemText(certs ...*x509.Certificate) string {
+	var b bytes.Buffer
+	for _, c := range certs {
+		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+	}
+	return b.String()
+}
+
+func keyText(t testing.TB, k crypto.Signer) string {
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// site is a folder with a server's certificates and those of two authorities of clients.
+type site struct {
+	*enginetest.Server
+	dir        string
+	ca, other  *authority
+	middle     *authority
+	serverKey  crypto.Signer
+	serverCert *x509.Certificate
+}
+
+func (s *site) write(t testing.TB, name, text string) {
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newSite(t testing.TB) *site {
+	s := &site{dir: t.TempDir()}
+	s.serverKey = newKey(t)
+	s.serverCert = (*authority)(nil).issue(t, s.serverKey, nil)
+	s.ca, s.other = newAuthority(t, nil, "Clients"), newAuthority(t, nil, "Others")
+	s.middle = newAuthority(t, s.ca, "Middle")
+	s.write(t, "ec.pem", pemText(s.serverCert))
+	s.write(t, "ec.key", keyText(t, s.serverKey))
+	rk, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "rsa.pem", pemText((*authority)(nil).issue(t, rk, func(c *x509.Certificate) { c.Subject.CommonName = "rsa" })))
+	s.write(t, "rsa.key", keyText(t, rk))
+	s.write(t, "ca.pem", pemText(s.ca.cert))
+	s.write(t, "other.pem", pemText(s.other.cert))
+	s.write(t, "junk.pem", "junk\n")
+	return s
+}
+
+func (s *site) start(t testing.TB, text string) *site {
+	s.Server = enginetest.StartIn(t, s.dir, modules.Set(), text)
+	return s
+}
+
+const pair = "ssl_certificate ec.pem; ssl_certificate_key ec.key;\n"
+
+func one(text string) string {
+	return "server { listen 127.0.0.1:8080 ssl; server_name localhost;\n" + text + "\n}"
+}
+
+// dial does a handshake; names are not verified.
+func (s *site) dial(t testing.TB, c *tls.Config) (*tls.Conn, error) {
+	t.Helper()
+	if c == nil {
+		c = &tls.Config{}
+	}
+	c.InsecureSkipVerify = true
+	tc := tls.Client(s.Dial(), c)
+	return tc, tc.Handshake()
+}
+
+func (s *site) get(t testing.TB, c *tls.Config, uri string) string {
+	t.Helper()
+	tc, err := s.dial(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(tc, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", uri)
+	b, err := io.ReadAll(tc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestVariables(t *testing.T) {
+	s := newSite(t).start(t, one(pair+`
+		location / { return 200 "$scheme $https $ssl_protocol $ssl_cipher $ssl_server_name $ssl_session_reused $ssl_client_verify $ssl_alpn_protocol [$ssl_client_s_dn]"; }
+		location /r { absolute_redirect on; return 302 /x; }`))
+	if got := enginetest.Body(s.get(t, &tls.Config{ServerName: "LocalHost", NextProtos: []string{"http/1.1"}}, "/")); !strings.HasPrefix(got, "https on TLSv1.3 TLS_") || !strings.HasSuffix(got, " . NONE http/1.1 []") || !strings.Contains(strings.ToLower(got), " localhost ") {
+		t.Errorf("%q", got)
+	}
+	if got := enginetest.Body(s.get(t, &tls.Config{MaxVersion: tls.VersionTLS12}, "/")); !strings.HasPrefix(got, "https on TLSv1.2 ECDHE-ECDSA-") {
+		t.Errorf("%q", got)
+	}
+	if got := enginetest.Header(s.get(t, nil, "/r"), "Location"); !strings.HasPrefix(got, "https://localhost:") {
+		t.Errorf("Location %q", got)
+	}
+}
+
+func TestKeepAliveAndPipelining(t *testing.T) {
+	s := newSite(t).start(t, one(pair+`location / { return 200 "$connection_requests;"; }`))
+	tc, err := s.dial(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	br := bufio.NewReader(tc)
+	read := func(want string) {
+		t.Helper()
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(resp.Body)
+		if string(b) != want {
+			t.Errorf("got %q, want %q", b, want)
+		}
+	}
+	const req = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	for i := range 3 {
+		io.WriteString(tc, req)
+		read(fmt.Sprintf("%d;", i+1))
+	}
+	io.WriteString(tc, strings.Repeat(req, 50))
+	for i := range 50 {
+		read(fmt.Sprintf("%d;", i+4))
+	}
+	for i := range len(req) { // a record for each byte
+		io.WriteString(tc, req[i:i+1])
+	}
+	read("54;")
+}
+
+func TestLargeBodies(t *testing.T) {
+	s := newSite(t)
+	big := bytes.Repeat([]byte("0123456789abcdef"), 200_000) // 3.2 MB: more than a socket takes
+	s.write(t, "html-big", string(big))
+	os.MkdirAll(filepath.Join(s.dir, "html"), 0o755)
+	os.Rename(filepath.Join(s.dir, "html-big"), filepath.Join(s.dir, "html/big"))
+	s.start(t, one(pair+`client_max_body_size 10m; client_body_buffer_size 16k;
+		location /echo { content_by_lua_block { ngx.req.read_body() local f = ngx.req.get_body_file() local d = f and io.open(f):read("*a") or ngx.req.get_body_data() ngx.print(d) } }
+		location /slow { limit_rate 100000k; alias html; }`))
+	for _, uri := range []string{"/big", "/slow/big"} {
+		tc, err := s.dial(t, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(tc, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", uri)
+		br := bufio.NewReaderSize(tc, 16)
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, 1)
+		io.ReadFull(resp.Body, first)
+		s.Do(func(*engine.Worker) {}) // the server has filled the socket and waits
+		rest, err := io.ReadAll(resp.Body)
+		if err != nil || !bytes.Equal(append(first, rest...), big) {
+			t.Errorf("%s: %d bytes of %d, %v", uri, len(rest)+1, len(big), err)
+		}
+	}
+	for _, chunked := range []bool{false, true} {
+		tc, err := s.dial(t, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, _ := http.NewRequest("POST", "http://localhost/echo", bytes.NewReader(big))
+		if chunked {
+			req.ContentLength = -1
+		}
+		req.Close = true
+		sent := make(chan error, 1)
+		go func() { sent <- req.Write(tc) }()
+		resp, err := http.ReadResponse(bufio.NewReader(tc), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		if err != nil || !bytes.Equal(got, big) {
+			t.Errorf("chunked %v: status %d, %d bytes of %d, %v", chunked, resp.StatusCode, len(got), len(big), err)
+		}
+		<-sent
+	}
+}
+
+func TestPlainRequest(t *testing.T) {
+	s := newSite(t).start(t, "error_log logs/error.log info;"+one(pair))
+	got := s.Get("/")
+	if enginetest.Status(got) != "400 Bad Request" || !strings.Contains(got, "<title>400 The plain HTTP request was sent to HTTPS port</title>") {
+		t.Errorf("%q", got)
+	}
+	if log := s.ErrorLog(); !strings.Contains(log, "client sent plain HTTP request to HTTPS port while reading client request headers, client: 127.0.0.1") && !strings.Contains(log, "client sent plain HTTP request to HTTPS port, client: 127.0.0.1") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestGarbage(t *testing.T) {
+	s := newSite(t).start(t, "error_log logs/error.log info;"+one("client_header_timeout 100ms;"+pair))
+	for _, data := range []string{"\x16\x03\x01\x00\x05garbage and more of it", "\x16junkjunkjunk", "\x80\x2e\x01\x00\x02\x00\x15"} {
+		s.Raw(data)
+	}
+	log := s.ErrorLog()
+	if n := strings.Count(log, "SSL_do_handshake() failed (SSL: "); n != 3 || !strings.Contains(log, "while SSL handshaking, client: 127.0.0.1, server: ") {
+		t.Errorf("%d lines: %s", n, log)
+	}
+	s.Raw("\x16\x03") // half a record: until client_header_timeout
+	if log := s.ErrorLog(); !strings.Contains(log, "client timed out (110: Connection timed out) while SSL handshaking") {
+		t.Errorf("log: %s", log)
+	}
+	c := s.Dial()
+	io.WriteString(c, "\x16\x03\x01")
+	c.(*net.TCPConn).CloseWrite()
+	io.ReadAll(c)
+	if log := s.ErrorLog(); !strings.Contains(log, "peer closed connection in SSL handshake while SSL handshaking") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestServerNames(t *testing.T) {
+	s := newSite(t)
+	s.start(t, `
+	server { listen 127.0.0.1:8080 ssl; server_name _; ssl_reject_handshake on; }
+	server { listen 127.0.0.1:8080 ssl; server_name rsa.test *.rsa.test; ssl_certificate rsa.pem; ssl_certificate_key rsa.key; return 200 rsa; }
+	server { listen 127.0.0.1:8080 ssl; server_name ~^both\d; ssl_certificate rsa.pem; ssl_certificate_key rsa.key; `+pair+` return 200 both; }`)
+	for _, c := range []struct {
+		name, kind string
+		suites     []uint16
+	}{
+		{"rsa.test", "rsa", nil}, {"a.RSA.test", "rsa", nil}, {"both1", "localhost", nil},
+		{"both1", "rsa", []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}},
+	} {
+		conf := &tls.Config{ServerName: c.name, CipherSuites: c.suites}
+		if c.suites != nil {
+			conf.MaxVersion = tls.VersionTLS12
+		}
+		tc, err := s.dial(t, conf)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if got := tc.ConnectionState().PeerCertificates[0].Subject.CommonName; got != c.kind {
+			t.Errorf("%s: certificate of %s", c.name, got)
+		}
+	}
+	for _, name := range []string{"", "unknown.test"} {
+		if _, err := s.dial(t, &tls.Config{ServerName: name}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if _, err := s.dial(t, &tls.Config{ServerName: "rsa.test", NextProtos: []string{"foo"}}); err == nil {
+		t.Error("an unknown protocol was agreed on")
+	}
+}
+
+func client(t testing.TB, a *authority, change func(c *x509.Certificate), chain ...*x509.Certificate) *tls.Config {
+	k := newKey(t)
+	c := a.issue(t, k, func(c *x509.Certificate) {
+		c.Subject = pkix.Name{CommonName: "joe", Organization: []string{"Moon, Inc"}}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		if change != nil {
+			change(c)
+		}
+	})
+	crt := tls.Certificate{PrivateKey: k, Leaf: c, Certificate: [][]byte{c.Raw}}
+	for _, x := range chain {
+		crt.Certificate = append(crt.Certificate, x.Raw)
+	}
+	return &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &crt, nil }}
+}
+
+func TestClientCertificates(t *testing.T) {
+	s := newSite(t)
+	good := client(t, s.ca, nil)
+	revoked := client(t, s.ca, nil)
+	rc, _ := revoked.GetClientCertificate(nil)
+	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: rc.Leaf.SerialNumber, RevocationTime: time.Now()}}}, s.ca.cert, s.ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "crl.pem", string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl})))
+	answer := `return 200 "$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$ssl_client_serial";`
+	names := ""
+	for _, m := range []string{"on", "optional", "optional_no_ca"} {
+		names += "server { listen 127.0.0.1:8080 ssl; server_name " + m + "; " + pair + "ssl_client_certificate ca.pem; ssl_verify_client " + m + "; " + answer + " }\n"
+	}
+	names += "server { listen 127.0.0.1:8080 ssl; server_name crl; " + pair + "ssl_client_certificate ca.pem; ssl_verify_client on; ssl_crl crl.pem; " + answer + " }\n"
+	names += "server { listen 127.0.0.1:8080 ssl; server_name shallow; " + pair + "ssl_client_certificate ca.pem; ssl_verify_client on; ssl_verify_depth 0; " + answer + " }\n"
+	names += "server { listen 127.0.0.1:8080 ssl; server_name other; " + pair + "ssl_trusted_certificate other.pem; ssl_verify_client on; " + answer + " }\n"
+	s.start(t, names)
+
+	expired := client(t, s.ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	server := client(t, s.ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	deep := client(t, s.middle, nil, s.middle.cert)
+	foreign := client(t, s.other, nil)
+	self := client(t, nil, nil)
+	const no495, no496 = "400 The SSL certificate error", "400 No required SSL certificate was sent"
+	for _, c := range []struct {
+		name   string
+		conf   *tls.Config
+		server string
+		want   string
+	}{
+		{"good", good, "on", "SUCCESS|CN=joe,O=Moon\\, Inc|CN=Clients,O=Moon\\, Inc|"},
+		{"none", nil, "on", no496},
+		{"none", nil, "optional", "NONE|||"},
+		{"expired", expired, "on", no495},
+		{"expired", expired, "optional_no_ca", no495},
+		{"wrong usage", server, "on", no495},
+		{"deep", deep, "on", "SUCCESS|"},
+		{"deep", deep, "shallow", no495},
+		{"foreign", foreign, "on", no495},
+		{"foreign", foreign, "optional", no495},
+		{"foreign", foreign, "optional_no_ca", "FAILED:unable to verify the first certificate|"},
+		{"foreign", foreign, "other", "SUCCESS|"},
+		{"self", self, "optional_no_ca", "FAILED:self-signed certificate|"},
+		{"self", self, "on", no495},
+		{"revoked", revoked, "on", "SUCCESS|"},
+		{"revoked", revoked, "crl", no495},
+		{"good", good, "crl", "SUCCESS|"},
+		{"good", good, "other", no495},
+	} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			conf := &tls.Config{}
+			if c.conf != nil {
+				conf = c.conf.Clone()
+			}
+			conf.ServerName, conf.MaxVersion = c.server, version
+			tc, err := s.dial(t, conf)
+			if err != nil {
+				t.Errorf("%s to %s: %v", c.name, c.server, err)
+				continue
+			}
+			fmt.Fprintf(tc, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", c.server)
+			b, err := io.ReadAll(tc)
+			if err != nil || !strings.Contains(string(b), c.want) {
+				t.Errorf("%s to %s: %q, %v", c.name, c.server, b, err)
+			}
+		}
+	}
+	// A connection made with one server's trust does not carry requests to another one's.
+	for sni, want := range map[string]string{"on": "421 ", "": "400 "} {
+		conf := good.Clone()
+		conf.ServerName = sni
+		tc, err := s.dial(t, conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(tc, "GET / HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")
+		b, _ := io.ReadAll(tc)
+		if !strings.HasPrefix(enginetest.Status(string(b)), want) {
+			t.Errorf("handshake with %q: %q", sni, b)
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	s := newSite(t)
+	s.start(t, `
+	server { listen 127.0.0.1:8080 ssl; server_name a; `+pair+` return 200 $ssl_session_reused; }
+	server { listen 127.0.0.1:8080 ssl; server_name b; ssl_client_certificate other.pem; ssl_verify_client on; `+pair+` return 200 $ssl_session_reused; }
+	server { listen 127.0.0.1:8080 ssl; server_name never; ssl_session_tickets off; `+pair+` return 200 $ssl_session_reused; }`)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for name, want := range map[string]string{"a": "r", "never": "."} {
+			conf := &tls.Config{ServerName: name, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+			s.get(t, conf, "/")
+			tc, err := s.dial(t, conf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reused := tc.ConnectionState().DidResume; reused != (want == "r") {
+				t.Errorf("%s, version %x: resumed %v", name, version, reused)
+			}
+		}
+		cache := tls.NewLRUClientSessionCache(4)
+		conf := &tls.Config{ServerName: "a", MaxVersion: version, ClientSessionCache: &oneKey{cache}}
+		s.get(t, conf, "/")
+		other := conf.Clone()
+		other.ServerName = "b"
+		tc, err := s.dial(t, other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tc.ConnectionState().DidResume {
+			t.Errorf("version %x: a session of one server was resumed with another", version)
+		}
+	}
+}
+
+// oneKey takes all servers for one.
+type oneKey struct{ tls.ClientSessionCache }
+
+func (o *oneKey) Get(string) (*tls.ClientSessionState, bool) { return o.ClientSessionCache.Get("x") }
+func (o *oneKey) Put(_ string, s *tls.ClientSessionState)    { o.ClientSessionCache.Put("x", s) }
+
+func TestConfigurationErrors(t *testing.T) {
+	s := newSite(t)
+	d := s.dir + "/"
+	for _, c := range []struct{ text, want string }{
+		{"", `no "ssl_certificate" is defined for the "listen ... ssl" directive in ` + d + "nginx.conf:4"},
+		{"ssl_certificate ec.pem;", `no "ssl_certificate_key" is defined for certificate "ec.pem"`},
+		{"ssl_certificate none.pem; ssl_certificate_key ec.key;", `cannot load certificate "` + d + `none.pem": BIO_new_file() failed (SSL: error:80000002:system library::No such file or directory:calling fopen(` + d + `none.pem, r) error:10000080:BIO routines::no such file)`},
+		{"ssl_certificate junk.pem; ssl_certificate_key ec.key;", `cannot load certificate "` + d + `junk.pem": PEM_read_bio_X509_AUX() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE)`},
+		{"ssl_certificate ec.pem; ssl_certificate_key junk.pem;", `cannot load certificate key "` + d + `junk.pem": PEM_read_bio_PrivateKey() failed (SSL: error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM)`},
+		{"ssl_certificate ec.pem; ssl_certificate_key rsa.key;", `SSL_CTX_use_PrivateKey("` + d + `rsa.key") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)`},
+		{pair + "ssl_ciphers FOO;", `SSL_CTX_set_cipher_list("FOO") failed (SSL: error:0A0000B9:SSL routines::no cipher match)`},
+		{pair + "ssl_verify_client on;", `no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client`},
+		{pair + "ssl_verify_client on; ssl_client_certificate junk.pem;", `SSL_CTX_load_verify_locations("` + d + `junk.pem") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)`},
+		{pair + "ssl_ecdh_curve foo;", `SSL_CTX_set1_curves_list("foo") failed (SSL: error:0A080106:SSL routines::passed invalid argument:group 'foo' cannot be set)`},
+		{pair + "ssl_session_cache foo;", `invalid session cache "foo" in ` + d + "nginx.conf:6"},
+		{pair + "ssl_session_cache shared:a:1k;", `session cache "shared:a:1k" is too small in ` + d + "nginx.conf:6"},
+		{pair + "ssl_session_ticket_key junk.pem;", `"` + d + `junk.pem" must be 48 or 80 bytes in ` + d + "nginx.conf:6"},
+		{pair + "ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256:NEW-ONE; ssl_protocols SSLv3 TLSv1.2; ssl_prefer_server_ciphers on; ssl_session_cache shared:SSL:10m; ssl_session_timeout 1d; ssl_buffer_size 4k;", ""},
+	} {
+		_, err := enginetest.LoadIn(t, s.dir, modules.Set(), "\n"+one(c.text), nil)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.text, got, c.want)
+		}
+	}
+}
+
+func TestPasswords(t *testing.T) {
+	s := newSite(t)
+	block, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", ecDER(t, s.serverKey), []byte("second"), x509.PEMCipherAES256) //nolint:staticcheck
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "enc.key", string(pem.EncodeToMemory(block)))
+	s.write(t, "pass", "first\r\nsecond\n")
+	s.start(t, one("ssl_certificate ec.pem; ssl_certificate_key enc.key; ssl_password_file pass; return 200 ok;"))
+	if got := enginetest.Body(s.get(t, nil, "/")); got != "ok" {
+		t.Errorf("%q", got)
+	}
+	s.write(t, "pass", "third\n")
+	if _, err := enginetest.LoadIn(t, s.dir, modules.Set(), one("ssl_certificate ec.pem; ssl_certificate_key enc.key; ssl_password_file pass;"), nil); err == nil || !strings.Contains(err.Error(), "maybe wrong password") {
+		t.Error(err)
+	}
+}
+
+func ecDER(t testing.TB, k crypto.Signer) []byte {
+	der, err := x509.MarshalECPrivateKey(k.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}

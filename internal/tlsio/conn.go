@@ -1,0 +1,247 @@
+// Package tlsio is TLS over the descriptors of a loop, and what the TLS of servers and of clients have in common.
+//
+// crypto/tls wants a connection that blocks. It gets one that parks during the handshake; afterwards it never waits:
+// what it wants to send is kept, and where it wants to read more than there is it is told to come back. All calls need
+// the loop's baton. It knows no HTTP.
+package tlsio
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"moongate/internal/netio"
+)
+
+// Conn is the server's side of TLS over a descriptor.
+type Conn struct {
+	fd       *netio.FD
+	tc       *tls.Conn
+	choose   func(*tls.ClientHelloInfo) (*tls.Config, error)
+	early    []byte // bytes of the client that were read before the handshake
+	out      []byte // records that the socket has not taken
+	taken    int    // bytes of Write's caller that out holds
+	deadline int64
+	shaking  bool
+	more     bool // decrypted bytes may be there
+	failed   bool
+}
+
+// errAgain is an error that crypto/tls does not keep.
+type again struct{}
+
+func (again) Error() string   { return "try again" }
+func (again) Timeout() bool   { return true }
+func (again) Temporary() bool { return true }
+
+var errAgain = again{}
+
+// keepOut is the size up to which the memory for records is kept while nothing is to be sent.
+const keepOut = 4 << 10
+
+// Tickets encrypts the sessions of servers that have no key of their own; its keys change by themselves and outlive
+// configurations. It is the configuration that every handshake begins with.
+var Tickets = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	return h.Conn.(*link).choose(h)
+}}
+
+// Server makes the server's side. choose picks the configuration for a client and may park; early is what was read of
+// the client's bytes.
+func Server(fd *netio.FD, choose func(*tls.ClientHelloInfo) (*tls.Config, error), early []byte) *Conn {
+	c := &Conn{fd: fd, choose: choose, early: early}
+	c.tc = tls.Server((*link)(c), Tickets)
+	return c
+}
+
+// Handshake parks until it is done, has failed or the deadline (monotonic nanoseconds).
+func (c *Conn) Handshake(deadline int64) error {
+	c.shaking, c.deadline = true, deadline
+	err := c.tc.Handshake()
+	c.shaking, c.choose = false, nil
+	c.failed = err != nil
+	c.more = true // a request may have come along with the client's last message
+	return unwrap(err)
+}
+
+// State is what was agreed on.
+func (c *Conn) State() tls.ConnectionState { return c.tc.ConnectionState() }
+
+// Readable reports whether a read may give bytes or the end.
+func (c *Conn) Readable() bool { return c.more || c.fd.Readable() }
+
+// WaitRead parks until a read may give something.
+func (c *Conn) WaitRead(deadline int64) error {
+	if c.more {
+		return nil
+	}
+	return c.fd.WaitRead(deadline)
+}
+
+// Read reads without waiting: syscall.EAGAIN when nothing is there; 0 and no error is the end.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.tc.Read(p)
+	c.more = n > 0
+	if len(c.out) > c.taken && c.taken == 0 {
+		c.Flush() // the answer to a change of keys; what does not leave now leaves with the next bytes
+	}
+	switch {
+	case n > 0:
+		return n, nil
+	case err == nil || err == errAgain:
+		return 0, syscall.EAGAIN
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		return 0, nil
+	}
+	c.failed = true
+	return 0, unwrap(err)
+}
+
+// Seal makes records of p; Flush sends them.
+func (c *Conn) Seal(p []byte) error {
+	_, err := c.tc.Write(p)
+	return unwrap(err)
+}
+
+// Sealed is the size of the records that have not left.
+func (c *Conn) Sealed() int { return len(c.out) }
+
+// Flush sends what the socket takes: syscall.EAGAIN when it did not take all.
+func (c *Conn) Flush() error {
+	at := 0
+	for at < len(c.out) {
+		n, err := c.fd.Write(c.out[at:])
+		if err != nil {
+			c.out = c.out[:copy(c.out, c.out[at:])]
+			return err
+		}
+		at += n
+	}
+	if c.out = c.out[:0]; cap(c.out) > keepOut {
+		c.out = nil
+	}
+	return nil
+}
+
+// record is the most plain text that a record holds.
+const record = 16 << 10
+
+// Write takes bytes once the socket has taken the records that they make; until then it is to be called with the same
+// bytes again.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.taken == 0 {
+		if err := c.Flush(); err != nil {
+			return 0, err
+		}
+		p = p[:min(len(p), record)]
+		if err := c.Seal(p); err != nil {
+			return 0, err
+		}
+		c.taken = len(p)
+	}
+	if err := c.Flush(); err != nil {
+		return 0, err
+	}
+	n := c.taken
+	c.taken = 0
+	return n, nil
+}
+
+// CloseNotify tells the client that nothing more comes, as far as the socket takes that now.
+func (c *Conn) CloseNotify() {
+	if !c.failed && c.fd.Sysfd() >= 0 {
+		c.tc.CloseWrite()
+		c.Flush()
+	}
+}
+
+// link is a Conn as crypto/tls sees it.
+type link Conn
+
+func (l *link) Read(p []byte) (int, error) {
+	if len(l.early) > 0 {
+		n := copy(p, l.early)
+		if l.early = l.early[n:]; len(l.early) == 0 {
+			l.early = nil
+		}
+		return n, nil
+	}
+	for {
+		if l.fd.Readable() {
+			n, err := l.fd.Read(p)
+			switch {
+			case n > 0:
+				return n, nil
+			case err == nil:
+				return 0, io.EOF
+			case err != syscall.EAGAIN:
+				return 0, err
+			}
+		}
+		if !l.shaking {
+			return 0, errAgain
+		}
+		if err := l.fd.WaitRead(l.deadline); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (l *link) Write(p []byte) (int, error) {
+	l.out = append(l.out, p...)
+	for l.shaking {
+		err := (*Conn)(l).Flush()
+		if err == nil {
+			break
+		}
+		if err != syscall.EAGAIN {
+			return 0, err
+		}
+		if err := l.fd.WaitWrite(l.deadline); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+func (l *link) Close() error                     { return nil }
+func (l *link) LocalAddr() net.Addr              { return &net.UnixAddr{} }
+func (l *link) RemoteAddr() net.Addr             { return &net.UnixAddr{} }
+func (l *link) SetDeadline(time.Time) error      { return nil }
+func (l *link) SetReadDeadline(time.Time) error  { return nil }
+func (l *link) SetWriteDeadline(time.Time) error { return nil }
+
+// unwrap finds the system error in one of crypto/tls.
+func unwrap(err error) error {
+	if oe, ok := err.(*net.OpError); ok {
+		return oe.Err
+	}
+	return err
+}
+
+// ErrorText is an error of a handshake; for a peer that does not speak TLS, and the like, in OpenSSL's words, which
+// people know.
+func ErrorText(err error) string {
+	if _, ok := err.(tls.RecordHeaderError); ok {
+		return "error:0A00010B:SSL routines::wrong version number"
+	}
+	text := err.Error()
+	for _, k := range known {
+		if strings.Contains(text, k.ours) {
+			return k.theirs
+		}
+	}
+	return text
+}
+
+var known = []struct{ ours, theirs string }{
+	{"no certificates configured", "error:0A0000EA:SSL routines::callback failed"},
+	{"no cipher suite supported by both", "error:0A0000C1:SSL routines::no shared cipher"},
+	{"client offered only unsupported versions", "error:0A000102:SSL routines::unsupported protocol"},
+	{"unknown certificate authority", "error:0A000418:SSL routines::tlsv1 alert unknown ca"},
+	{"remote error: tls: bad certificate", "error:0A000412:SSL routines::sslv3 alert bad certificate"},
+	{"remote error: tls: expired certificate", "error:0A000415:SSL routines::sslv3 alert certificate expired"},
+	{"unexpected message", "error:0A0000F4:SSL routines::unexpected message"},
+}
