@@ -158,9 +158,7 @@ func (o *options) show(prog *app.Program) {
 	}
 	if o.configure {
 		b.WriteString(builtBy())
-		if tlsLibrary != "" {
-			b.WriteString("built with " + tlsLibrary + "\nTLS SNI support enabled\n")
-		}
+		b.WriteString("built with " + tlsLibrary + "\nTLS SNI support enabled\n")
 		b.WriteString("configure arguments: " + strings.Join(prog.Arguments(prog.Modules), " ") + "\n")
 	}
 	io.WriteString(os.Stderr, b.String())

@@ -3,12 +3,15 @@ package tlsio
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"time"
 )
 
 // Verifier judges the chain of a client.
 type Verifier struct {
-	Roots   *x509.CertPool
+	Roots *x509.CertPool // self-signed
+	// Known are certificates of issuers that are no roots: as for OpenSSL, a chain has to reach a root.
+	Known   []*x509.Certificate
 	Revoked []*x509.RevocationList
 	Depth   int // how many certificates may stand between the client's and a root
 }
@@ -21,6 +24,9 @@ func (v *Verifier) Check(chain []*x509.Certificate) (code int, text string) {
 	}
 	between := x509.NewCertPool()
 	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	for _, c := range v.Known {
 		between.AddCert(c)
 	}
 	chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
@@ -106,4 +112,25 @@ func (v *Verifier) revoked(chain []*x509.Certificate) (int, string) {
 		}
 	}
 	return 0, ""
+}
+
+// Trust adds the certificates of a PEM text; it reports whether there are any.
+func (v *Verifier) Trust(text []byte) bool {
+	found := false
+	for {
+		var b *pem.Block
+		if b, text = pem.Decode(text); b == nil {
+			return found
+		}
+		c, err := x509.ParseCertificate(b.Bytes)
+		if err != nil {
+			continue
+		}
+		found = true
+		if bytes.Equal(c.RawSubject, c.RawIssuer) {
+			v.Roots.AddCert(c)
+		} else {
+			v.Known = append(v.Known, c)
+		}
+	}
 }

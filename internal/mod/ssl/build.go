@@ -246,15 +246,16 @@ func parseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
 func (c *config) clients(t *engine.TLSConf) error {
 	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.depth.V}
 	t.Check = v.Check
-	add := func(name string, pools ...*x509.CertPool) error {
+	add := func(name string, names *x509.CertPool) error {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, openFault(name, err))
 		}
-		for _, p := range pools {
-			if !p.AppendCertsFromPEM(text) {
-				return emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
-			}
+		if !v.Trust(text) {
+			return emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
+		}
+		if names != nil {
+			names.AppendCertsFromPEM(text)
 		}
 		return nil
 	}
@@ -266,13 +267,13 @@ func (c *config) clients(t *engine.TLSConf) error {
 		t.Config.ClientAuth = tls.RequestClientCert
 		if c.clientCertificate.V != "" {
 			t.Config.ClientCAs = x509.NewCertPool()
-			if err := add(c.clientCertificate.V, v.Roots, t.Config.ClientCAs); err != nil {
+			if err := add(c.clientCertificate.V, t.Config.ClientCAs); err != nil {
 				return err
 			}
 		}
 	}
 	if c.trusted.V != "" {
-		if err := add(c.trusted.V, v.Roots); err != nil {
+		if err := add(c.trusted.V, nil); err != nil {
 			return err
 		}
 	}

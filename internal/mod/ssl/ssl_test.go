@@ -366,6 +366,8 @@ func TestClientCertificates(t *testing.T) {
 	names += "server { listen 127.0.0.1:8080 ssl; server_name crl; " + pair + "ssl_client_certificate ca.pem; ssl_verify_client on; ssl_crl crl.pem; " + answer + " }\n"
 	names += "server { listen 127.0.0.1:8080 ssl; server_name shallow; " + pair + "ssl_client_certificate ca.pem; ssl_verify_client on; ssl_verify_depth 0; " + answer + " }\n"
 	names += "server { listen 127.0.0.1:8080 ssl; server_name other; " + pair + "ssl_trusted_certificate other.pem; ssl_verify_client on; " + answer + " }\n"
+	s.write(t, "middle.pem", pemText(s.middle.cert))
+	names += "server { listen 127.0.0.1:8080 ssl; server_name middle; " + pair + "ssl_client_certificate middle.pem; ssl_verify_client on; " + answer + " }\n"
 	s.start(t, names)
 
 	expired := client(t, s.ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
@@ -388,6 +390,7 @@ func TestClientCertificates(t *testing.T) {
 		{"wrong usage", server, "on", no495},
 		{"deep", deep, "on", "SUCCESS|"},
 		{"deep", deep, "shallow", no495},
+		{"deep", deep, "middle", no495}, // not up to a root
 		{"foreign", foreign, "on", no495},
 		{"foreign", foreign, "optional", no495},
 		{"foreign", foreign, "optional_no_ca", "FAILED:unable to verify the first certificate|"},
