@@ -9,6 +9,7 @@ import (
 	"moongate/internal/base/version"
 	"moongate/internal/conf"
 	"moongate/internal/errlog"
+	"moongate/internal/luajit"
 	"moongate/internal/mod/core"
 	"moongate/internal/plane"
 )
@@ -154,6 +155,7 @@ func (p *process) wanted(g *generation) ([]plane.Socket, error) {
 // data returns the data plane of this process.
 func (p *process) data() plane.Plane {
 	if p.plane == nil {
+		luajit.SetArgv(p.args)
 		p.plane = p.prog.NewPlane()
 	}
 	return p.plane

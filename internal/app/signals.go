@@ -13,7 +13,8 @@ var signals = make(chan os.Signal, 64)
 
 // watchSignals starts delivery to signals. Before it, they end the process.
 func watchSignals() {
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGSYS)
+	// Caught, for the write to fail, rather than ignored: programs we start would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGSYS)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
 		syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT)
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"moongate/internal/base/nlog"
+	"moongate/internal/luajit"
 	"moongate/internal/plane"
 )
 
@@ -39,6 +40,7 @@ func (p *process) single() int {
 			d.Stop()
 			p.removePID(p.gen.core.PID.V)
 			p.finish(true)
+			luajit.FlushStdio()
 			return 0
 		case syscall.SIGHUP:
 			p.logSignal(sig, "reconfiguring")

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"moongate/internal/base/nlog"
+	"moongate/internal/luajit"
 	"moongate/internal/plane"
 )
 
@@ -231,6 +232,7 @@ func (w *worker) quit() {
 func (w *worker) exit() int {
 	signal.Reset()
 	w.log.Log(nlog.Notice, nil, nil, "exiting")
+	luajit.FlushStdio()
 	return 0
 }
 

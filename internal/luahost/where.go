@@ -14,6 +14,10 @@ import (
 const (
 	NginxVersion = 1027001
 	LuaVersion   = 10032
+	// CoreVersion is the version of lua-resty-core whose modules are built in.
+	CoreVersion = "0.1.32"
+	// Serve is the module that, when it is there, a VM calls once after init_by_lua: from then on it serves.
+	Serve = "moongate.serve"
 )
 
 // Configure is the text of the configure arguments; the assembly sets it.

@@ -6,9 +6,12 @@ import (
 	"moongate/internal/luaapi/base"
 	"moongate/internal/luaapi/body"
 	"moongate/internal/luaapi/control"
+	"moongate/internal/luaapi/errlog"
 	"moongate/internal/luaapi/header"
 	"moongate/internal/luaapi/ndk"
 	"moongate/internal/luaapi/output"
+	"moongate/internal/luaapi/pipe"
+	"moongate/internal/luaapi/process"
 	"moongate/internal/luaapi/req"
 	"moongate/internal/luaapi/restycore"
 	"moongate/internal/luaapi/semaphore"
@@ -35,6 +38,9 @@ func LuaLibraries() []*lua.Library {
 		&semaphore.Library,
 		&timer.Library,
 		&workerthread.Library,
+		&process.Library,
+		&errlog.Library,
+		&pipe.Library,
 		&subrequest.Library,
 		&variable.Library,
 		&header.Library,

@@ -249,9 +249,12 @@ func (f *FD) WaitRead(deadline int64) error {
 	}
 	l := f.loop
 	for f.state&readable == 0 {
-		f.rw = l.cur
+		t := l.cur
+		f.rw = t
 		err := l.Park(deadline)
-		f.rw = nil
+		if f.rw == t { // else a task that was killed was followed by another before it ran
+			f.rw = nil
+		}
 		if err != nil {
 			return err
 		}
@@ -281,9 +284,12 @@ func (f *FD) WaitWrite(deadline int64) error {
 		}
 	}
 	for f.state&writable == 0 {
-		f.ww = l.cur
+		t := l.cur
+		f.ww = t
 		err := l.Park(deadline)
-		f.ww = nil
+		if f.ww == t { // else a task that was killed was followed by another before it ran
+			f.ww = nil
+		}
 		if err != nil {
 			return err
 		}

@@ -186,14 +186,19 @@ func connectLevel(err error) nlog.Level {
 	return nlog.Crit
 }
 
+// sockText is the text of a local address, without a port when any will do.
 func sockText(sa syscall.Sockaddr) string {
-	switch a := sa.(type) {
+	var a netip.AddrPort
+	switch s := sa.(type) {
 	case *syscall.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+		a = netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port))
 	case *syscall.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)).String()
+		a = netip.AddrPortFrom(netip.AddrFrom16(s.Addr), uint16(s.Port))
 	}
-	return ""
+	if a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return a.String()
 }
 
 // localAddr is the address to bind to, nil for none.

@@ -271,7 +271,8 @@ func (x *Exchange) pick() uint32 {
 	x.state().Peer = x.peer
 	if l := x.idle(); l != nil {
 		if c := l.Take(x.poolKey()); c != nil {
-			x.conn, x.cached = c, true
+			// The failure of a connection that a Chooser wanted kept counts as any other.
+			x.conn, x.cached = c, !(x.ownPeer && x.Peer.Keep)
 		}
 	}
 	return 0

@@ -281,6 +281,9 @@ func (x *exchange) flush() error {
 		return engine.ErrClientGone
 	}
 	free := x.allowance()
+	if turn := x.r.Core().SendfileMaxChunk.V; turn > 0 {
+		free = min(free, turn) // others have their turn: see Drain
+	}
 	before := x.r.Sent
 	defer func() { x.took(x.r.Sent - before) }()
 	if x.c.tls != nil {
@@ -359,6 +362,10 @@ func (x *exchange) Drain(r *engine.Request, max int64) error {
 			if !x.pause(r) {
 				return engine.ErrClientGone
 			}
+			continue
+		}
+		if x.c.fd.Writable() {
+			x.c.w.Loop.Sleep(0)
 			continue
 		}
 		err := x.c.fd.WaitWrite(x.c.w.Loop.Now() + int64(r.Core().SendTimeout.V))

@@ -24,6 +24,16 @@ local _M = {
   FFI_BAD_CONTEXT = -101,
 }
 
+local errmsg
+
+-- Where C functions leave the address of an error text.
+function _M.get_errmsg_ptr()
+  if not errmsg then
+    errmsg = ffi_new("char *[1]")
+  end
+  return errmsg
+end
+
 function _M.set_string_buf_size(size)
   if type(size) ~= "number" or size <= 0 then
     error("no buffer size given", 2)

@@ -4,6 +4,8 @@ package restycore
 
 import (
 	_ "embed"
+	"syscall"
+	"unsafe"
 
 	"moongate/internal/lua"
 )
@@ -11,13 +13,27 @@ import (
 //go:embed base.lua
 var base string
 
+//go:embed parts.lua
+var partsSource string
+
 // Library declares the modules.
-var Library = lua.Library{Name: "resty.core", Doc: "The modules of lua-resty-core by name.", Modules: modules()}
+var Library = lua.Library{Name: "resty.core", Doc: "The modules of lua-resty-core by name.", Funcs: []*lua.Func{monotonic}, Modules: modules()}
 
 // parts are modules that only say that they are there.
 var parts = []string{
-	"base64", "coroutine", "ctx", "exit", "hash", "misc", "ndk", "param", "phase", "request", "response", "shdict", "socket",
-	"socket.tcp", "time", "uri", "utils", "var", "worker",
+	"base64", "coroutine", "exit", "hash", "ndk", "param", "phase", "shdict", "socket", "socket.tcp", "uri", "var", "worker",
+}
+
+// called are modules that have functions of their own.
+var called = []string{"ctx", "misc", "request", "response", "time", "utils"}
+
+var monotonic = &lua.Func{
+	Name: "package.loaded.moongate_core.monotonic_msec", Doc: "Milliseconds of a clock that is never set.",
+	Run: func(c *lua.Call) lua.Outcome {
+		var ts syscall.Timespec
+		syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&ts)), 0)
+		return c.ReturnNum(float64(ts.Nano() / 1e6))
+	},
 }
 
 func modules() []lua.Module {
@@ -35,6 +51,9 @@ return _M`},
 	}
 	for _, p := range parts {
 		m = append(m, lua.Module{Name: "resty.core." + p, Source: `return { version = require("resty.core.base").version }`})
+	}
+	for _, p := range called {
+		m = append(m, lua.Module{Name: "resty.core." + p, Source: partsSource})
 	}
 	return m
 }

@@ -21,7 +21,7 @@ var Library = lua.Library{
 		method("@semaphore:count", lua.Sync, runCount, countDoc),
 	},
 	Classes: []*lua.Class{{Name: "semaphore", Doc: "A semaphore."}},
-	Consts:  []lua.Const{{Name: "ngx.semaphore.version", Value: "0.1.30"}},
+	Consts:  []lua.Const{{Name: "ngx.semaphore.version", Value: luahost.CoreVersion}},
 	Modules: []lua.Module{{Name: "ngx.semaphore", Table: "ngx.semaphore"}},
 }
 

@@ -1,6 +1,7 @@
 package luamod
 
 import (
+	"moongate/internal/base/units"
 	"strings"
 
 	"moongate/internal/conf"
@@ -145,6 +146,15 @@ var mainRows = []conf.Directive{
 	mainInt("lua_max_pending_timers", "1024", "The number of timers that may wait.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.MaxPendingTimers }),
 	mainInt("lua_max_running_timers", "256", "The number of timers that may run at one time.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.MaxRunningTimers }),
 	mainInt("lua_worker_thread_vm_pool_size", "10", "The number of VMs for ngx.run_worker_thread.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.WorkerThreadPool }),
-	{Name: "lua_capture_error_log", In: conf.HTTP, Set: conf.Slot(luahost.MainLevel, conf.Size, func(c *luahost.MainConf) *conf.Opt[int64] { return &c.CaptureErrorLog }),
+	{Name: "lua_capture_error_log", In: conf.HTTP, Set: conf.Slot(luahost.MainLevel, capturedSize, func(c *luahost.MainConf) *conf.Opt[int64] { return &c.CaptureErrorLog }),
 		Doc: "Keeps the last error log lines in memory for ngx.errlog."},
 }
+
+// capturedSize is a size of at least one page.
+var capturedSize = conf.NewType("size", conf.Take1, func(c *conf.Cmd) (int64, error) {
+	n, ok := units.Size(c.Args[0])
+	if !ok || n < luahost.MinCaptured {
+		return 0, c.Errorf("invalid capture error log size \"%s\", minimum size is %d", c.Args[0], luahost.MinCaptured)
+	}
+	return n, nil
+})

@@ -54,6 +54,7 @@ func (o *host) Output(ctx *lua.Context, b []byte) {
 func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	luahost.SetInitPlane(p)
 	m := luahost.MainOf(h)
+	luahost.CaptureLog(m.CaptureErrorLog.V)
 	st := &state{}
 	h.Values[stateKey{}] = st
 	rt, err := lua.NewRuntime(lua.Options{Host: &host{p}, Unlimited: !m.PhaseLimits.V && m.PhaseLimits.IsSet}, Libraries...)
@@ -76,6 +77,9 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 
 // preamble makes a fresh VM look like OpenResty's: resty.core is loaded, exdata is there.
 var preamble = lua.NewCode(`exdata = require "thread.exdata" require "resty.core"`, "=preamble")
+
+// postamble tells who wants to know that init_by_lua is over.
+var postamble = lua.NewCode(`local f = package.loaded["`+luahost.Serve+`"] if f then f() end`, "=postamble")
 
 // newVM makes a VM and runs init_by_lua in it.
 func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf) (*lua.VM, error) {
@@ -102,7 +106,7 @@ func prepareVM(p *engine.Plane, h *engine.HTTP, vm *lua.VM, m *luahost.MainConf)
 	}
 	err := runProcess(p, vm, m.Init.Code, lua.PhaseInit)
 	if err == nil {
-		return nil
+		return runProcess(p, vm, postamble, lua.PhaseInit)
 	}
 	var le *lua.LoadError
 	if errors.As(err, &le) {
