@@ -121,5 +121,5 @@ func Supervised(c *lua.Call) bool {
 	if w := EngineWorker(c); w != nil {
 		p = w.Plane
 	}
-	return p != nil && p.Params != nil && p.Params().Worker
+	return p != nil && p.Params() != nil && p.Params().Worker
 }

@@ -84,7 +84,7 @@ type end struct {
 // waits says that a light thread waits: one that was killed does not, though it has not run since.
 func waits(c *lua.Call) bool { return c != nil && !c.Killed() }
 
-func (p *proc) log() *nlog.Logger { return p.w.Plane.Params.Log }
+func (p *proc) log() *nlog.Logger { return p.w.Plane.Params().Log }
 
 // id is what log lines call the process's object.
 func (p *proc) id() uintptr { return uintptr(unsafe.Pointer(p)) }
