@@ -267,7 +267,8 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	l := s.load(4)
 	s.configure(lifeSite("v2", ""))
 	syscall.Kill(old, syscall.SIGUSR2)
-	s.eventually("the new process", func() bool { return s.pid() != 0 && s.pid() != old && s.get("/lua") == "v2" })
+	// Both processes accept from the sockets now; which of them answers is the kernel's choice.
+	s.eventually("the new process", func() bool { return s.pid() != 0 && s.pid() != old })
 	young := s.pid()
 	t.Cleanup(func() { syscall.Kill(young, syscall.SIGKILL) })
 	l.more(40)
