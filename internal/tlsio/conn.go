@@ -16,7 +16,7 @@ import (
 	"moongate/internal/netio"
 )
 
-// Conn is the server's side of TLS over a descriptor.
+// Conn is one side of TLS over a descriptor.
 type Conn struct {
 	fd       *netio.FD
 	tc       *tls.Conn
@@ -53,6 +53,13 @@ var Tickets = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls
 func Server(fd *netio.FD, choose func(*tls.ClientHelloInfo) (*tls.Config, error), early []byte) *Conn {
 	c := &Conn{fd: fd, choose: choose, early: early}
 	c.tc = tls.Server((*link)(c), Tickets)
+	return c
+}
+
+// Client makes the client's side, by a configuration that nobody changes any more.
+func Client(fd *netio.FD, cfg *tls.Config) *Conn {
+	c := &Conn{fd: fd}
+	c.tc = tls.Client((*link)(c), cfg)
 	return c
 }
 
@@ -149,7 +156,18 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// CloseNotify tells the client that nothing more comes, as far as the socket takes that now.
+// Quiet reports whether there is nothing to read: no bytes of the peer's, no end. It takes what TLS has for itself:
+// tickets, new keys.
+func (c *Conn) Quiet() bool {
+	if !c.Readable() {
+		return true
+	}
+	var p [1]byte
+	n, err := c.Read(p[:])
+	return n == 0 && err == syscall.EAGAIN
+}
+
+// CloseNotify tells the peer that nothing more comes, as far as the socket takes that now.
 func (c *Conn) CloseNotify() {
 	if !c.failed && c.fd.Sysfd() >= 0 {
 		c.tc.CloseWrite()

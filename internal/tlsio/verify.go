@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// Verifier judges the chain of a client.
+// Verifier judges the chain of a client or, with Server, of a server.
 type Verifier struct {
 	Roots *x509.CertPool // self-signed
 	// Known are certificates of issuers that are no roots: as for OpenSSL, a chain has to reach a root.
 	Known   []*x509.Certificate
 	Revoked []*x509.RevocationList
-	Depth   int // how many certificates may stand between the client's and a root
+	Depth   int // how many certificates may stand between the peer's and a root
+	Server  bool
 }
 
 // Check returns OpenSSL's number and words of the first fault, 0 for none. The chain is not empty.
@@ -29,7 +30,11 @@ func (v *Verifier) Check(chain []*x509.Certificate) (code int, text string) {
 	for _, c := range v.Known {
 		between.AddCert(c)
 	}
-	chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	usage := x509.ExtKeyUsageClientAuth
+	if v.Server {
+		usage = x509.ExtKeyUsageServerAuth
+	}
+	chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{usage}})
 	if err != nil {
 		return fault(chain, err)
 	}

@@ -2,22 +2,15 @@ package ssl
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"moongate/internal/conf"
@@ -76,7 +69,7 @@ func (c *config) build(cfg *conf.Config) (*engine.TLSConf, error) {
 		if len(tc.Certificates) > 0 && c.stapling.V && c.staplingFile.V != "" {
 			text, err := os.ReadFile(c.staplingFile.V)
 			if err != nil {
-				return nil, emerg("BIO_new_file(\"%s\") failed (SSL: %s)", c.staplingFile.V, openFault(c.staplingFile.V, err))
+				return nil, emerg("BIO_new_file(\"%s\") failed (SSL: %s)", c.staplingFile.V, tlsio.OpenFault(c.staplingFile.V, err))
 			}
 			tc.Certificates[0].OCSPStaple = text
 		}
@@ -146,119 +139,19 @@ func (c *config) setCurves(tc *tls.Config) error {
 	return nil
 }
 
-// openFault is what OpenSSL says of a file that cannot be opened.
-func openFault(name string, err error) string {
-	var no syscall.Errno
-	errors.As(err, &no)
-	why := strings.TrimSuffix(no.Error(), "\n")
-	if why != "" {
-		why = strings.ToUpper(why[:1]) + why[1:]
-	}
-	tail := " error:10080002:BIO routines::system lib"
-	if errors.Is(err, fs.ErrNotExist) {
-		tail = " error:10000080:BIO routines::no such file"
-	}
-	return fmt.Sprintf("error:8%07X:system library::%s:calling fopen(%s, r)%s", int(no), why, name, tail)
-}
-
-// load reads a file, or the text behind "data:".
-func load(cfg *conf.Config, name, what string) (shown string, text []byte, err error) {
-	if data, ok := strings.CutPrefix(name, "data:"); ok {
-		return name, []byte(data), nil
-	}
-	full := cfg.FullConfName(name)
-	if text, err = os.ReadFile(full); err != nil {
-		return full, nil, emerg("cannot load %s \"%s\": BIO_new_file() failed (SSL: %s)", what, full, openFault(full, err))
-	}
-	return full, text, nil
-}
-
 // pair loads a certificate and its key.
 func (c *config) pair(cfg *conf.Config, certName, keyName string) (tls.Certificate, error) {
-	var out tls.Certificate
-	shown, text, err := load(cfg, certName, "certificate")
+	out, err := tlsio.LoadPair(cfg.FullConfName, certName, keyName, c.passwords.V)
 	if err != nil {
-		return out, err
-	}
-	for rest := text; ; {
-		var b *pem.Block
-		if b, rest = pem.Decode(rest); b == nil {
-			break
-		}
-		if b.Type == "CERTIFICATE" || b.Type == "TRUSTED CERTIFICATE" || b.Type == "X509 CERTIFICATE" {
-			out.Certificate = append(out.Certificate, b.Bytes)
-		}
-	}
-	if out.Certificate == nil {
-		return out, emerg("cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE)", shown)
-	}
-	if out.Leaf, err = x509.ParseCertificate(out.Certificate[0]); err != nil {
-		return out, emerg("cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed (SSL: %s)", shown, err)
-	}
-	shown, text, err = load(cfg, keyName, "certificate key")
-	if err != nil {
-		return out, err
-	}
-	if out.PrivateKey, err = parseKey(text, c.passwords.V); err != nil {
-		return out, emerg("cannot load certificate key \"%s\": PEM_read_bio_PrivateKey() failed (SSL: %s)", shown, err)
-	}
-	pub, ok := out.PrivateKey.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !pub.Equal(out.Leaf.PublicKey) {
-		return out, emerg("SSL_CTX_use_PrivateKey(\"%s\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)", shown)
+		return out, emerg("%s", err)
 	}
 	return out, nil
-}
-
-var errNoKey = errors.New("error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM")
-
-// parseKey finds the first secret key of a PEM text.
-func parseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
-	for {
-		var b *pem.Block
-		if b, text = pem.Decode(text); b == nil {
-			return nil, errNoKey
-		}
-		if b.Type != "PRIVATE KEY" && !strings.HasSuffix(b.Type, " PRIVATE KEY") {
-			continue
-		}
-		der, err := decrypt(b, passwords)
-		if err != nil {
-			return nil, err
-		}
-		if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-			switch k.(type) {
-			case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
-				return k, nil
-			}
-			return nil, errNoKey
-		}
-		if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-			return k, nil
-		}
-		if k, err := x509.ParseECPrivateKey(der); err == nil {
-			return k, nil
-		}
-		return nil, errNoKey
-	}
 }
 
 // clients sets up what is asked of clients.
 func (c *config) clients(t *engine.TLSConf) error {
 	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.depth.V}
 	t.Check = v.Check
-	add := func(name string, names *x509.CertPool) error {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, openFault(name, err))
-		}
-		if !v.Trust(text) {
-			return emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
-		}
-		if names != nil {
-			names.AppendCertsFromPEM(text)
-		}
-		return nil
-	}
 	if c.verify.V != engine.VerifyOff {
 		if c.verify.V != engine.VerifyOptionalNoCA && c.clientCertificate.V == "" && c.trusted.V == "" {
 			return emerg("no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client")
@@ -267,32 +160,19 @@ func (c *config) clients(t *engine.TLSConf) error {
 		t.Config.ClientAuth = tls.RequestClientCert
 		if c.clientCertificate.V != "" {
 			t.Config.ClientCAs = x509.NewCertPool()
-			if err := add(c.clientCertificate.V, t.Config.ClientCAs); err != nil {
-				return err
+			if err := v.TrustFile(c.clientCertificate.V, t.Config.ClientCAs); err != nil {
+				return emerg("%s", err)
 			}
 		}
 	}
 	if c.trusted.V != "" {
-		if err := add(c.trusted.V, nil); err != nil {
-			return err
+		if err := v.TrustFile(c.trusted.V, nil); err != nil {
+			return emerg("%s", err)
 		}
 	}
 	if name := c.crl.V; name != "" {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return emerg("X509_LOOKUP_load_file(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, openFault(name, err))
-		}
-		for {
-			var b *pem.Block
-			if b, text = pem.Decode(text); b == nil {
-				break
-			}
-			if l, err := x509.ParseRevocationList(b.Bytes); err == nil && b.Type == "X509 CRL" {
-				v.Revoked = append(v.Revoked, l)
-			}
-		}
-		if v.Revoked == nil {
-			return emerg("X509_LOOKUP_load_file(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
+		if err := v.RevokedFile(name); err != nil {
+			return emerg("%s", err)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@
 package ssl
 
 import (
-	"bytes"
 	"os"
 	"strconv"
 	"strings"
@@ -165,11 +164,5 @@ var passwordType = conf.NewType("file", conf.Take1, func(c *conf.Cmd) ([][]byte,
 	if err != nil {
 		return nil, c.Errorf("open() \"%s\" failed %s", name, conf.SysError(err))
 	}
-	var out [][]byte
-	for l := range bytes.SplitSeq(text, []byte("\n")) {
-		if l = bytes.TrimSuffix(l, []byte("\r")); len(l) > 0 {
-			out = append(out, l)
-		}
-	}
-	return out, nil
+	return tlsio.Passwords(text), nil
 })

@@ -1,4 +1,4 @@
-package ssl
+package tlsio
 
 import (
 	"crypto/aes"

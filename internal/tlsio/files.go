@@ -1,0 +1,162 @@
+package tlsio
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Files are read with these functions by all who have certificates. Their errors are whole sentences of nginx's.
+
+// OpenFault is what OpenSSL says of a file that cannot be opened.
+func OpenFault(name string, err error) string {
+	var no syscall.Errno
+	errors.As(err, &no)
+	why := strings.TrimSuffix(no.Error(), "\n")
+	if why != "" {
+		why = strings.ToUpper(why[:1]) + why[1:]
+	}
+	tail := " error:10080002:BIO routines::system lib"
+	if errors.Is(err, fs.ErrNotExist) {
+		tail = " error:10000080:BIO routines::no such file"
+	}
+	return fmt.Sprintf("error:8%07X:system library::%s:calling fopen(%s, r)%s", int(no), why, name, tail)
+}
+
+// load reads a file, or the text behind "data:".
+func load(full func(string) string, name, what string) (shown string, text []byte, err error) {
+	if data, ok := strings.CutPrefix(name, "data:"); ok {
+		return name, []byte(data), nil
+	}
+	name = full(name)
+	if text, err = os.ReadFile(name); err != nil {
+		return name, nil, fmt.Errorf("cannot load %s \"%s\": BIO_new_file() failed (SSL: %s)", what, name, OpenFault(name, err))
+	}
+	return name, text, nil
+}
+
+// LoadPair loads a certificate with those of its issuers, and its key; full makes a file's name whole. The names may
+// also be "data:" and the text. It blocks.
+func LoadPair(full func(string) string, certName, keyName string, passwords [][]byte) (out tls.Certificate, err error) {
+	shown, text, err := load(full, certName, "certificate")
+	if err != nil {
+		return out, err
+	}
+	for rest := text; ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			break
+		}
+		if b.Type == "CERTIFICATE" || b.Type == "TRUSTED CERTIFICATE" || b.Type == "X509 CERTIFICATE" {
+			out.Certificate = append(out.Certificate, b.Bytes)
+		}
+	}
+	if out.Certificate == nil {
+		return out, fmt.Errorf("cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE)", shown)
+	}
+	if out.Leaf, err = x509.ParseCertificate(out.Certificate[0]); err != nil {
+		return out, fmt.Errorf("cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed (SSL: %w)", shown, err)
+	}
+	shown, text, err = load(full, keyName, "certificate key")
+	if err != nil {
+		return out, err
+	}
+	if out.PrivateKey, err = ParseKey(text, passwords); err != nil {
+		return out, fmt.Errorf("cannot load certificate key \"%s\": PEM_read_bio_PrivateKey() failed (SSL: %w)", shown, err)
+	}
+	pub, ok := out.PrivateKey.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !pub.Equal(out.Leaf.PublicKey) {
+		return out, fmt.Errorf("SSL_CTX_use_PrivateKey(\"%s\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)", shown)
+	}
+	return out, nil
+}
+
+var errNoKey = errors.New("error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM")
+
+// ParseKey finds the first secret key of a PEM text.
+func ParseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
+	for {
+		var b *pem.Block
+		if b, text = pem.Decode(text); b == nil {
+			return nil, errNoKey
+		}
+		if b.Type != "PRIVATE KEY" && !strings.HasSuffix(b.Type, " PRIVATE KEY") {
+			continue
+		}
+		der, err := decrypt(b, passwords)
+		if err != nil {
+			return nil, err
+		}
+		if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+			switch k.(type) {
+			case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+				return k, nil
+			}
+			return nil, errNoKey
+		}
+		if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+			return k, nil
+		}
+		if k, err := x509.ParseECPrivateKey(der); err == nil {
+			return k, nil
+		}
+		return nil, errNoKey
+	}
+}
+
+// Passwords are the lines of a password file that are not empty.
+func Passwords(text []byte) (out [][]byte) {
+	for l := range bytes.SplitSeq(text, []byte("\n")) {
+		if l = bytes.TrimSuffix(l, []byte("\r")); len(l) > 0 {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// TrustFile adds the certificates of a file; also, when not nil, is given its text.
+func (v *Verifier) TrustFile(name string, also *x509.CertPool) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, OpenFault(name, err))
+	}
+	if !v.Trust(text) {
+		return fmt.Errorf("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
+	}
+	if also != nil {
+		also.AppendCertsFromPEM(text)
+	}
+	return nil
+}
+
+// RevokedFile adds the lists of revoked certificates of a file.
+func (v *Verifier) RevokedFile(name string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("X509_LOOKUP_load_file(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, OpenFault(name, err))
+	}
+	for {
+		var b *pem.Block
+		if b, text = pem.Decode(text); b == nil {
+			break
+		}
+		if l, err := x509.ParseRevocationList(b.Bytes); err == nil && b.Type == "X509 CRL" {
+			v.Revoked = append(v.Revoked, l)
+		}
+	}
+	if v.Revoked == nil {
+		return fmt.Errorf("X509_LOOKUP_load_file(\"%s\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)", name)
+	}
+	return nil
+}
