@@ -122,7 +122,11 @@ func (f *FD) event(ev uint32) {
 
 // Close unregisters and closes the descriptor; tasks that wait on it get ErrClosed.
 func (f *FD) Close() {
-	if f.fd < 0 {
+	switch {
+	case f.fd < 0:
+		return
+	case f.slot < 0:
+		f.unlatch()
 		return
 	}
 	fd := f.Detach0()

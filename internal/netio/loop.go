@@ -60,6 +60,8 @@ type Loop struct {
 	jobs      []func()
 	jobsHead  int
 	jobsTurn  int // jobs that may still run before the next poll
+	ends      []func()
+	endsSpare []func()
 	tasks     int
 
 	timers timerHeap
@@ -230,6 +232,13 @@ func (l *Loop) lead() {
 				return
 			}
 		}
+		if len(l.ends) > 0 {
+			l.endTurn()
+			if l.readyHead != nil || l.stopped {
+				return
+			}
+			continue
+		}
 		if l.jobsTurn > 0 {
 			l.jobsTurn--
 			fn := l.jobs[l.jobsHead]
@@ -346,6 +355,20 @@ func (l *Loop) runInbox() {
 
 // Go queues fn to run as a task of its own; it may park.
 func (l *Loop) Go(fn func()) { l.jobs = append(l.jobs, fn) }
+
+// AtEnd queues fn to run when the events of this turn have been served and no task is ready: the time to send, in one
+// piece, what they have queued. fn must not park.
+func (l *Loop) AtEnd(fn func()) { l.ends = append(l.ends, fn) }
+
+func (l *Loop) endTurn() {
+	list := l.ends
+	l.ends, l.endsSpare = l.endsSpare[:0], nil
+	for i, fn := range list {
+		list[i] = nil
+		fn()
+	}
+	l.endsSpare = list[:0]
+}
 
 // takeTask gives a goroutine without work.
 func (l *Loop) takeTask() *Task {
