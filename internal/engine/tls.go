@@ -23,6 +23,10 @@ type TLSConf struct {
 	Optional func(code int) bool
 	// RecordSize is how much of a response a record holds.
 	RecordSize int
+	// Hooks let code take part in handshakes; nil for none.
+	Hooks *TLSHooks
+	// Adapt, when not nil, gives the configuration for one handshake, in place of Config.
+	Adapt func(h *Handshake) (*tls.Config, error)
 }
 
 // ClientVerify is what is asked of clients.
@@ -45,11 +49,23 @@ type TLSState struct {
 	VerifyText string
 	// Matched is whether a server was found by the name that the client asked for.
 	Matched bool
-	judge   *TLSConf // whose Check said so
+	// SessionID is the number that the session is kept under at the server's side; empty for one that only the client
+	// keeps.
+	SessionID []byte
+	// ClientRandom and ServerRandom are the numbers of the two hellos.
+	ClientRandom, ServerRandom [32]byte
+	// Own, when not nil, judges the client in place of the server's.
+	Own *TLSConf
+	// Kept is what hooks have kept for the connection's requests; it is told of the connection's end.
+	Kept  interface{ ConnEnds() }
+	judge *TLSConf // whose Check said so
 }
 
 // Judge has the client's chain judged by c; the connection was accepted under c, or a request is for its server.
 func (s *TLSState) Judge(c *TLSConf) {
+	if s.Own != nil {
+		c = s.Own
+	}
 	if s.judge == c {
 		return
 	}

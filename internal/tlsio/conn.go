@@ -22,6 +22,9 @@ type Conn struct {
 	tc       *tls.Conn
 	choose   func(*tls.ClientHelloInfo) (*tls.Config, error)
 	early    []byte // bytes of the client that were read before the handshake
+	first    []byte // what the client has sent of its first message
+	flight   []byte // the beginning of what was sent first
+	hello    *ClientHello
 	out      []byte // records that the socket has not taken
 	taken    int    // bytes of Write's caller that out holds
 	deadline int64
@@ -45,13 +48,16 @@ const keepOut = 4 << 10
 // Tickets encrypts the sessions of servers that have no key of their own; its keys change by themselves and outlive
 // configurations. It is the configuration that every handshake begins with.
 var Tickets = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-	return h.Conn.(*link).choose(h)
+	l := h.Conn.(*link)
+	choose := l.choose
+	l.choose = nil
+	return choose(h)
 }}
 
 // Server makes the server's side. choose picks the configuration for a client and may park; early is what was read of
 // the client's bytes.
 func Server(fd *netio.FD, choose func(*tls.ClientHelloInfo) (*tls.Config, error), early []byte) *Conn {
-	c := &Conn{fd: fd, choose: choose, early: early}
+	c := &Conn{fd: fd, choose: choose, early: early, first: early[:len(early):len(early)]}
 	c.tc = tls.Server((*link)(c), Tickets)
 	return c
 }
@@ -72,6 +78,28 @@ func (c *Conn) Handshake(deadline int64) error {
 	c.more = true // a request may have come along with the client's last message
 	return unwrap(err)
 }
+
+// Hello is the client's first message, nil when it is none; valid until Forget.
+func (c *Conn) Hello() *ClientHello {
+	if c.hello == nil {
+		c.hello = parseHello(c.first)
+	}
+	return c.hello
+}
+
+// Randoms gives the numbers of the two hellos.
+func (c *Conn) Randoms() (client, server [32]byte) {
+	if len(c.first) >= helloEnd {
+		copy(client[:], c.first[helloEnd-32:])
+	}
+	if len(c.flight) >= helloEnd && c.flight[0] == recordHandshake && c.flight[recordHead] == serverHello {
+		copy(server[:], c.flight[helloEnd-32:])
+	}
+	return client, server
+}
+
+// Forget gives up what was kept of the hellos.
+func (c *Conn) Forget() { c.first, c.flight, c.hello = nil, nil, nil }
 
 // State is what was agreed on.
 func (c *Conn) State() tls.ConnectionState { return c.tc.ConnectionState() }
@@ -191,6 +219,9 @@ func (l *link) Read(p []byte) (int, error) {
 			n, err := l.fd.Read(p)
 			switch {
 			case n > 0:
+				if l.choose != nil {
+					l.first = append(l.first, p[:n]...)
+				}
 				return n, nil
 			case err == nil:
 				return 0, io.EOF
@@ -209,6 +240,9 @@ func (l *link) Read(p []byte) (int, error) {
 
 func (l *link) Write(p []byte) (int, error) {
 	l.out = append(l.out, p...)
+	if l.shaking && len(l.flight) < helloEnd {
+		l.flight = append(l.flight, p[:min(len(p), helloEnd-len(l.flight))]...)
+	}
 	for l.shaking {
 		err := (*Conn)(l).Flush()
 		if err == nil {

@@ -1,7 +1,6 @@
 package h1
 
 import (
-	"crypto/tls"
 	"io"
 	"syscall"
 
@@ -67,22 +66,13 @@ func (c *conn) secure(sc *engine.SrvConf) bool {
 	}
 	early := append([]byte(nil), c.buf[c.rpos:]...)
 	c.buf, c.rpos = c.buf[:0], 0
-	st := &engine.TLSState{}
-	chosen := a.DefaultServer()
-	t := tlsio.Server(&c.fd, func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		st.Hello = engine.HelloInfo{Suites: h.CipherSuites, Curves: h.SupportedCurves}
-		if s := a.ServerFor(lower(h.ServerName)); s != nil {
-			st.Matched = true
-			if s.TLS != nil {
-				chosen = s
-			}
-		}
-		return chosen.TLS.Config, nil
-	}, early)
-	h := a.HTTP()
-	c.w.Hold(h)
+	h := engine.NewHandshake(&c.Conn, c.w, a)
+	t := tlsio.Server(&c.fd, h.Choose, early)
+	h.Attach(t)
+	c.w.Hold(h.HTTP)
 	err := t.Handshake(c.StartMono + int64(sc.ClientHeaderTimeout.V))
-	c.w.Release(h)
+	h.Done(err)
+	c.w.Release(h.HTTP)
 	if c.closed || c.fd.Sysfd() < 0 {
 		return false
 	}
@@ -90,9 +80,7 @@ func (c *conn) secure(sc *engine.SrvConf) bool {
 		c.shakeFailed(err)
 		return false
 	}
-	st.ConnectionState = t.State()
-	st.Judge(chosen.TLS)
-	c.tls, c.TLS = t, st
+	c.tls, c.TLS = t, h.State
 	c.Action = "waiting for request"
 	return true
 }
@@ -112,22 +100,6 @@ func (c *conn) shakeFailed(err error) {
 	default:
 		c.log(nlog.Info, nil, "SSL_do_handshake() failed (SSL: "+tlsio.ErrorText(err)+")")
 	}
-}
-
-// lower is a name in lower case.
-func lower(s string) string {
-	for i := range len(s) {
-		if c := s[i]; c >= 'A' && c <= 'Z' {
-			b := []byte(s)
-			for ; i < len(b); i++ {
-				if b[i] >= 'A' && b[i] <= 'Z' {
-					b[i] |= 0x20
-				}
-			}
-			return string(b)
-		}
-	}
-	return s
 }
 
 // sealAhead is how much is encrypted before the socket is asked to take it.

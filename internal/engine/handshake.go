@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"crypto/tls"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/tlsio"
+)
+
+// TLSHooks is code that takes part in the handshakes of a server. The functions may park, but for Store.
+type TLSHooks struct {
+	// Hello sees the client's first message before anything is decided; an error refuses the client.
+	Hello func(h *Handshake) error
+	// Certificate chooses h.Certificate, which may be nil for the server's own.
+	Certificate func(h *Handshake) error
+	// Fetch looks a session up by its number and gives it as Store had it, nil when there is none; Store keeps one.
+	Fetch func(h *Handshake, id []byte) ([]byte, error)
+	Store func(h *Handshake, id, session []byte)
+	// Done is told that the handshake is over, whatever its end.
+	Done func(h *Handshake, ok bool)
+}
+
+// Handshake is a server's handshake under way. A driver of connections makes one, lets TLS call Choose, and ends it with
+// Done.
+type Handshake struct {
+	Conn   *Conn
+	Worker *Worker
+	HTTP   *HTTP
+	// Server is the server of the name that the client gave, the default one without; TLS is what the handshake goes by.
+	Server *Server
+	TLS    *TLSConf
+	State  *TLSState
+	Info   *tls.ClientHelloInfo
+	// Raw is the client's first message.
+	Raw *tlsio.ClientHello
+	// Config is the handshake's own configuration, once there are hooks: they may change it.
+	Config *tls.Config
+	// Certificate is what a hook has chosen.
+	Certificate *tls.Certificate
+	// Value belongs to the hooks.
+	Value any
+
+	addr  *AddrConf
+	hello *TLSHooks
+	hooks *TLSHooks
+	io    *tlsio.Conn
+}
+
+// NewHandshake prepares the handshake of a connection that came in at an address; t is made with its Choose.
+func NewHandshake(c *Conn, w *Worker, a *AddrConf) *Handshake {
+	return &Handshake{Conn: c, Worker: w, HTTP: a.HTTP(), addr: a, State: &TLSState{}}
+}
+
+// Attach tells which connection the handshake is done on.
+func (h *Handshake) Attach(t *tlsio.Conn) { h.io = t }
+
+// Choose gives the configuration for a client. It may park.
+func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
+	h.Info = info
+	st := h.State
+	st.Hello = HelloInfo{Suites: info.CipherSuites, Curves: info.SupportedCurves}
+	def := h.addr.DefaultServer()
+	h.Server, h.TLS = def, def.TLS
+	if h.hello = def.TLS.Hooks; h.hello != nil && h.hello.Hello != nil {
+		h.Raw = h.io.Hello()
+		h.Config = &tls.Config{}
+		if err := h.hello.Hello(h); err != nil {
+			return nil, err
+		}
+	}
+	if s := h.addr.ServerFor(lowerName(info.ServerName)); s != nil {
+		st.Matched = true
+		h.Server = s
+		if s.TLS != nil {
+			h.TLS = s.TLS
+		}
+	}
+	h.hooks = h.TLS.Hooks
+	if h.hooks == nil && h.hello == nil {
+		if h.TLS.Adapt != nil {
+			return h.TLS.Adapt(h)
+		}
+		return h.TLS.Config, nil
+	}
+	return h.own()
+}
+
+// own makes a configuration that only this handshake uses.
+func (h *Handshake) own() (*tls.Config, error) {
+	asked := h.Config
+	h.Config = h.TLS.Config.Clone()
+	if h.TLS.Adapt != nil {
+		cfg, err := h.TLS.Adapt(h)
+		if err != nil {
+			return nil, err
+		}
+		if h.Config = cfg; cfg == h.TLS.Config {
+			h.Config = cfg.Clone()
+		}
+	}
+	cfg := h.Config
+	if asked != nil && asked.MaxVersion != 0 {
+		cfg.MinVersion, cfg.MaxVersion = asked.MinVersion, asked.MaxVersion
+	}
+	if h.hooks != nil && h.hooks.Certificate != nil {
+		before, certs := cfg.GetCertificate, cfg.Certificates
+		cfg.Certificates = nil
+		cfg.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if h.Raw == nil {
+				h.Raw = h.io.Hello()
+			}
+			if err := h.hooks.Certificate(h); err != nil {
+				return nil, err
+			}
+			switch {
+			case h.Certificate != nil:
+				return h.Certificate, nil
+			case before != nil:
+				return before(info)
+			}
+			for i := range certs {
+				if len(certs) == 1 || info.SupportsCertificate(&certs[i]) == nil {
+					return &certs[i], nil
+				}
+			}
+			return nil, nil
+		}
+	}
+	return cfg, nil
+}
+
+// SessionHooks are those of sessions; nil for none.
+func (h *Handshake) SessionHooks() *TLSHooks {
+	if h.hooks != nil && (h.hooks.Fetch != nil || h.hooks.Store != nil) {
+		return h.hooks
+	}
+	return nil
+}
+
+// Done ends the handshake, with what tlsio.Conn.Handshake has returned. The state is complete then.
+func (h *Handshake) Done(err error) {
+	st := h.State
+	if err == nil {
+		st.ConnectionState = h.io.State()
+		st.ClientRandom, st.ServerRandom = h.io.Randoms()
+		st.Judge(h.TLS)
+	}
+	for _, k := range []*TLSHooks{h.hello, h.hooks} {
+		if k != nil && k.Done != nil {
+			k.Done(h, err == nil)
+			break
+		}
+	}
+	h.io.Forget()
+}
+
+// Version is the version that will be agreed on, as far as that is known before.
+func (h *Handshake) Version() uint16 {
+	cfg := h.Config
+	if cfg == nil {
+		cfg = h.TLS.Config
+	}
+	best := uint16(0)
+	for _, v := range h.Info.SupportedVersions {
+		if v <= cfg.MaxVersion && v >= cfg.MinVersion {
+			best = max(best, v)
+		}
+	}
+	return best
+}
+
+// Logf writes a line about the handshake to the error log of its server.
+func (h *Handshake) Logf(level nlog.Level, format string, args ...any) {
+	if l := h.Server.Loc.Core.Logger(); l.On(level) {
+		l.Logf(level, h.Conn, nil, format, args...)
+	}
+}
+
+// lowerName is a name in lower case.
+func lowerName(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c >= 'A' && c <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if b[i] >= 'A' && b[i] <= 'Z' {
+					b[i] |= 0x20
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}
