@@ -48,6 +48,16 @@ type Worker struct {
 	iso      []byte
 }
 
+// NewScratch makes a worker that serves nobody: code which waits before the workers run needs a loop and buffers. Its user
+// runs the Loop, and closes it.
+func NewScratch(p *Plane, h *HTTP) (*Worker, error) {
+	loop, err := netio.NewLoop()
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{Plane: p, HTTP: h, Loop: loop, Values: make([]any, workerSlots)}, nil
+}
+
 // WorkerSlot names a module's place in every worker.
 type WorkerSlot int
 

@@ -115,18 +115,21 @@ func TestObjectsAreCollected(t *testing.T) {
 	}
 }
 
+// anywhere is where functions work that wait.
+const anywhere = `it works in rewrite_by_lua*, access_by_lua*, content_by_lua*, ngx.timer, ssl_certificate_by_lua*, ...; "lua_phase_limits off" lifts this`
+
 func TestPhases(t *testing.T) {
 	b := newBench(t, errLib())
 	for _, c := range []struct {
 		phase     Phase
 		src, want string
 	}{
-		{PhaseLog, "ngx.only_content()", "test:1: API disabled in the context of log_by_lua*"},
-		{PhaseTimer, "ngx.only_content()", "test:1: API disabled in the context of ngx.timer"},
+		{PhaseLog, "ngx.only_content()", "test:1: API disabled in the context of log_by_lua*; it works in content_by_lua*"},
+		{PhaseTimer, "ngx.only_content()", "test:1: API disabled in the context of ngx.timer; it works in content_by_lua*"},
 		{PhaseInit, "ngx.only_content()", "test:1: no request found"},
 		{PhaseInit, "ngx.special()", "test:1: no request object found"},
-		{PhaseHeaderFilter, "ngx.sleep(0)", "test:1: API disabled in the context of header_filter_by_lua*"},
-		{PhaseSSLCert, "ngx.only_content()", "test:1: API disabled in the context of ssl_certificate_by_lua*"},
+		{PhaseHeaderFilter, "ngx.sleep(0)", "test:1: API disabled in the context of header_filter_by_lua*; " + anywhere},
+		{PhaseSSLCert, "ngx.only_content()", "test:1: API disabled in the context of ssl_certificate_by_lua*; it works in content_by_lua*"},
 		{PhaseLog, "coroutine.create(function() end)", "API disabled in the context of log_by_lua*"},
 		{PhaseHeaderFilter, "coroutine.yield()", "attempt to yield across C-call boundary"},
 		{PhaseInit, "return ngx.ctx.x", "test:1: no request found"},
@@ -328,7 +331,7 @@ func TestPropsAndObjects(t *testing.T) {
 	if r.Status != Done || out != want {
 		t.Fatalf("%q %+v", out, r.Err)
 	}
-	if _, r := b.runIn(PhaseLog, `return ngx.ro`); r.Status != Failed || r.Err.Msg != "test:1: API disabled in the context of log_by_lua*" {
+	if _, r := b.runIn(PhaseLog, `return ngx.ro`); r.Status != Failed || r.Err.Msg != "test:1: API disabled in the context of log_by_lua*; it works in content_by_lua*" {
 		t.Fatalf("%+v", r.Err)
 	}
 }

@@ -57,6 +57,11 @@ type Func struct {
 	Source string // Lua
 	// NoRequest is the error text in the init phase; "no request found" when empty.
 	NoRequest string
+	// Filters says that Run may run handlers of other phases, header and body filters. With Options.Unlimited, where these
+	// may wait, a Sync function is then carried out as an Async one, one at a time for a Context.
+	Filters bool
+	// Free are phases that Options.Unlimited adds to In. An In of Yieldable becomes Free anyway.
+	Free PhaseMask
 }
 
 // Prop declares a property of the ngx table: ngx.status, ngx.headers_sent. Get returns the value. Set finds it as

@@ -42,6 +42,11 @@ const (
 	// Handlers are the phases which may produce the answer.
 	Handlers = PhaseMask(PhaseRewrite | PhaseServerRewrite | PhaseAccess | PhasePrecontent | PhaseContent)
 
+	// Free are the phases which may wait with Options.Unlimited.
+	Free = Anywhere &^ PhaseMask(PhaseExitWorker|PhaseSSLSessionStore)
+	// FreeRequest are those of them which handle a request.
+	FreeRequest = Handlers | PhaseMask(PhaseSet|PhaseHeaderFilter|PhaseBodyFilter|PhaseLog|PhaseBalancer)
+
 	// In these OpenResty leaves coroutines to Lua itself.
 	plainCoroutines = PhaseMask(PhaseInit | PhaseHeaderFilter | PhaseBodyFilter)
 	// In these global variables are meant to be made.

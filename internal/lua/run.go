@@ -198,7 +198,7 @@ func (t *Thread) run() Result {
 		c := &t.call
 		c.args, c.l, c.packed = t.lj.Values(), t.lj.L(), c.packed[:0]
 		t.wait = inOperation
-		out := v.invoke(c, t.lj.Op())
+		out := t.operate(c)
 		t.wait = notWaiting
 		if t.state == dead { // killed meanwhile
 			return Result{Status: Ended}
@@ -209,6 +209,35 @@ func (t *Thread) run() Result {
 		res, n := c.out.Seal()
 		t.lj.Outcome(out.kind(), c.errArg, res, n)
 	}
+}
+
+// operate carries out the operation the thread waits for.
+func (t *Thread) operate(c *Call) Outcome {
+	v := t.vm
+	i := t.lj.Op()
+	x := t.ctx
+	if !v.rt.opt.Unlimited || x == nil || !v.rt.funcs[i].Filters {
+		return v.invoke(c, i)
+	}
+	// What filters do to a response must not mix with what another light thread sends meanwhile.
+	x.turn = append(x.turn, t)
+	for x.turn[0] != t && t.state != dead {
+		v.Loop.Park(0)
+	}
+	out := returned
+	if t.state != dead {
+		out = v.invoke(c, i)
+	}
+	for n, w := range x.turn {
+		if w == t {
+			x.turn = append(x.turn[:n], x.turn[n+1:]...)
+			break
+		}
+	}
+	if len(x.turn) > 0 {
+		v.Loop.Ready(x.turn[0].task)
+	}
+	return out
 }
 
 // resume gives the VM to the thread until it waits or is over.

@@ -171,6 +171,13 @@ func (b *builder) add(f *Func, path string) int {
 	if f.In == 0 {
 		d.Mask = uint32(Anywhere)
 	}
+	if b.rt.opt.Unlimited {
+		if d.Mask |= uint32(f.Free); f.In == Yieldable {
+			d.Mask |= uint32(Free)
+		}
+	} else {
+		d.Hint = hint(f)
+	}
 	if d.NoRequest == "" {
 		d.NoRequest = "no request found"
 	}
@@ -178,6 +185,10 @@ func (b *builder) add(f *Func, path string) int {
 	switch f.Tier {
 	case Async:
 		d.Kind = luajit.DefAsync
+	case Sync:
+		if f.Filters && b.rt.opt.Unlimited {
+			d.Kind = luajit.DefAsync
+		}
 	case View:
 		d.Kind = luajit.DefView
 	case C, Lua:
@@ -190,6 +201,30 @@ func (b *builder) add(f *Func, path string) int {
 	}
 	b.first = append(b.first, d)
 	return d.Index
+}
+
+// hint tells where a function works that was called in a phase which does not allow it.
+func hint(f *Func) string {
+	if f.In == 0 || f.In&WithRequest == WithRequest || f.Tier == View {
+		return ""
+	}
+	var names []string
+	for _, p := range phases {
+		if f.In.Has(p.phase) {
+			names = append(names, p.name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	if most := 5; len(names) > most {
+		names = append(names[:most], "...")
+	}
+	s := "; it works in " + strings.Join(names, ", ")
+	if f.In == Yieldable || f.Free != 0 {
+		s += "; \"lua_phase_limits off\" lifts this"
+	}
+	return s
 }
 
 func (b *builder) meta(o *Object, name string, run func(*Call) Outcome) int {

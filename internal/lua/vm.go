@@ -40,12 +40,14 @@ const (
 )
 
 // NewVM makes a VM; Close frees it.
-func (rt *Runtime) NewVM() (*VM, error) {
+func (rt *Runtime) NewVM() (*VM, error) { return rt.newVM(rt.opt.Unlimited) }
+
+func (rt *Runtime) newVM(unlimited bool) (*VM, error) {
 	v := &VM{rt: rt, loaded: map[*Code]*Chunk{}, level: Notice}
 	cfg := luajit.Config{Defs: rt.defs, Host: v, Yieldable: uint32(Yieldable), NoRequest: uint32(PhaseInit),
 		PlainCo: uint32(plainCoroutines), NoGuard: uint32(globalsAllowed), Guard: int32(rt.guard)}
-	if rt.opt.Unlimited {
-		cfg.Yieldable = uint32(Anywhere)
+	if unlimited {
+		cfg.Yieldable = uint32(Free)
 	}
 	lj, err := luajit.NewVM(cfg)
 	if err != nil {
@@ -56,9 +58,9 @@ func (rt *Runtime) NewVM() (*VM, error) {
 }
 
 // Sibling makes another VM which finds the same modules and shared dictionaries. It belongs to no worker: its user may be
-// any goroutine, one at a time.
+// any goroutine, one at a time; nothing in it may wait.
 func (v *VM) Sibling() (*VM, error) {
-	s, err := v.rt.NewVM()
+	s, err := v.rt.newVM(false)
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +177,7 @@ type Context struct {
 	level Level // the level + 1, so that zero is the VM's
 	ext   uintptr
 	entry *Thread // of the handler that runs, in a phase which may wait
+	turn  []*Thread
 }
 
 // SetExdata sets the address which FFI libraries find with thread.exdata.
@@ -215,7 +218,7 @@ func (v *VM) enter(t *Thread) {
 	v.cur = t
 	fast, level := false, v.level
 	if t != nil && t.ctx != nil {
-		fast = t.ctx.fast
+		fast = t.ctx.fast && !v.rt.opt.Unlimited
 		if t.ctx.level != 0 {
 			level = t.ctx.level - 1
 		}

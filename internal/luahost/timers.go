@@ -288,16 +288,46 @@ func (ts *Timers) background(o *origin, phase lua.Phase) *Background {
 
 // run runs code; its error is logged.
 func (b *Background) run(chunk *lua.Chunk, args func(w *lua.Writer)) {
+	if err := b.try(chunk, args); err != nil {
+		b.Logf(nlog.Error, "%s", err.Error())
+	}
+}
+
+func (b *Background) try(chunk *lua.Chunk, args func(w *lua.Writer)) (err error) {
 	b.ctx.SetLogLevel(lua.Level(min(b.log.Level(), nlog.Debug)))
 	res := chunk.RunWith(&b.ctx, b.phase, args, nil)
 	if res.Status == lua.Failed {
-		b.Logf(nlog.Error, "%s", res.Err.Error())
+		err = res.Err
 	}
 	b.holder.Drop()
 	if ref, ok := b.ctx.CtxRef(); ok {
 		b.Logf(nlog.Debug, "lua release ngx.ctx at ref %d", ref)
 	}
 	b.ctx.Release()
+	return err
+}
+
+// RunInit runs init_by_lua in a VM that no worker has yet, so that it may wait: on a loop of its own.
+func RunInit(p *engine.Plane, h *engine.HTTP, vm *lua.VM, code *lua.Code) error {
+	chunk, err := vm.Load(code)
+	if err != nil {
+		return err
+	}
+	w, err := engine.NewScratch(p, h)
+	if err != nil {
+		return err
+	}
+	lw := &Worker{W: w, H: h, VM: vm, timers: &Timers{w: w, h: h}}
+	vm.Data, vm.Loop = lw, w.Loop
+	w.Loop.Go(func() {
+		err = lw.timers.background(lw.timers.atHome(), lua.PhaseInit).try(chunk, nil)
+		lw.Close()
+		w.Loop.Stop()
+	})
+	w.Loop.Run()
+	w.Loop.Close()
+	vm.Data, vm.Loop = nil, nil
+	return err
 }
 
 // RunProcess runs code of the worker, which belongs to no request: init_worker_by_lua, exit_worker_by_lua. Its error is

@@ -40,6 +40,7 @@ type Def struct {
 	CLib, CField  string // DefC
 	Source, Chunk string // DefLua, DefModule; DefLoaded's module name is in Chunk
 	NoRequest     string // error text in phases without a request
+	Hint          string // what the error text in other phases adds
 }
 
 // Defs is a list of definitions in C memory, shared by all VMs for the life of the process.
@@ -84,6 +85,9 @@ func fillDef(c *C.mg_def, d *Def) {
 	c.chunk = C.CString(d.Chunk)
 	if d.NoRequest != "" {
 		c.noreq = C.CString(d.NoRequest)
+	}
+	if d.Hint != "" {
+		c.hint = C.CString(d.Hint)
 	}
 	c.sig, c.nsig = (*C.uint8_t)(C.CBytes(d.Sig)), C.size_t(len(d.Sig)/3)
 	if d.Kind == DefConst {

@@ -38,14 +38,15 @@ static void mg_set_text(mg_vm *vm, mg_result *r, int kind, int arg, const char *
 static __attribute__((noinline)) int mg_phase_error(const mg_func *f, mg_result *r)
 {
     mg_vm *vm = f->vm;
-    char   text[128];
+    char   text[512];
 
     if (f->noreq != NULL && (vm->phase == 0 || (vm->phase & vm->norequest))) {
         mg_set_text(vm, r, MG_ERR, 0, f->noreq);
         return 0;
     }
 
-    snprintf(text, sizeof(text), "API disabled in the context of %s", mg_phase_name(vm, vm->phase));
+    snprintf(text, sizeof(text), "API disabled in the context of %s%s", mg_phase_name(vm, vm->phase),
+             f->hint != NULL ? f->hint : "");
     mg_set_text(vm, r, MG_ERR, 0, text);
     return 0;
 }
@@ -203,7 +204,9 @@ static void mg_cross(mg_vm *vm, mg_call *c)
     uint32_t   phase = vm->phase;
     int32_t    blocked = vm->blocked, depth = vm->depth;
 
+    vm->inside++;
     c->r.kind = mg_go_call(vm->slot, c);
+    vm->inside--;
 
     vm->cur = cur;
     vm->phase = phase;
@@ -402,6 +405,40 @@ int mg_sync(lua_State *L)
     return mg_sync_call(L, lua_touserdata(L, lua_upvalueindex(1)));
 }
 
+static void mg_call_direct(lua_State *L, mg_func *f, int n, mg_result *r)
+{
+    if (f->output == MG_OUT_NONE) {
+        mg_call_go(L, f, n, r);
+    } else {
+        mg_call_print(L, f, n, r);
+    }
+}
+
+/* Makes one string of what a printing function prints; 0 with the result set when it cannot. */
+static int mg_join_args(lua_State *L, const mg_func *f, mg_result *r)
+{
+    mg_vm   *vm = f->vm;
+    mg_bytes own = vm->pack;
+    char     why[128];
+    int      bad;
+
+    memset(&vm->pack, 0, sizeof(mg_bytes));
+    own.len = 0;
+    bad = mg_concat(L, 1, lua_gettop(L), &own, why, sizeof(why));
+
+    if (bad == 0 && (f->output != MG_OUT_SAY || mg_bytes_add(&own, "\n", 1))) {
+        lua_settop(L, 0);
+        lua_pushlstring(L, own.p != NULL ? own.p : "", own.len);
+    } else {
+        mg_set_text(vm, r, MG_ERRARG, bad, why);
+        bad = 1;
+    }
+
+    free(vm->pack.p);
+    vm->pack = own;
+    return !bad;
+}
+
 int mg_async(lua_State *L)
 {
     mg_func *f = lua_touserdata(L, lua_upvalueindex(1));
@@ -411,13 +448,21 @@ int mg_async(lua_State *L)
         return 0;
     }
 
-    if (!(vm->phase & vm->yieldable)) { /* where nothing waits, it is an ordinary call */
-        mg_call_go(L, f, lua_gettop(L), &vm->fin);
+    if (!(vm->phase & vm->yieldable) || mg_unlikely(vm->inside > 0)) { /* where nothing waits, it is an ordinary call */
+        mg_call_direct(L, f, lua_gettop(L), &vm->fin);
         return 0;
     }
 
     if (mg_unlikely(vm->blocked > 0 || !lua_isyieldable(L))) {
+        if (f->output != MG_OUT_NONE) { /* one that would wait only for handlers of other phases */
+            mg_call_direct(L, f, lua_gettop(L), &vm->fin);
+            return 0;
+        }
         mg_set_text(vm, &vm->fin, MG_ERRTEXT, 0, "attempt to yield across C-call boundary");
+        return 0;
+    }
+
+    if (mg_unlikely(f->output != MG_OUT_NONE && !mg_join_args(L, f, &vm->fin))) {
         return 0;
     }
 

@@ -142,6 +142,7 @@ static void mg_push_func(lua_State *L, mg_vm *vm, const mg_def *d)
     f->nsig = (uint8_t) d->nsig;
     f->sig = d->sig;
     f->noreq = d->noreq;
+    f->hint = d->hint;
 
     switch (d->kind) {
     case MG_DEF_SYNC:

@@ -60,6 +60,7 @@ typedef struct {
     uint8_t        nsig;    /* parameters described by sig */
     const uint8_t *sig;     /* 2 bytes each: type letter, flags (1: optional) or class number */
     const char    *noreq;   /* error text in phases without a request */
+    const char    *hint;    /* what the error text of other phases adds: where the function works */
 } mg_func;
 
 /* What all runs of one request share. */
@@ -105,7 +106,8 @@ typedef struct mg_vm {
     lua_State *op_co;
     mg_thread *cur;
     int32_t    decoding; /* results are being read: their memory is in use */
-    char       text[256]; /* of an error found in C */
+    int32_t    inside;   /* calls of Go from Lua under way: what they run may not wait */
+    char       text[512]; /* of an error found in C */
     mg_result  fin; /* what mg_async_finish makes of the operation */
 
     int32_t    log_level; /* the highest level which is logged */

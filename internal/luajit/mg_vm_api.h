@@ -23,7 +23,7 @@ typedef struct {
     int32_t        kind, index, output, slot;
     uint32_t       mask;
     int32_t        get, set, call;
-    const char    *path, *clib, *cfield, *src, *chunk, *noreq;
+    const char    *path, *clib, *cfield, *src, *chunk, *noreq, *hint;
     size_t         pathlen, srclen, nsig; /* nsig: parameters, or bytes of a constant's value in sig */
     const uint8_t *sig;
 } mg_def;

@@ -98,7 +98,7 @@ none.lua
 --- request
 GET /h
 --- response_headers
-X: API disabled in the context of header_filter_by_lua*
+X: API disabled in the context of header_filter_by_lua*; it works in rewrite_by_lua*, access_by_lua*, content_by_lua*, ngx.timer, ssl_certificate_by_lua*, ...; "lua_phase_limits off" lifts this
 
 
 

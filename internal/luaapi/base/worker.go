@@ -29,7 +29,7 @@ var workerCount = &lua.Func{Name: "ngx.worker.count", Doc: "The number of worker
 
 var workerID = &lua.Func{Name: "ngx.worker.id", Doc: "The number of the worker, from 0; nil outside of workers.",
 	Run: func(c *lua.Call) lua.Outcome {
-		if w := luahost.EngineWorker(c); w != nil {
+		if w := luahost.EngineWorker(c); w != nil && c.Phase() != lua.PhaseInit {
 			return c.ReturnInt(w.ID)
 		}
 		return c.ReturnNil()

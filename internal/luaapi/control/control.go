@@ -59,7 +59,7 @@ var onAbort = &lua.Func{
 	Doc: "Runs a function when the client closes the connection before the handler has ended; needs lua_check_client_abort.",
 	Run: func(c *lua.Call) lua.Outcome {
 		r := luahost.Request(c)
-		if r == nil || !c.MayWait() {
+		if r == nil || !c.MayWait() || !lua.Yieldable.Has(c.Phase()) {
 			return luahost.WrongPhase(c)
 		}
 		if !luahost.ConfOf(r.Scope).CheckClientAbort.V {

@@ -21,12 +21,12 @@ var Library = lua.Library{
 const phases = lua.Handlers
 
 var say = &lua.Func{
-	Name: "ngx.say", Sig: "... -> ok, err", In: phases, Output: lua.Say, Run: write,
+	Name: "ngx.say", Sig: "... -> ok, err", In: phases, Output: lua.Say, Filters: true, Run: write,
 	Doc: "Sends its arguments, joined, and a newline as a part of the response body.",
 }
 
 var print = &lua.Func{
-	Name: "ngx.print", Sig: "... -> ok, err", In: phases, Output: lua.Print, Run: write,
+	Name: "ngx.print", Sig: "... -> ok, err", In: phases, Output: lua.Print, Filters: true, Run: write,
 	Doc: "Sends its arguments, joined, as a part of the response body.",
 }
 
@@ -51,7 +51,7 @@ func write(c *lua.Call) lua.Outcome {
 }
 
 var flush = &lua.Func{
-	Name: "ngx.flush", Sig: "wait?:boolean -> ok, err", In: phases, Tier: lua.Async, Run: runFlush,
+	Name: "ngx.flush", Sig: "wait?:boolean -> ok, err", In: phases, Tier: lua.Async, Filters: true, Run: runFlush,
 	Doc: "Pushes what was sent so far out to the client; with wait it returns when the client's socket has taken it.",
 }
 
@@ -89,7 +89,7 @@ func runFlush(c *lua.Call) lua.Outcome {
 }
 
 var eof = &lua.Func{
-	Name: "ngx.eof", Sig: "-> ok, err", In: phases, Run: runEOF,
+	Name: "ngx.eof", Sig: "-> ok, err", In: phases, Filters: true, Run: runEOF,
 	Doc: "Ends the response; the code may go on.",
 }
 
@@ -114,7 +114,7 @@ func runEOF(c *lua.Call) lua.Outcome {
 }
 
 var sendHeaders = &lua.Func{
-	Name: "ngx.send_headers", Sig: "-> ok, err", In: phases, Run: runSendHeaders,
+	Name: "ngx.send_headers", Sig: "-> ok, err", In: phases, Filters: true, Run: runSendHeaders,
 	Doc: "Sends the response head now.",
 }
 

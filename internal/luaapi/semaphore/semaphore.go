@@ -120,7 +120,7 @@ func (s *sema) leave(w *waiter) {
 }
 
 func runWait(c *lua.Call, s *sema) lua.Outcome {
-	if c.Phase() == lua.PhaseInit {
+	if c.Phase() == lua.PhaseInit && !c.MayWait() {
 		return c.Errorf("no request found")
 	}
 	if !c.IsNumber(2) {

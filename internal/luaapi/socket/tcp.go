@@ -40,6 +40,9 @@ func newTCP(c *lua.Call) lua.Outcome {
 	if c.NArgs() != 0 {
 		return c.Errorf("expecting zero arguments, but got %d", c.NArgs())
 	}
+	if luahost.CallWorker(c) == nil { // a thread of ngx.run_worker_thread
+		return luahost.WrongPhase(c)
+	}
 	c.Push().Object("tcpsock", worldOf(c).newSock(upstream))
 	return c.Return()
 }

@@ -43,6 +43,9 @@ func newUDP(c *lua.Call) lua.Outcome {
 	if c.NArgs() != 0 {
 		return c.Errorf("expecting zero arguments, but got %d", c.NArgs())
 	}
+	if luahost.CallWorker(c) == nil {
+		return luahost.WrongPhase(c)
+	}
 	c.Push().Object("udpsock", &udp{wd: worldOf(c)})
 	return c.Return()
 }

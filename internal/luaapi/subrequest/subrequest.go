@@ -28,13 +28,13 @@ const (
 )
 
 var raw = &lua.Func{
-	Name: "ngx.location._capture", Tier: lua.Async, In: lua.Handlers, Run: run,
+	Name: "ngx.location._capture", Tier: lua.Async, In: lua.Handlers, Free: lua.FreeRequest, Run: run,
 	Doc: "What the capture functions are made of.",
 }
 
 // capture checks its options where tables are cheap to look at, in Lua, and hands the fields on in order.
 var capture = &lua.Func{
-	Name: "ngx.location.capture", Tier: lua.Lua, In: lua.Handlers,
+	Name: "ngx.location.capture", Tier: lua.Lua, In: lua.Handlers, Free: lua.FreeRequest,
 	Doc: "Serves a request within the server and returns its response: status, header, body, truncated.",
 	Source: `
 local type, error, select, raw = type, error, select, ngx.location._capture
@@ -76,7 +76,7 @@ end`,
 }
 
 var captureMulti = &lua.Func{
-	Name: "ngx.location.capture_multi", Tier: lua.Lua, In: lua.Handlers,
+	Name: "ngx.location.capture_multi", Tier: lua.Lua, In: lua.Handlers, Free: lua.FreeRequest,
 	Doc: "Serves several requests within the server at the same time and returns their responses in order.",
 	Source: `
 local type, error, select, raw, unpack, pairs = type, error, select, ngx.location._capture, unpack, pairs

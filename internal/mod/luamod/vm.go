@@ -57,7 +57,7 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	luahost.CaptureLog(m.CaptureErrorLog.V)
 	st := &state{}
 	h.Values[stateKey{}] = st
-	rt, err := lua.NewRuntime(lua.Options{Host: &host{p}, Unlimited: !m.PhaseLimits.V && m.PhaseLimits.IsSet}, Libraries...)
+	rt, err := lua.NewRuntime(lua.Options{Host: &host{p}, Unlimited: unlimited(m)}, Libraries...)
 	if err != nil {
 		return err
 	}
@@ -74,6 +74,9 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	}
 	return nil
 }
+
+// unlimited says that every phase may wait.
+func unlimited(m *luahost.MainConf) bool { return !m.PhaseLimits.V && m.PhaseLimits.IsSet }
 
 // preamble makes a fresh VM look like OpenResty's: resty.core is loaded, exdata is there.
 var preamble = lua.NewCode(`exdata = require "thread.exdata" require "resty.core"`, "=preamble")
@@ -104,7 +107,12 @@ func prepareVM(p *engine.Plane, h *engine.HTTP, vm *lua.VM, m *luahost.MainConf)
 	if err := runProcess(p, vm, preamble, lua.PhaseInit); err != nil || m.Init == nil {
 		return err
 	}
-	err := runProcess(p, vm, m.Init.Code, lua.PhaseInit)
+	var err error
+	if unlimited(m) {
+		err = luahost.RunInit(p, h, vm, m.Init.Code)
+	} else {
+		err = runProcess(p, vm, m.Init.Code, lua.PhaseInit)
+	}
 	if err == nil {
 		return runProcess(p, vm, postamble, lua.PhaseInit)
 	}
