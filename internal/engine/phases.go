@@ -183,8 +183,8 @@ func (r *Request) access() Status {
 func (r *Request) refuse(st Status) Status {
 	if d := r.Core().AuthDelay.V; d > 0 && (st == 401 || st == 407) {
 		r.Logf(nlog.Info, "delaying unauthorized request")
-		if r.W.Loop.Sleep(d) != nil {
-			return Error
+		if gone := r.Delay(d); gone != OK {
+			return gone
 		}
 	}
 	return st

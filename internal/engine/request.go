@@ -205,10 +205,12 @@ type life struct {
 
 	// NoConditions says that If-Modified-Since and its like are not to be looked at.
 	NoConditions   bool
-	instead        bool // a header filter answered instead of the handler
-	SingleRange    bool // not more than one part of the body may be sent
-	ExpectTrailers bool // fields will follow the body: it must be framed so that they can
-	gzipTested     int8 // 1: compressed responses are welcome, -1: they are not
+	instead        bool  // a header filter answered instead of the handler
+	LimitReq       uint8 // what limit_req came to, 0: it was not asked; of a main request
+	LimitConn      uint8 // likewise limit_conn
+	SingleRange    bool  // not more than one part of the body may be sent
+	ExpectTrailers bool  // fields will follow the body: it must be framed so that they can
+	gzipTested     int8  // 1: compressed responses are welcome, -1: they are not
 
 	// Upstream belongs to the package that passes requests on.
 	Upstream Upstream

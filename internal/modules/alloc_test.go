@@ -27,9 +27,16 @@ func TestAllocs(t *testing.T) {
 			open_file_cache_valid 1h;
 			init_by_lua_block { cjson = require "cjson" }
 			log_format short '$remote_addr [$time_local] "$request" $status';
+			limit_req_zone $binary_remote_addr zone=req:1m rate=100000r/s;
+			limit_req_zone $uri zone=other:1m rate=100000r/s;
+			limit_conn_zone $binary_remote_addr zone=conn:1m;
 			server {
 				listen 127.0.0.1:8080;
 				root .;
+				location = /limited {
+					limit_req zone=req burst=100 nodelay; limit_req zone=other burst=100 nodelay; limit_conn conn 10;
+					content_by_lua_block { ngx.exit(204) }
+				}
 				location = /return { return 200 "hello\n"; }
 				location = /redirect { return 302 /return; }
 				location = /none { return 404; }
@@ -78,6 +85,7 @@ func TestAllocs(t *testing.T) {
 		{"error page", get("/none")},
 		{"headers", get("/headers?a=b")},
 		{"rewrite", get("/rewrite?a=b")},
+		{"limits", get("/limited")},
 		{"log", get("/logged")},
 		{"small file", get("/small.txt")},
 		{"large file", get("/large.txt")},

@@ -14,6 +14,8 @@ import (
 	"moongate/internal/mod/headers"
 	"moongate/internal/mod/headersmore"
 	"moongate/internal/mod/index"
+	"moongate/internal/mod/limitconn"
+	"moongate/internal/mod/limitreq"
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/mapvar"
@@ -43,6 +45,8 @@ func Set() *engine.Set {
 			&geo.Module,
 			&splitclients.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
+			&limitreq.Module,
+			&limitconn.Module,
 			&access.Module,
 			&setmisc.Module,
 			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua

@@ -1,0 +1,113 @@
+// Package zone is the memory that all workers share under a name (limit_req_zone, limit_conn_zone): its declaration, and a
+// table of keys for it that stays within its size.
+//
+// A zone belongs to the configuration it was read in; whoever declared it takes the table over from the configuration
+// before, so that it survives a reload. The package knows neither requests nor what a zone is for.
+package zone
+
+import (
+	"fmt"
+	"strings"
+
+	"moongate/internal/base/units"
+	"moongate/internal/conf"
+)
+
+// minSize is what nginx wants at least: eight pages.
+const minSize = 8 * 4096
+
+// Zone is a zone by its name.
+type Zone struct {
+	Name string
+	Size int64 // 0 until a directive has said it
+	Tag  any   // what it is for
+	Data any   // the declaring module's
+}
+
+type valuesKey struct{}
+
+type set struct{ list []*Zone }
+
+func setOf(values map[any]any) *set {
+	s, _ := values[valuesKey{}].(*set)
+	if s == nil {
+		s = &set{}
+		values[valuesKey{}] = s
+	}
+	return s
+}
+
+// Add gives the zone of a name for the use that tag stands for; size is 0 where a directive only mentions it. The error is
+// nginx's.
+func Add(c *conf.Cmd, name string, size int64, tag any) (*Zone, error) {
+	s := setOf(c.Config().Values)
+	for _, z := range s.list {
+		if z.Name != name {
+			continue
+		}
+		if z.Tag != tag {
+			return nil, c.Errorf("the shared memory zone \"%s\" is already declared for a different use", name)
+		}
+		if z.Size == 0 {
+			z.Size = size
+		}
+		if size != 0 && size != z.Size {
+			return nil, c.Errorf("the size %d of shared memory zone \"%s\" conflicts with already declared size %d", size, name, z.Size)
+		}
+		return z, nil
+	}
+	z := &Zone{Name: name, Size: size, Tag: tag}
+	s.list = append(s.list, z)
+	return z, nil
+}
+
+// Find gives the zone of a name that was declared for tag, nil when there is none.
+func Find(values map[any]any, name string, tag any) *Zone {
+	for _, z := range setOf(values).list {
+		if z.Name == name && z.Tag == tag {
+			return z
+		}
+	}
+	return nil
+}
+
+// Each calls f for the zones that were declared for tag.
+func Each(values map[any]any, tag any, f func(z *Zone) error) error {
+	for _, z := range setOf(values).list {
+		if z.Tag == tag {
+			if err := f(z); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Check reports a zone for tag that was mentioned and never declared, once everything is read.
+func Check(values map[any]any, tag any) error {
+	return Each(values, tag, func(z *Zone) error {
+		if z.Size == 0 {
+			return &conf.Error{Level: "emerg", Msg: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name)}
+		}
+		return nil
+	})
+}
+
+// Param reads the parameter zone=NAME:SIZE; ok is false when arg is another one.
+func Param(c *conf.Cmd, arg string) (name string, size int64, ok bool, err error) {
+	text, ok := strings.CutPrefix(arg, "zone=")
+	if !ok {
+		return "", 0, false, nil
+	}
+	name, text, ok = strings.Cut(text, ":")
+	if ok {
+		size, ok = units.Size(text)
+	}
+	switch {
+	case !ok:
+		err = c.Errorf("invalid zone size \"%s\"", arg)
+	case size < minSize:
+		err = c.Errorf("zone \"%s\" is too small", arg)
+	}
+	return name, size, true, err
+}
