@@ -63,7 +63,7 @@ func (x *Exchange) relay() engine.Status {
 		case err == nil:
 			return x.ended()
 		default:
-			x.log(nlog.Error, err, "recv() failed")
+			x.readFailed(err)
 			if !x.releaseLate() {
 				return engine.Error
 			}

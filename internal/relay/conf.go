@@ -32,6 +32,7 @@ type Conf struct {
 	LimitRate                    conf.Opt[*engine.Template]
 	Local                        conf.Opt[*Local]
 	Temp                         conf.Opt[conf.Directory]
+	SSL                          SSL
 	Hide, Pass                   []string
 	hidden                       names
 	passesServer, passesDate     bool

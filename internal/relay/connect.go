@@ -155,11 +155,14 @@ func (x *Exchange) connect() uint32 {
 		c.Requests, c.Start = 1, loop.Now()
 		x.conn = c
 		x.setOptions(d.Addr)
+		if x.SSL != nil {
+			return x.handshake(c, d.Deadline)
+		}
 		return 0
 	}
 	var de *netio.DialError
 	switch {
-	case err == netio.ErrTimeout:
+	case isTimeout(err):
 		return onTimeout
 	case !errors.As(err, &de):
 		return failedInternally
@@ -176,6 +179,8 @@ func (x *Exchange) connect() uint32 {
 	}
 	return failedInternally
 }
+
+func isTimeout(err error) bool { return err == netio.ErrTimeout }
 
 // connectLevel is the level of a failure to connect: what the network may do is less than what should not happen.
 func connectLevel(err error) nlog.Level {

@@ -66,6 +66,8 @@ type Exchange struct {
 	ChunkBody  bool          // ... in chunks
 	NoBody     bool          // the request body does not go up
 	URI        []byte
+	SSL        *SSL     // with TLS: what the location says of it
+	ALPN       []string // with TLS: the protocols that are asked for
 
 	// Resp is the response's head.
 	Resp *http1.Response
@@ -103,6 +105,8 @@ type Exchange struct {
 	task     *netio.Task
 	watching bool
 	gone     bool // the client is
+	tlsName  string
+	tlsCert  string // the name of a certificate that depends on the request
 	pump     pump
 }
 
@@ -185,6 +189,9 @@ func (x *Exchange) run() engine.Status {
 	}
 	if st := x.find(); st != engine.OK {
 		return st
+	}
+	if x.SSL != nil {
+		x.prepareTLS()
 	}
 	x.begun = x.w.Loop.Now()
 	if n := x.Conf.NextTries.V; n > 0 && x.choice.Tries > n {
@@ -291,10 +298,14 @@ func (x *Exchange) idle() *upstream.Idle {
 
 // poolKey is the name of the pool of idle connections.
 func (x *Exchange) poolKey() string {
+	key := x.peer
 	if p := &x.Peer; x.ownPeer && p.Keep && (p.Host != "" || p.LocalText != "") {
-		return p.Host + " " + p.LocalText + " " + x.peer
+		key = p.Host + " " + p.LocalText + " " + x.peer
 	}
-	return x.peer
+	if x.SSL != nil {
+		return x.tlsKey(key)
+	}
+	return key
 }
 
 // next decides what follows a failure: OK means another try.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/tls"
 	"math"
 	"strconv"
 	"strings"
@@ -146,7 +147,10 @@ type local struct {
 	named map[string]*upstream.Balancer
 	// addrs has addresses that Choosers gave as text.
 	addrs map[string]upstream.Addr
-	key   []byte
+	// keys has the keys of idle connections with TLS, sessions what can be resumed, by the same keys.
+	keys     map[string]string
+	sessions map[string]*tls.ClientSessionState
+	key      []byte // room to make a key
 }
 
 var (
@@ -157,7 +161,8 @@ var (
 func localOf(h *engine.HTTP, w *engine.Worker) *local {
 	l, _ := h.Local(w, localSlot).(*local)
 	if l == nil {
-		l = &local{balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}, addrs: map[string]upstream.Addr{}}
+		l = &local{balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}, addrs: map[string]upstream.Addr{},
+			keys: map[string]string{}, sessions: map[string]*tls.ClientSessionState{}}
 		h.SetLocal(w, localSlot, l)
 	}
 	return l

@@ -8,6 +8,7 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 	"moongate/internal/netio"
+	"moongate/internal/tlsio"
 )
 
 // readHead reads the response up to the end of its head.
@@ -34,7 +35,7 @@ func (x *Exchange) readHead() uint32 {
 		case err == syscall.EAGAIN:
 			continue
 		default:
-			x.log(nlog.Error, err, "recv() failed")
+			x.readFailed(err)
 			return onError
 		}
 		in = in[:len(in)+n]
@@ -58,6 +59,18 @@ func (x *Exchange) readHead() uint32 {
 			return why
 		}
 		return 0
+	}
+}
+
+// readFailed logs why nothing can be read.
+func (x *Exchange) readFailed(err error) {
+	switch _, isErrno := err.(syscall.Errno); {
+	case x.conn.TLS == nil:
+		x.log(nlog.Error, err, "recv() failed")
+	case isErrno:
+		x.log(nlog.Error, err, "SSL_read() failed")
+	default:
+		x.log(nlog.Error, nil, "SSL_read() failed (SSL: "+tlsio.ErrorText(err)+")")
 	}
 }
 

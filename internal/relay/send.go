@@ -9,6 +9,7 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 	"moongate/internal/netio"
+	"moongate/internal/tlsio"
 )
 
 // pump is what still has to go to the server when the response is awaited already: it has a task of its own.
@@ -53,7 +54,14 @@ func (x *Exchange) send() uint32 {
 }
 
 func (x *Exchange) sendFailed(err error) uint32 {
-	x.log(nlog.Error, err, "writev() failed")
+	switch _, isErrno := err.(syscall.Errno); {
+	case x.conn.TLS == nil:
+		x.log(nlog.Error, err, "writev() failed")
+	case isErrno:
+		x.log(nlog.Error, err, "SSL_write() failed")
+	default:
+		x.log(nlog.Error, nil, "SSL_write() failed (SSL: "+tlsio.ErrorText(err)+")")
+	}
 	return onError
 }
 

@@ -54,7 +54,7 @@ func (x *Exchange) relayRaw() engine.Status {
 	x.action(upgraded)
 	t := &tunnel{x: x, client: down.Hijack(r), active: x.w.Loop.Now()}
 	x.w.Loop.Go(t.toServer)
-	t.carry(&x.conn.FD, t.client, int64(x.Conf.ReadTimeout.V), x.rest, true)
+	t.carry(x.conn, t.client, int64(x.Conf.ReadTimeout.V), x.rest, true)
 	t.over = true
 	t.waiter = x.w.Loop.Current()
 	if t.others != nil {
@@ -70,7 +70,7 @@ func (x *Exchange) relayRaw() engine.Status {
 func (t *tunnel) toServer() {
 	t.others = t.x.w.Loop.Current()
 	if !t.over {
-		t.carry(t.client, &t.x.conn.FD, int64(t.x.Conf.ReadTimeout.V), nil, false)
+		t.carry(t.client, t.x.conn, int64(t.x.Conf.ReadTimeout.V), nil, false)
 	}
 	t.over, t.done, t.others = true, true, nil
 	if t.waiter != nil {

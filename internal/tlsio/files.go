@@ -151,7 +151,7 @@ func (v *Verifier) RevokedFile(name string) error {
 		if b, text = pem.Decode(text); b == nil {
 			break
 		}
-		if l, err := x509.ParseRevocationList(b.Bytes); err == nil && b.Type == "X509 CRL" {
+		if l, err := ParseCRL(b.Bytes); err == nil && b.Type == "X509 CRL" {
 			v.Revoked = append(v.Revoked, l)
 		}
 	}

@@ -3,7 +3,9 @@ package tlsio
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
+	"strings"
 	"time"
 )
 
@@ -12,7 +14,7 @@ type Verifier struct {
 	Roots *x509.CertPool // self-signed
 	// Known are certificates of issuers that are no roots: as for OpenSSL, a chain has to reach a root.
 	Known   []*x509.Certificate
-	Revoked []*x509.RevocationList
+	Revoked []*CRL
 	Depth   int // how many certificates may stand between the peer's and a root
 	Server  bool
 }
@@ -88,37 +90,6 @@ func fault(chain []*x509.Certificate, err error) (int, string) {
 	return 1, err.Error()
 }
 
-// revoked looks each certificate but the root up in the lists of its issuer.
-func (v *Verifier) revoked(chain []*x509.Certificate) (int, string) {
-	for i, c := range chain {
-		issuer := c
-		if i+1 < len(chain) {
-			issuer = chain[i+1]
-		} else if len(chain) > 1 {
-			break
-		}
-		found := false
-		for _, l := range v.Revoked {
-			if !bytes.Equal(l.RawIssuer, c.RawIssuer) || l.CheckSignatureFrom(issuer) != nil {
-				continue
-			}
-			found = true
-			if !l.NextUpdate.IsZero() && time.Now().After(l.NextUpdate) {
-				return 12, "CRL has expired"
-			}
-			for _, e := range l.RevokedCertificateEntries {
-				if e.SerialNumber.Cmp(c.SerialNumber) == 0 {
-					return 23, "certificate revoked"
-				}
-			}
-		}
-		if !found {
-			return 3, "unable to get certificate CRL"
-		}
-	}
-	return 0, ""
-}
-
 // Trust adds the certificates of a PEM text; it reports whether there are any.
 func (v *Verifier) Trust(text []byte) bool {
 	found := false
@@ -138,4 +109,46 @@ func (v *Verifier) Trust(text []byte) bool {
 			v.Known = append(v.Known, c)
 		}
 	}
+}
+
+// HasName reports whether a certificate is one for host, as OpenSSL's X509_check_host does: by the names of its
+// extension or, without any, by its subject's.
+func HasName(c *x509.Certificate, host string) bool {
+	if host == "" {
+		return false
+	}
+	names := c.DNSNames
+	if len(names) == 0 {
+		names = nil
+		for _, a := range c.Subject.Names {
+			if cn, ok := a.Value.(string); ok && a.Type.Equal(commonName) {
+				names = append(names, cn)
+			}
+		}
+	}
+	for _, n := range names {
+		if matches(n, host) {
+			return true
+		}
+	}
+	return false
+}
+
+var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+
+// matches compares without case; the first label of a pattern may be, or have, one asterisk for a part of a label.
+func matches(pattern, host string) bool {
+	if strings.EqualFold(pattern, host) {
+		return pattern != ""
+	}
+	label, rest, ok := strings.Cut(pattern, ".")
+	first, tail, ok2 := strings.Cut(host, ".")
+	before, after, star := strings.Cut(label, "*")
+	if !ok || !ok2 || !star || !strings.Contains(rest, ".") || strings.Contains(rest, "*") || strings.Contains(after, "*") || !strings.EqualFold(rest, tail) {
+		return false
+	}
+	if before+after != "" && (strings.HasPrefix(strings.ToLower(label), "xn--") || strings.HasPrefix(strings.ToLower(first), "xn--")) {
+		return false
+	}
+	return len(first) > len(before)+len(after) && strings.EqualFold(first[:len(before)], before) && strings.EqualFold(first[len(first)-len(after):], after)
 }

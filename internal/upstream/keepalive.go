@@ -1,17 +1,20 @@
 package upstream
 
 import (
+	"syscall"
 	"time"
 
 	"moongate/internal/netio"
+	"moongate/internal/tlsio"
 )
 
-// Conn is a connection to a peer.
+// Conn is a connection to a peer. Its methods of reading and writing go by way of TLS when there is that.
 type Conn struct {
 	netio.FD
-	Requests int   // sent over it, the one under way included
-	Start    int64 // monotonic nanoseconds
-	Sent     int64 // bytes, by the request under way
+	TLS      *tlsio.Conn // after the handshake
+	Requests int         // sent over it, the one under way included
+	Start    int64       // monotonic nanoseconds
+	Sent     int64       // bytes, by the request under way
 	// Values belongs to the protocol: what it keeps with the connection.
 	Values any
 
@@ -59,7 +62,7 @@ func (l *Idle) Put(c *Conn, key string) { l.PutFor(c, key, l.conf.Requests, l.co
 // PutFor is Put with a number of requests, 0 for any, and a time of its own.
 func (l *Idle) PutFor(c *Conn, key string, requests int, timeout time.Duration) {
 	loop := c.Loop()
-	if l.conf.Max == 0 || l.closed || requests > 0 && c.Requests >= requests || loop.Now()-c.Start > int64(l.conf.Time) || c.Readable() {
+	if l.conf.Max == 0 || l.closed || requests > 0 && c.Requests >= requests || loop.Now()-c.Start > int64(l.conf.Time) || !c.quiet() {
 		c.Close()
 		return
 	}
@@ -122,15 +125,26 @@ func (c *Conn) Close() {
 	if c.timer.Armed() {
 		c.Loop().Disarm(&c.timer)
 	}
+	if c.TLS != nil {
+		c.TLS.CloseNotify()
+	}
 	c.FD.Close()
 }
 
 // Ready is told by the loop that an idle connection has something to read: its end, or what nobody asked for.
 func (c *Conn) Ready(*netio.FD) {
-	if l := c.idle; l != nil {
+	if l := c.idle; l != nil && !c.quiet() {
 		l.unlink(c)
 		c.Close()
 	}
+}
+
+// quiet reports whether the peer has sent nothing: of what TLS has for itself, a ticket, nobody is to know.
+func (c *Conn) quiet() bool {
+	if c.TLS != nil {
+		return c.TLS.Quiet()
+	}
+	return !c.FD.Readable()
 }
 
 // expire is the timer's function.
@@ -145,4 +159,52 @@ func (c *Conn) expire() {
 	}
 	l.unlink(c)
 	c.Close()
+}
+
+// Read is FD.Read.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.TLS != nil {
+		return c.TLS.Read(p)
+	}
+	return c.FD.Read(p)
+}
+
+// Write is FD.Write; after syscall.EAGAIN the same bytes are to be written again.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.TLS != nil {
+		return c.TLS.Write(p)
+	}
+	return c.FD.Write(p)
+}
+
+// Writev is FD.Writev; what it has not taken is to be written next.
+func (c *Conn) Writev(a, b []byte) (int, error) {
+	if c.TLS == nil {
+		return c.FD.Writev(a, b)
+	}
+	n, err := c.TLS.Write(a)
+	if err != nil || n < len(a) {
+		return n, err
+	}
+	m, err := c.TLS.Write(b)
+	if err == syscall.EAGAIN {
+		err = nil
+	}
+	return n + m, err
+}
+
+// Readable is FD.Readable.
+func (c *Conn) Readable() bool {
+	if c.TLS != nil {
+		return c.TLS.Readable()
+	}
+	return c.FD.Readable()
+}
+
+// WaitRead is FD.WaitRead.
+func (c *Conn) WaitRead(deadline int64) error {
+	if c.TLS != nil {
+		return c.TLS.WaitRead(deadline)
+	}
+	return c.FD.WaitRead(deadline)
 }

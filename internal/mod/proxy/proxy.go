@@ -77,13 +77,15 @@ var Module = engine.Module{
 			Doc: "Flags that cookies get (secure, httponly, samesite=...) or lose (nosecure, ...)."},
 		{Name: "proxy_headers_hash_max_size", In: anywhere, Args: conf.Take1, Default: "512", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
 		{Name: "proxy_headers_hash_bucket_size", In: anywhere, Args: conf.Take1, Default: "64", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
-	}, relay.Rows("proxy_", loc, func(c *config) *relay.Conf { return &c.Conf })...)},
+	}, append(relay.Rows("proxy_", loc, confOf), relay.SSLRows("proxy_", loc, confOf)...)...)},
 	Vars: []engine.Var{
 		{Name: "proxy_host", NoCache: true, Get: getHost, Changeable: true, Doc: "The host and port that proxy_pass names."},
 		{Name: "proxy_port", NoCache: true, Get: getPort, Changeable: true, Doc: "The port that proxy_pass names, or the scheme's."},
 		{Name: "proxy_add_x_forwarded_for", NoCache: true, Get: getForwarded, Doc: "The client's X-Forwarded-For with its address added."},
 	},
 }
+
+func confOf(c *config) *relay.Conf { return &c.Conf }
 
 func readPass(c *conf.Cmd) error {
 	cf := loc.Of(c.Scope)
@@ -108,9 +110,6 @@ func readPass(c *conf.Cmd) error {
 	scheme, rest, port := splitScheme(t.text)
 	if scheme == "" {
 		return c.Errorf("invalid URL prefix")
-	}
-	if scheme != "http://" {
-		return c.Errorf("https protocol requires SSL support")
 	}
 	u, problem := upstream.ParseURL(rest, port, true)
 	if problem != "" {
@@ -175,6 +174,11 @@ func merge(parent, child *config, s *conf.Scope) error {
 	child.flags.inherit(&parent.flags)
 	if err := child.Complete("proxy_", &parent.Conf, s, hiddenFields); err != nil {
 		return err
+	}
+	if t := child.target; t != nil && (t.template != nil || t.scheme == "https://") {
+		if err := child.CompleteSSL("proxy_", s); err != nil {
+			return err
+		}
 	}
 	if child.headers == nil {
 		child.headers = parent.headers

@@ -148,6 +148,9 @@ func handle(r *engine.Request) engine.Status {
 	} else if !e.eval(x) {
 		return 500
 	}
+	if x.Scheme == "https://" {
+		x.SSL = &c.SSL
+	}
 	x.NoBody = c.body.V != nil || !c.PassBody.V
 	if !c.RequestBuffering.V && !x.NoBody && (!r.ChunkedBody || c.version.V == http1.Version11) && r.IsMain() && r.HasBody() {
 		x.Unbuffered, x.ChunkBody = true, r.ChunkedBody
@@ -160,7 +163,7 @@ func (e *exchange) eval(x *relay.Exchange) bool {
 	r := x.R
 	text := e.t.template.EvalString(r)
 	scheme, rest, port := splitScheme(text)
-	if scheme == "" || scheme == "https://" {
+	if scheme == "" {
 		r.Logf(nlog.Error, "invalid URL prefix in \"%s\"", text)
 		return false
 	}
