@@ -18,6 +18,11 @@ import (
 
 var errPassword = errors.New("error:1C800064:Provider routines::bad decrypt error:11800074:PKCS12 routines::pkcs12 cipherfinal error:maybe wrong password")
 
+// encrypted reports whether a block wants a password, in the old form or the new.
+func encrypted(b *pem.Block) bool {
+	return x509.IsEncryptedPEMBlock(b) || b.Type == "ENCRYPTED PRIVATE KEY" //nolint:staticcheck
+}
+
 // decrypt gives the DER of a PEM block, with the first of the passwords that fits where it is encrypted.
 func decrypt(b *pem.Block, passwords [][]byte) ([]byte, error) {
 	old := x509.IsEncryptedPEMBlock(b) //nolint:staticcheck // OpenSSL still reads and writes the old form

@@ -98,21 +98,33 @@ func ParseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-			switch k.(type) {
-			case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
-				return k, nil
-			}
+		k := parseDER(der)
+		if k == nil && len(passwords) > 0 && encrypted(b) {
+			return nil, errPassword // which by chance left a padding
+		}
+		if k == nil {
 			return nil, errNoKey
 		}
-		if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-			return k, nil
-		}
-		if k, err := x509.ParseECPrivateKey(der); err == nil {
-			return k, nil
-		}
-		return nil, errNoKey
+		return k, nil
 	}
+}
+
+// parseDER reads a key in any of its forms, nil when it is none that is known.
+func parseDER(der []byte) crypto.PrivateKey {
+	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		switch k.(type) {
+		case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+			return k
+		}
+		return nil
+	}
+	if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return k
+	}
+	if k, err := x509.ParseECPrivateKey(der); err == nil {
+		return k
+	}
+	return nil
 }
 
 // Passwords are the lines of a password file that are not empty.
