@@ -23,4 +23,7 @@ typedef struct {
 /* The list of built-in C libraries, ended by a NULL name (mg_cfuncs.c). */
 extern const mg_cfunc mg_cfuncs[];
 
+/* Opens "ffi"; what ffi.C finds then, mg_ffi.c says. */
+int mg_open_ffi(lua_State *L);
+
 #endif

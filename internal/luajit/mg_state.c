@@ -14,6 +14,8 @@ static int mg_state_init(lua_State *L)
         lua_pushcfunction(L, f->open);
         lua_setfield(L, -2, f->name);
     }
+    lua_pushcfunction(L, mg_open_ffi);
+    lua_setfield(L, -2, "ffi");
 
     return 0;
 }

@@ -459,6 +459,8 @@ static int mg_vm_init(lua_State *L)
         lua_pushcfunction(L, f->open);
         lua_setfield(L, -2, f->name);
     }
+    lua_pushcfunction(L, mg_open_ffi);
+    lua_setfield(L, -2, "ffi");
     lua_settop(L, 0);
 
     lua_createtable(L, vm->nfuncs, 0);

@@ -2,6 +2,7 @@ package luajit
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -65,5 +66,26 @@ func TestCModule(t *testing.T) {
 	got, err := s.Eval(`return assert(package.loadlib("`+dir+`cjson.so", "luaopen_cjson"))().encode({1, "a"})`, "=t")
 	if err != nil || got != `[1,"a"]` {
 		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+// As in a program linked with OpenSSL, ffi.C knows libcrypto's names.
+func TestFFILibcrypto(t *testing.T) {
+	if found, _ := filepath.Glob("/usr/lib/*/libcrypto.so.*"); found == nil {
+		t.Skip("no libcrypto on this machine")
+	}
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	got, err := s.Eval(`
+		local ffi = require "ffi"
+		ffi.cdef "unsigned char *MD5(const unsigned char *d, unsigned long n, unsigned char *md);"
+		local md = ffi.new("unsigned char[16]")
+		ffi.C.MD5("a", 1, md)
+		return (ffi.string(md, 16):gsub(".", function(c) return string.format("%02x", c:byte()) end))`, "=t")
+	if want := "0cc175b9c0f1b6a831c399e269772661"; err != nil || got != want {
+		t.Fatalf("got %q, %v; want %q", got, err, want)
 	}
 }
