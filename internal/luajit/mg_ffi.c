@@ -27,11 +27,23 @@ static void mg_ffi_load(void)
     mg_ffi_load_first(ssl);
 }
 
+/* The types that resty.core.base declares; libraries use them in declarations of their own. */
+static const char mg_ffi_types[] =
+    "typedef struct ngx_http_request_s ngx_http_request_t;"
+    "typedef struct { size_t len; const unsigned char *data; } ngx_str_t;"
+    "typedef struct { int len; const unsigned char *data; } ngx_http_lua_ffi_str_t;";
+
 /* mg_open_ffi takes the place of luaopen_ffi in package.preload. */
 int mg_open_ffi(lua_State *L)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, mg_ffi_load);
-    return luaopen_ffi(L);
+    luaopen_ffi(L);
+
+    lua_getfield(L, -1, "cdef");
+    lua_pushlstring(L, mg_ffi_types, sizeof(mg_ffi_types) - 1);
+    lua_call(L, 1, 0);
+
+    return 1;
 }

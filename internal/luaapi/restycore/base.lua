@@ -1,13 +1,16 @@
--- resty.core.base: what libraries take from it. The functions of lua-resty-core are built in, so nothing here binds C.
-local ffi = require "ffi"
+-- resty.core.base: what libraries take from it. The functions of lua-resty-core are built in, so nothing here binds C, and
+-- "ffi" is not opened before a library needs it.
 local new_tab = require "table.new"
 local clear_tab = require "table.clear"
 local exdata = require "thread.exdata"
 
-local ffi_new = ffi.new
-local size_ptr = ffi_new("size_t[1]")
+local require = require
 local buf_size = 4096
-local buf
+local buf, size_ptr
+
+local function ffi_new(...)
+  return require("ffi").new(...)
+end
 
 local _M = {
   version = "0.1.32",
@@ -46,6 +49,7 @@ function _M.get_string_buf_size()
 end
 
 function _M.get_size_ptr()
+  size_ptr = size_ptr or ffi_new("size_t[1]")
   return size_ptr
 end
 
@@ -100,7 +104,7 @@ function _M.get_request()
   if phase == "init" or phase == "init_worker" or phase == "timer" or phase == "exit_worker" then
     return nil
   end
-  return exdata() or ffi.cast("void *", 1)
+  return exdata() or require("ffi").cast("void *", 1)
 end
 
 return _M

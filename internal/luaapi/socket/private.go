@@ -64,13 +64,15 @@ end
 
 // A session is an opaque pointer in Lua, as OpenSSL's are: its number.
 const sslSource = `
-local ffi = require "ffi"
+local ffi
+local require = require
 local handshake, free, error, type, select, tonumber = ngx.socket._handshake, ngx.socket._free, error, type, select, tonumber
 local function release(p)
 	free(tonumber(ffi.cast("uintptr_t", p)))
 end
 local function finish(a, err)
 	if type(a) == "number" then
+		ffi = ffi or require "ffi"
 		return ffi.gc(ffi.cast("void *", a), release)
 	end
 	if a == false then
@@ -84,6 +86,7 @@ return function(sock, session, ...)
 		return error("ngx.socket sslhandshake: expecting 1 ~ 5 arguments (including the object), but seen " .. (sock and 2 + n or 0), 2)
 	end
 	if type(session) == "cdata" then
+		ffi = ffi or require "ffi"
 		session = tonumber(ffi.cast("uintptr_t", session))
 	elseif session ~= false then
 		session = nil
@@ -93,7 +96,8 @@ end
 `
 
 const sessionSource = `
-local ffi = require "ffi"
+local ffi
+local require = require
 local get, free, error, type, tonumber = ngx.socket._session, ngx.socket._free, error, type, tonumber
 local function release(p)
 	free(tonumber(ffi.cast("uintptr_t", p)))
@@ -104,6 +108,7 @@ return function(sock)
 	end
 	local a, err = get(sock)
 	if type(a) == "number" then
+		ffi = ffi or require "ffi"
 		return ffi.gc(ffi.cast("void *", a), release)
 	end
 	return nil, err
