@@ -37,6 +37,17 @@ func (a *arena) reset() {
 	a.cur = a.cur[:0]
 }
 
+// adopt takes over the memory of b, whose bytes go on living in a.
+func (a *arena) adopt(b *arena) {
+	a.full = append(a.full, b.full...)
+	if len(b.cur) > 0 {
+		a.full = append(a.full, b.cur)
+		b.cur = nil
+	}
+	clear(b.full)
+	b.full = b.full[:0]
+}
+
 // Alloc gives n bytes that live until the request ends; their content is unspecified.
 func (r *Request) Alloc(n int) []byte { return r.mem.alloc(n) }
 

@@ -37,28 +37,41 @@ func ForwardedAddr(addr Addr, h *http1.Headers, id http1.HeaderID, trusted *Nets
 		lines = append(lines, i)
 	}
 	for k := len(lines) - 1; k >= 0; k-- {
-		list := h.List[lines[k]].Value
-		for {
-			if !trusted.Contains(&addr) {
-				return addr, ok
-			}
-			list = bytes.TrimRight(list, " ,")
-			at := bytes.LastIndexAny(list, " ,") + 1
-			next, good := ParseAddr(list[at:])
-			if !good {
-				return addr, ok
-			}
-			addr, ok = next, true
-			list = list[:at]
-			if !recursive {
-				return addr, true
-			}
-			if at == 0 {
-				break
-			}
+		next, found, more := forwarded(addr, h.List[lines[k]].Value, trusted, recursive)
+		if addr = next; found {
+			ok = true
+		}
+		if !more {
+			break
 		}
 	}
 	return addr, ok
+}
+
+// ForwardedList is ForwardedAddr for one list of addresses.
+func ForwardedList(addr Addr, list []byte, trusted *Nets, recursive bool) (_ Addr, ok bool) {
+	addr, ok, _ = forwarded(addr, list, trusted, recursive)
+	return addr, ok
+}
+
+// forwarded follows one list; more says that a list before it counts, too.
+func forwarded(addr Addr, list []byte, trusted *Nets, recursive bool) (_ Addr, ok, more bool) {
+	for {
+		if !trusted.Contains(&addr) {
+			return addr, ok, false
+		}
+		list = bytes.TrimRight(list, " ,")
+		at := bytes.LastIndexAny(list, " ,") + 1
+		next, good := ParseAddr(list[at:])
+		if !good {
+			return addr, ok, false
+		}
+		addr, ok = next, true
+		list = list[:at]
+		if !recursive || at == 0 {
+			return addr, true, recursive
+		}
+	}
 }
 
 // ParseAddr reads an address with an optional port: "1.2.3.4", "1.2.3.4:80", "::1", "[::1]:80".

@@ -191,7 +191,7 @@ func ParseListenAddr(text string) ([]ListenOpt, error) {
 	ip := netip.IPv4Unspecified()
 	if host != "*" {
 		if ip, err = netip.ParseAddr(host); err != nil {
-			ips, err := lookupHost(host)
+			ips, err := LookupHost(host)
 			if err != nil || len(ips) == 0 {
 				return fail("host not found")
 			}

@@ -19,7 +19,7 @@ func (r *Request) AppendLog(dst []byte) []byte {
 		dst = append(append(dst, " while "...), a...)
 	}
 	dst = append(dst, ", client: "...)
-	dst = r.Conn.Remote.AppendIP(dst)
+	dst = r.Client().AppendIP(dst)
 	dst = append(dst, ", server: "...)
 	if r.Server != nil {
 		dst = append(dst, r.Server.Name...)

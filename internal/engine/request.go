@@ -251,6 +251,9 @@ type life struct {
 	limitAfter    int64
 	limitAfterSet bool
 
+	client    Addr // in place of the connection's, when clientSet
+	clientSet bool
+
 	NoLog       bool // subrequests, unless log_subrequest
 	Subrequests int
 	timedOut    bool

@@ -21,8 +21,8 @@ type SubOptions struct {
 	KeepBody bool
 	// ShareVars makes the subrequest use the parent's variables; otherwise it gets a copy when CopyVars, else none.
 	ShareVars, CopyVars bool
-	// Capture keeps the response in memory instead of sending it within the parent's.
-	Capture bool
+	// Capture keeps the response in memory instead of sending it within the parent's; Discard keeps its head only.
+	Capture, Discard bool
 	// Prepare runs before the phases (set variables, ctx).
 	Prepare func(sub *Request)
 }
@@ -32,6 +32,10 @@ type Captured struct {
 	Req       *Request // its headers; valid until Release
 	Body      []byte
 	Truncated bool
+
+	shared bool // the variables are the parent's
+	vars   []varSlot
+	gen    uint32
 }
 
 // Subrequest serves uri as a child of r, to its end: the caller parks with it. The child's output goes into the
@@ -71,20 +75,21 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	default:
 		s.Body.Read = true
 	}
-	var saved []varSlot
-	var savedGen uint32
+	out := &s.captureInto
+	*out = Captured{Req: s, Body: out.Body[:0], Truncated: o.Capture}
 	if o.ShareVars {
-		saved, savedGen = s.vars, s.gen
+		out.shared, out.vars, out.gen = true, s.vars, s.gen
 		s.shareVars(r)
 	} else if o.CopyVars {
 		copy(s.vars, r.vars)
 		s.gen = r.gen
 	}
-	out := &s.captureInto
-	*out = Captured{Req: s, Body: out.Body[:0], Truncated: o.Capture}
-	if o.Capture {
+	switch {
+	case o.Capture:
 		s.sink = (*memorySink)(out)
-	} else {
+	case o.Discard:
+		s.sink = discardSink{}
+	default:
 		s.sink = parentSink{}
 	}
 	s.Loc = s.Server.Loc
@@ -99,22 +104,25 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	if s.Core().LogSubrequest.V && !s.NoLog {
 		s.RunLog()
 	}
-	if o.ShareVars {
-		s.vars, s.gen = saved, savedGen
-	}
 	return out, OK
 }
 
 // maxKeptBody is the largest memory for a captured body that is kept for the next.
 const maxKeptBody = 64 << 10
 
-// Release recycles the subrequest; its headers and body are gone after it.
+// Release recycles the subrequest; its headers and body are gone after it. What it has assigned to variables it shares
+// with its parent stays.
 func (c *Captured) Release() {
 	r := c.Req
 	if r == nil {
 		return
 	}
 	c.Req = nil
+	if c.shared {
+		r.vars, r.gen = c.vars, c.gen
+		c.shared, c.vars = false, nil
+		r.Parent.mem.adopt(&r.mem)
+	}
 	if cap(c.Body) > maxKeptBody {
 		c.Body = nil
 	}
@@ -167,11 +175,20 @@ func (m *memorySink) body(r *Request, c *Chunk) error {
 	return nil
 }
 
-// Captured reports whether the response of r is kept in memory.
+// discardSink drops the body of a subrequest whose status and head are all that is asked for.
+type discardSink struct{}
+
+func (discardSink) head(*Request, bool) error   { return nil }
+func (discardSink) body(*Request, *Chunk) error { return nil }
+
+// Captured reports whether the response of r is kept from the client.
 func (r *Request) Captured() bool { return r.captured() }
 
-// captured reports whether the response of r is kept in memory.
+// captured reports whether the response of r is kept from the client.
 func (r *Request) captured() bool {
-	_, ok := r.sink.(*memorySink)
-	return ok
+	switch r.sink.(type) {
+	case *memorySink, discardSink:
+		return true
+	}
+	return false
 }

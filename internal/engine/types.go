@@ -92,7 +92,8 @@ func (r *Request) SetContentType() {
 	r.Out.ContentType = bytesOf(core.DefaultType.V)
 }
 
-func lookupHost(name string) ([]netip.Addr, error) {
+// LookupHost finds the addresses of a name while the configuration is read.
+func LookupHost(name string) ([]netip.Addr, error) {
 	ips, err := net.LookupIP(name)
 	var out []netip.Addr
 	for _, ip := range ips {

@@ -130,7 +130,7 @@ func originOf(c *lua.Call, ts *Timers) *origin {
 	if r == nil {
 		return ts.atHome()
 	}
-	o := &origin{scope: r.Scope, log: r.Logger, remote: r.Conn.Remote}
+	o := &origin{scope: r.Scope, log: r.Logger, remote: *r.Client()}
 	if l := r.Conn.Listener; l != nil {
 		o.server = l.Addr
 	}

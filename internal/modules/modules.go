@@ -4,6 +4,8 @@ package modules
 import (
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
+	"moongate/internal/mod/authbasic"
+	"moongate/internal/mod/authrequest"
 	"moongate/internal/mod/autoindex"
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/echo"
@@ -22,6 +24,7 @@ import (
 	"moongate/internal/mod/notmodified"
 	"moongate/internal/mod/proxy"
 	"moongate/internal/mod/ranges"
+	"moongate/internal/mod/realip"
 	"moongate/internal/mod/rewrite"
 	"moongate/internal/mod/setmisc"
 	"moongate/internal/mod/splitclients"
@@ -45,9 +48,12 @@ func Set() *engine.Set {
 			&geo.Module,
 			&splitclients.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
+			&realip.Module,
 			&limitreq.Module,
 			&limitconn.Module,
 			&access.Module,
+			&authbasic.Module,
+			&authrequest.Module,
 			&setmisc.Module,
 			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua
 			&luamod.Module,

@@ -74,9 +74,9 @@ func (x *Exchange) hashKey() []byte {
 	case upstream.Hash, upstream.ConsistentHash:
 		return x.Group.Key.Eval(r)
 	case upstream.IPHash:
-		ip := r.Conn.Remote.IP.Addr()
+		ip := r.Client().IP.Addr()
 		switch {
-		case r.Conn.Remote.Unix || !ip.IsValid():
+		case r.Client().Unix || !ip.IsValid():
 			return noAddress
 		case ip.Unmap().Is4():
 			a := ip.Unmap().As4()

@@ -77,7 +77,7 @@ func readRule(c *conf.Cmd) error {
 
 func check(r *engine.Request) engine.Status {
 	c := loc.Of(r.Scope)
-	client := &r.Conn.Remote
+	client := r.Client()
 	ip := client.IP.Addr()
 	rules := c.v6
 	switch {

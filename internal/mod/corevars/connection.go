@@ -22,11 +22,11 @@ func port(r *engine.Request, a *engine.Addr) ([]byte, bool) {
 }
 
 func remoteAddr(r *engine.Request, _ *engine.Var) ([]byte, bool) {
-	return address(r, &r.Conn.Remote), true
+	return address(r, r.Client()), true
 }
 
 func binaryRemoteAddr(r *engine.Request, _ *engine.Var) ([]byte, bool) {
-	a := &r.Conn.Remote
+	a := r.Client()
 	if a.Unix {
 		return address(r, a), true
 	}
@@ -38,7 +38,7 @@ func binaryRemoteAddr(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	return r.Copy(b[:]), true
 }
 
-func remotePort(r *engine.Request, _ *engine.Var) ([]byte, bool) { return port(r, &r.Conn.Remote) }
+func remotePort(r *engine.Request, _ *engine.Var) ([]byte, bool) { return port(r, r.Client()) }
 
 func serverAddr(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	a := r.Conn.LocalAddr()

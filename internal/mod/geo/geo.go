@@ -269,7 +269,7 @@ func get(r *engine.Request, v *engine.Var) ([]byte, bool) {
 
 // address is what the value depends on.
 func (b *block) address(r *engine.Request) netip.Addr {
-	a := r.Conn.Remote
+	a := *r.Client()
 	if b.source != nil {
 		text, _ := r.Var(b.source)
 		var ok bool

@@ -141,7 +141,7 @@ func (f *format) append(b []byte, r *engine.Request) []byte {
 		case requestLength:
 			b = strconv.AppendInt(b, r.RequestLen, 10)
 		case remoteAddr:
-			b = r.Conn.Remote.AppendIP(b)
+			b = r.Client().AppendIP(b)
 		}
 	}
 	return b

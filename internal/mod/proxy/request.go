@@ -312,5 +312,5 @@ func getForwarded(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	for i := r.In.Index(http1.HXForwardedFor); i >= 0; i = r.In.Next(i) {
 		b = append(append(b, r.In.List[i].Value...), ", "...)
 	}
-	return r.Conn.Remote.AppendIP(append(r.Alloc(len(b) + 48)[:0], b...)), true
+	return r.Client().AppendIP(append(r.Alloc(len(b) + 48)[:0], b...)), true
 }
