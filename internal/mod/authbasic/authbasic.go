@@ -124,7 +124,7 @@ func read(r *engine.Request, name []byte) ([]byte, engine.Status) {
 	b := r.W.Buffer(firstRead)
 	for {
 		if len(b) == cap(b) {
-			more := append(r.W.Buffer(2 * cap(b)), b...)
+			more := append(r.W.Buffer(2*cap(b)), b...)
 			clear(b)
 			r.W.FreeBuffer(b)
 			b = more
