@@ -48,13 +48,17 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 		return x.SendLast()
 	}
 	if r.HeaderSent || r.Out.Status != 0 && len(x.buffered) > 0 {
-		// The answer was produced here: later phases must not produce another.
-		if st := x.SendLast(); st != engine.OK {
-			return st
-		}
-		return 200
+		return x.answered()
 	}
 	return engine.Declined
+}
+
+// answered ends the response that a phase before content has produced: later phases must not produce another.
+func (x *Ctx) answered() engine.Status {
+	if st := x.SendLast(); st != engine.OK {
+		return st
+	}
+	return 200
 }
 
 // refused ends the handler with the status of the header filter that refused its response.
@@ -130,6 +134,9 @@ func (x *Ctx) ended() engine.Status {
 	code := engine.Status(x.ExitCode)
 	if !r.HeaderSent && r.Out.Status == 0 && code >= 200 {
 		r.Out.Status = code
+	}
+	if code == engine.OK && !x.EnteredContent && (r.HeaderSent || r.Out.Status != 0 && len(x.buffered) > 0) {
+		return x.answered()
 	}
 	last := x.Buffering && r.Out.Status != 0 && len(x.buffered) > 0 && code != engine.Error && code != 408 && code != engine.StatusClientClosed && code != engine.StatusClose
 	if last || code == engine.OK && x.EnteredContent || code >= 200 && code < 300 && code != 204 {
