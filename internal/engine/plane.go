@@ -12,6 +12,7 @@ import (
 	"moongate/internal/conf"
 	"moongate/internal/netio"
 	"moongate/internal/plane"
+	"moongate/internal/resolve"
 )
 
 // Names the server goes by.
@@ -121,6 +122,7 @@ func emptyHTTP(cfg *conf.Config) *HTTP {
 // Init makes the first snapshot ready: modules run what must run before the workers exist (init_by_lua).
 func (p *Plane) Init(pp *plane.Params) error {
 	p.params.Store(pp)
+	resolve.SetLog(pp.Log)
 	h := FromConfig(pp.Config)
 	if h == nil {
 		h = emptyHTTP(pp.Config)
@@ -245,6 +247,7 @@ func (p *Plane) Reload(pp *plane.Params, retired func()) error {
 	}
 	ls := p.listenersOf(h, pp.Sockets)
 	p.params.Store(pp)
+	resolve.SetLog(pp.Log)
 	p.listeners = ls
 	p.http.Store(h)
 	p.Do(func(w *Worker) { w.takeOver(h, ls) })

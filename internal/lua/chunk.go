@@ -21,6 +21,15 @@ func NewCode(src, name string) *Code { return &Code{name: name, src: []byte(src)
 // NewFile is a file of source or bytecode. It is read when a VM loads it.
 func NewFile(path string) *Code { return &Code{name: "@" + path, file: path} }
 
+// Name is the chunk name, with its "=" or "@".
+func (c *Code) Name() string { return c.name }
+
+// File is the file's path, "" for code of the configuration.
+func (c *Code) File() string { return c.file }
+
+// Source is the code of the configuration.
+func (c *Code) Source() []byte { return c.src }
+
 // Chunk is a function loaded into a VM.
 type Chunk struct {
 	vm  *VM

@@ -106,6 +106,8 @@ type Module struct {
 	Source string
 	// Table, instead of Source, names a table below _G which is the module: "ngx.re".
 	Table string
+	// Private says that the table is found by require only: _G has no such field.
+	Private bool
 }
 
 // Library is a list of declarations, the unit in which packages offer them.

@@ -101,7 +101,7 @@ func (v *VM) thread() (*Thread, error) {
 	return t, nil
 }
 
-// maxIdle threads are kept for reuse.
+// maxIdle threads are kept for reuse, unless SetIdleThreads says otherwise.
 const maxIdle = 1024
 
 func (v *VM) recycle(t *Thread) {
@@ -110,7 +110,7 @@ func (v *VM) recycle(t *Thread) {
 	t.call.args = nil
 	t.task, t.state, t.Pending, t.light, t.spawned = nil, running, 0, nil, false
 	v.live--
-	if len(v.free) >= maxIdle {
+	if len(v.free) >= v.most {
 		v.lj.FreeThread(t.lj)
 		t.call.out.Free()
 		return
@@ -197,6 +197,9 @@ func (t *Thread) run() Result {
 		}
 		c := &t.call
 		c.args, c.l, c.packed = t.lj.Values(), t.lj.L(), c.packed[:0]
+		if v.lj.HasFreed() {
+			v.collect()
+		}
 		t.wait = inOperation
 		out := t.operate(c)
 		t.wait = notWaiting

@@ -50,7 +50,7 @@ type Runtime struct {
 
 // NewRuntime compiles the libraries; an error names the declaration which is wrong.
 func NewRuntime(opt Options, libs ...*Library) (*Runtime, error) {
-	b := builder{rt: &Runtime{opt: opt, classes: map[string]int{}}}
+	b := builder{rt: &Runtime{opt: opt, classes: map[string]int{}}, private: map[string]bool{}}
 	for _, lib := range libs {
 		if err := b.classes(lib); err != nil {
 			return nil, err
@@ -77,9 +77,13 @@ func (rt *Runtime) Class(name string) int { return rt.classes[name] }
 type builder struct {
 	rt          *Runtime
 	first, last []luajit.Def
+	private     map[string]bool
 }
 
 func (b *builder) classes(lib *Library) error {
+	for _, m := range lib.Modules {
+		b.private[m.Table] = m.Private
+	}
 	for _, c := range lib.Classes {
 		if b.rt.classes[c.Name] != 0 {
 			return fmt.Errorf("lua library %q: class %q is declared twice", lib.Name, c.Name)
@@ -109,11 +113,11 @@ func (b *builder) library(lib *Library) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
-		b.first = append(b.first, luajit.Def{Kind: luajit.DefConst, Path: place(c.Name), Value: v})
+		b.first = append(b.first, luajit.Def{Kind: luajit.DefConst, Path: b.place(c.Name), Value: v})
 	}
 	for _, m := range lib.Modules {
 		if m.Table != "" {
-			b.last = append(b.last, luajit.Def{Kind: luajit.DefLoaded, Path: place(m.Table), Chunk: m.Name})
+			b.last = append(b.last, luajit.Def{Kind: luajit.DefLoaded, Path: b.place(m.Table), Chunk: m.Name})
 			continue
 		}
 		b.first = append(b.first, luajit.Def{Kind: luajit.DefModule, Path: m.Name, Source: m.Source, Chunk: "=" + m.Name})
@@ -138,7 +142,7 @@ func (b *builder) function(f *Func) error {
 	if err != nil {
 		return err
 	}
-	i := b.add(f, place(f.Name))
+	i := b.add(f, b.place(f.Name))
 	d := b.lastDef(f.Tier)
 	d.Index = i
 	d.Sig = sig
@@ -149,12 +153,23 @@ func (b *builder) function(f *Func) error {
 	return nil
 }
 
-// place is where a name goes below _G: the module "moongate" is no global table.
-func place(name string) string {
+// place is where a name goes below _G: the module "moongate" and private ones are no global tables.
+func (b *builder) place(name string) string {
 	if name == "moongate" || strings.HasPrefix(name, "moongate.") {
 		return "package.loaded." + name
 	}
+	if i := strings.LastIndexByte(name, '.'); i > 0 && b.private[name[:i]] {
+		return privatePlace(name[:i]) + name[i:]
+	}
+	if b.private[name] {
+		return privatePlace(name)
+	}
 	return name
+}
+
+// privatePlace is where the table of a private module lies: ngx.errlog in package.loaded.moongate_errlog.
+func privatePlace(module string) string {
+	return "package.loaded.moongate_" + module[strings.LastIndexByte(module, '.')+1:]
 }
 
 func (b *builder) lastDef(t Tier) *luajit.Def {

@@ -30,6 +30,7 @@ type VM struct {
 	holes   []int32
 
 	dicts []*luajit.Dict
+	most  int // threads kept for reuse
 	live  int // threads in use
 }
 
@@ -43,7 +44,7 @@ const (
 func (rt *Runtime) NewVM() (*VM, error) { return rt.newVM(rt.opt.Unlimited) }
 
 func (rt *Runtime) newVM(unlimited bool) (*VM, error) {
-	v := &VM{rt: rt, loaded: map[*Code]*Chunk{}, level: Notice}
+	v := &VM{rt: rt, loaded: map[*Code]*Chunk{}, level: Notice, most: maxIdle}
 	cfg := luajit.Config{Defs: rt.defs, Host: v, Yieldable: uint32(Yieldable), NoRequest: uint32(PhaseInit),
 		PlainCo: uint32(plainCoroutines), NoGuard: uint32(globalsAllowed), Guard: int32(rt.guard)}
 	if unlimited {
@@ -101,6 +102,12 @@ func (v *VM) Close() {
 		}
 	}
 }
+
+// SetIdleThreads says how many coroutines are kept for reuse.
+func (v *VM) SetIdleThreads(most int) { v.most = most }
+
+// IdleThreads is the number of coroutines kept for reuse; full that no more are.
+func (v *VM) IdleThreads() (n int, full bool) { return len(v.free), len(v.free) >= v.most }
 
 // Runtime is what the VM was made from.
 func (v *VM) Runtime() *Runtime { return v.rt }
@@ -273,6 +280,9 @@ func (v *VM) Unref(r Ref) { v.lj.Unref(int32(r)) }
 func (v *VM) Call(f *luajit.Frame) int32 {
 	if v.lj.Decoding() {
 		return v.callLate(f)
+	}
+	if v.lj.HasFreed() { // a handler may run for ever: what Lua has lost must not wait for its end
+		v.collect()
 	}
 	var c *Call
 	if n := len(v.calls); n > 0 {

@@ -91,6 +91,7 @@ type Worker struct {
 
 	free    *Ctx
 	files   map[string]*lua.Code // of names with variables
+	code    codeRefs             // for the debug log
 	served  int                  // requests since malloc was trimmed
 	private bool                 // VM belongs to the users
 	users   int
@@ -173,6 +174,9 @@ func (x *Ctx) ReleaseCtx() {
 	lw := WorkerOf(x.R.W, x.R.H)
 	if _, used := x.CtxRef(); used {
 		x.R.Logf(nlog.Debug, "lua release ngx.ctx at ref %d", 1)
+	}
+	if x.R.IsMain() {
+		x.R.Logf(nlog.Debug, "http close request")
 	}
 	x.Drop()
 	x.Context.Release()

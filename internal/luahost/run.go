@@ -18,11 +18,18 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 	if phase == lua.PhaseContent {
 		x.EnteredContent = true
 	}
-	x.SetFastOutput(true)
+	x.SetFastOutput(r.Core().PostponeOutput.V >= smallOutput)
 	x.SetLogLevel(logLevel(r))
 	watched := x.watch()
+	debug := r.Logger.On(nlog.Debug)
+	if debug {
+		x.logReuse()
+	}
 	res := chunk.Run(&x.Context, phase)
 	x.SetFastOutput(false)
+	if debug {
+		x.logKept()
+	}
 	if watched != nil {
 		watched.Watch(nil)
 	}
@@ -52,6 +59,9 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 	}
 	return engine.Declined
 }
+
+// smallOutput is a postpone_output that asks for bytes to be sent as they come: ngx.say tells whether they could be.
+const smallOutput = 512
 
 // answered ends the response that a phase before content has produced: later phases must not produce another.
 func (x *Ctx) answered() engine.Status {
@@ -99,6 +109,9 @@ func logLevel(r *engine.Request) lua.Level { return lua.Level(min(r.Logger.Level
 func (x *Ctx) load(code *lua.Code) (*lua.Chunk, engine.Status) {
 	if x.broken {
 		return nil, 500
+	}
+	if x.R.Logger.On(nlog.Debug) {
+		x.logLoad(code)
 	}
 	chunk, err := x.W.VM.Load(code)
 	if err != nil {

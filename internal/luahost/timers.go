@@ -366,6 +366,9 @@ func (b *Background) LogNumber() uint64 { return b.number }
 
 // AppendLog implements nlog.Source.
 func (b *Background) AppendLog(dst []byte) []byte {
+	if b.phase == lua.PhaseExitWorker {
+		return dst
+	}
 	dst = append(append(dst, ", context: "...), b.phase.String()...)
 	if b.server != "" {
 		dst = append(dst, ", client: "...)

@@ -5,6 +5,7 @@
  * chain yields up to the host; each child keeps its parent in exdata2. The host later resumes the innermost one, and its
  * next plain yield, return or error is handed to its parent by mg_resume, level by level.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -303,19 +304,26 @@ static int mg_co_yield(lua_State *L)
     return lua_yield(L, lua_gettop(L));
 }
 
-static int mg_co_isyieldable(lua_State *L)
+/* Keeps the function at the top under its names: the usual one, and the one with two underscores; what was there before
+ * gets one underscore. */
+static void mg_co_set(lua_State *L, const char *name)
 {
-    mg_vm *vm = mg_up(L);
+    char alias[16];
 
-    lua_pushboolean(L, lua_isyieldable(L) && !(mg_is_entry(vm, L) && !(vm->phase & vm->yieldable)));
-    return 1;
+    snprintf(alias, sizeof(alias), "_%s", name);
+    lua_getfield(L, -2, name);
+    lua_setfield(L, -3, alias);
+    snprintf(alias, sizeof(alias), "__%s", name);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, alias);
+    lua_setfield(L, -2, name);
 }
 
 void mg_coro_open(lua_State *L, mg_vm *vm)
 {
     static const luaL_Reg fns[] = {
-        {"create", mg_co_create}, {"resume", mg_co_resume},           {"yield", mg_co_yield},
-        {"status", mg_co_status}, {"isyieldable", mg_co_isyieldable}, {NULL, NULL},
+        {"create", mg_co_create}, {"resume", mg_co_resume}, {"yield", mg_co_yield},
+        {"status", mg_co_status}, {NULL, NULL},
     };
 
     lua_getglobal(L, "coroutine");
@@ -323,7 +331,7 @@ void mg_coro_open(lua_State *L, mg_vm *vm)
     for (const luaL_Reg *f = fns; f->name != NULL; f++) {
         lua_pushlightuserdata(L, vm);
         lua_pushcclosure(L, f->func, 1);
-        lua_setfield(L, -2, f->name);
+        mg_co_set(L, f->name);
     }
 
     lua_pushlightuserdata(L, vm);
@@ -336,7 +344,9 @@ void mg_coro_open(lua_State *L, mg_vm *vm)
     lua_pushcclosure(L, mg_wrap_finish, 1);
     lua_call(L, 2, 1);
     lua_pushcclosure(L, mg_co_wrap, 2);
-    lua_setfield(L, -2, "wrap");
+    mg_co_set(L, "wrap");
+    lua_pushnil(L); /* OpenResty has none */
+    lua_setfield(L, -2, "isyieldable");
     lua_pop(L, 1);
 }
 

@@ -343,12 +343,14 @@ func (r *Resolver) send(q *query) error {
 		}
 		q.from = s
 		if _, err := s.fd.Write(msg); err != nil {
+			s.failed("send", err)
 			s.close() // its port is closed: the error of an earlier question came back
 			if r.loop.DialDatagram(&s.fd, &netio.Dial{Addr: sockaddr(s.addr)}, s) != nil {
 				continue
 			}
 			s.open = true
 			if _, err := s.fd.Write(msg); err != nil {
+				s.failed("send", err)
 				continue
 			}
 		}
@@ -373,6 +375,7 @@ func (s *server) Ready(f *netio.FD) {
 			if n == 0 && err == nil {
 				continue
 			}
+			s.failed("recv", err)
 			return // nothing more, or "connection refused": another server is asked later
 		}
 		if n < 2 {

@@ -124,8 +124,14 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		x.lastSeen = true
 		return x.flush()
 	}
+	if core.PostponeOutput.V < sendHeadAt {
+		return x.flush()
+	}
 	return nil
 }
+
+// sendHeadAt is the postpone_output below which a head is sent without waiting for a body.
+const sendHeadAt = 512
 
 // frame decides how the client will find the end of the body.
 func (x *exchange) frame(r *engine.Request, core *engine.LocConf, last bool) {

@@ -12,7 +12,7 @@ import (
 var Library = lua.Library{
 	Name: "base", Doc: "Constants, logging, time, phases, the worker and the configuration.",
 	Funcs: append([]*lua.Func{
-		log, print, getPhase, phaseCtx,
+		log, print, getPhase, phaseCtx, oldPhaseCtx,
 		workerPid, workerPids, workerCount, workerID, workerExiting, configure, prefix,
 	}, timeFuncs...),
 	Props:   []*lua.Prop{isSubrequest},
@@ -46,6 +46,8 @@ var phaseCtx = &lua.Func{
 	Name: "ngx.get_raw_phase", Doc: "The number of the phase.",
 	Run: func(c *lua.Call) lua.Outcome { return c.ReturnInt(int(c.Phase())) },
 }
+
+var oldPhaseCtx = &lua.Func{Name: "ngx._phase_ctx", Doc: "The same as ngx.get_raw_phase.", Run: phaseCtx.Run}
 
 var isSubrequest = &lua.Prop{
 	Name: "is_subrequest", Doc: "Whether the request is a subrequest.",

@@ -13,7 +13,7 @@ var Library = lua.Library{
 	Name: "errlog", Doc: "The error log: ngx.errlog.",
 	Funcs:   []*lua.Func{setLevel, take, logs, sysLevel, raw},
 	Consts:  []lua.Const{{Name: "ngx.errlog.version", Value: luahost.CoreVersion}},
-	Modules: []lua.Module{{Name: "ngx.errlog", Table: "ngx.errlog"}},
+	Modules: []lua.Module{{Name: "ngx.errlog", Table: "ngx.errlog", Private: true}},
 }
 
 const notSet = `directive "lua_capture_error_log" is not set`
@@ -59,8 +59,8 @@ var logs = &lua.Func{
 	Name: "ngx.errlog.get_logs", Tier: lua.Lua,
 	Doc: "Takes up to so many kept lines, 10 by default: a table, possibly the one given, with level, time and text of each.",
 	Source: `
-local take, new_tab = ngx.errlog._take, require "table.new"
-ngx.errlog._take = nil
+local take, new_tab = package.loaded.moongate_errlog._take, require "table.new"
+package.loaded.moongate_errlog._take = nil
 return function(max, logs)
 	max = max or 10
 	logs = logs or new_tab(max * 3 + 1, 0)

@@ -35,7 +35,7 @@ var Library = lua.Library{
 	},
 	Classes: []*lua.Class{{Name: "process", Doc: "A process started by ngx.pipe.spawn."}},
 	Consts:  []lua.Const{{Name: "ngx.pipe.version", Value: luahost.CoreVersion}},
-	Modules: []lua.Module{{Name: "ngx.pipe", Table: "ngx.pipe"}},
+	Modules: []lua.Module{{Name: "ngx.pipe", Table: "ngx.pipe", Private: true}},
 }
 
 func method(name string, tier lua.Tier, run func(c *lua.Call, p *proc) lua.Outcome, doc string) *lua.Func {

@@ -14,7 +14,7 @@ var Library = lua.Library{
 	Name: "process", Doc: "The process that runs the code: ngx.process.",
 	Funcs:   []*lua.Func{kind, typ, privileged, exit, master, masterPID},
 	Consts:  []lua.Const{{Name: "ngx.process.version", Value: luahost.CoreVersion}},
-	Modules: []lua.Module{{Name: "ngx.process", Table: "ngx.process"}},
+	Modules: []lua.Module{{Name: "ngx.process", Table: "ngx.process", Private: true}},
 }
 
 // The functions people call in loops are Lua around what does not change, so that LuaJIT compiles them. In init_by_lua
@@ -22,8 +22,8 @@ var Library = lua.Library{
 var typ = &lua.Func{
 	Name: "ngx.process.type", Tier: lua.Lua, Doc: "What the process is: \"single\", \"master\" (in init_by_lua) or \"worker\".",
 	Source: `
-local ask = ngx.process._kind
-ngx.process._kind = nil
+local ask = package.loaded.moongate_process._kind
+package.loaded.moongate_process._kind = nil
 local kind
 package.loaded["` + luahost.Serve + `"] = function()
 	kind = nil
@@ -49,8 +49,8 @@ var kind = &lua.Func{Name: "ngx.process._kind", Doc: "Part of ngx.process.type."
 var masterPID = &lua.Func{
 	Name: "ngx.process.get_master_pid", Tier: lua.Lua, Doc: "The number of the master process.",
 	Source: `
-local ask = ngx.process._master
-ngx.process._master = nil
+local ask = package.loaded.moongate_process._master
+package.loaded.moongate_process._master = nil
 local pid
 return function()
 	if not pid then

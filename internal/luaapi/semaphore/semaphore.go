@@ -22,7 +22,7 @@ var Library = lua.Library{
 	},
 	Classes: []*lua.Class{{Name: "semaphore", Doc: "A semaphore."}},
 	Consts:  []lua.Const{{Name: "ngx.semaphore.version", Value: luahost.CoreVersion}},
-	Modules: []lua.Module{{Name: "ngx.semaphore", Table: "ngx.semaphore"}},
+	Modules: []lua.Module{{Name: "ngx.semaphore", Table: "ngx.semaphore", Private: true}},
 }
 
 const (

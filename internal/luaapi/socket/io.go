@@ -20,7 +20,7 @@ func send(c *lua.Call) lua.Outcome {
 	if !ok {
 		return out
 	}
-	if s == nil || s.c == nil || s.writeClosed {
+	if s == nil || s.c == nil && !s.dialing || s.writeClosed {
 		return closedNow(c, s, "send")
 	}
 	if out, ok := s.check(c, idleConnect|idleWrite); !ok {
@@ -256,7 +256,7 @@ func reader(c *lua.Call, minArgs, maxArgs int, expecting string) (s *sock, out l
 	if !ok {
 		return nil, out, false
 	}
-	if s == nil || s.c == nil || s.readClosed {
+	if s == nil || s.c == nil && !s.dialing || s.readClosed {
 		return nil, closedNow(c, s, "receive"), false
 	}
 	if out, ok := s.check(c, idleConnect|idleRead); !ok {

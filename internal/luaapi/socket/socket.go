@@ -76,6 +76,9 @@ func worldOf(c *lua.Call) *world {
 func (wd *world) Close() {
 	wd.closing = true
 	for _, p := range wd.pools {
+		if log := processLog(wd.ew); log.On(nlog.Debug) {
+			log.Logf(nlog.Debug, nil, nil, "lua tcp socket keepalive: free connection pool %016X for \"%s\"", addressOf(p), p.key)
+		}
 		p.closeIdle()
 	}
 }
@@ -108,6 +111,7 @@ type sock struct {
 	peer   peer
 
 	connecting, reading, writing bool
+	dialing                      bool // connecting, and the address is known
 	readClosed, writeClosed      bool
 	eof                          bool
 	handshaken                   bool
@@ -222,6 +226,9 @@ func (s *sock) finalize() {
 	c := s.c
 	if c == nil {
 		return
+	}
+	if log := processLog(s.wd.ew); log.On(nlog.Debug) {
+		log.Logf(nlog.Debug, nil, nil, "lua finalize socket")
 	}
 	s.c = nil
 	c.freeBuffer(s.wd)

@@ -3,6 +3,7 @@ package socket
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/lua"
@@ -285,6 +286,8 @@ func (s *sock) dial(c *lua.Call, host string, port int) error {
 	}
 	cn := newConn()
 	cn.peer = *p
+	s.dialing = true
+	defer func() { s.dialing = false }()
 	d := netio.Dial{Addr: p.addr, Local: s.local, Transparent: s.transparent, Deadline: s.wd.loop.Now() + s.connectTimeout()}
 	if err := s.wd.loop.Dial(&cn.FD, &d); err != nil {
 		return err
@@ -322,7 +325,8 @@ func (s *sock) dialFailed(c *lua.Call, err error) lua.Outcome {
 		luahost.Logger(c).Log(connectLevel(de.Err), about{s, luahost.Source(c)}, de.Err, "connect() to "+s.peer.text()+" failed")
 	case "bind":
 		local := peer{addr: s.local}
-		luahost.Logger(c).Log(nlog.Crit, about{s, luahost.Source(c)}, de.Err, "bind("+local.text()+") failed")
+		name := strings.TrimSuffix(local.text(), ":0") // without a port as it was given
+		luahost.Logger(c).Log(nlog.Crit, about{s, luahost.Source(c)}, de.Err, "bind("+name+") failed")
 	default:
 		luahost.Logger(c).Log(nlog.Alert, about{s, luahost.Source(c)}, de.Err, de.Call+"() failed")
 	}
@@ -372,7 +376,7 @@ func closeSock(c *lua.Call) lua.Outcome {
 	if !ok {
 		return out
 	}
-	if s == nil || s.c == nil || s.readClosed && s.writeClosed {
+	if s == nil || s.c == nil && !s.dialing || s.readClosed && s.writeClosed {
 		return c.ReturnNilErr("closed")
 	}
 	if out, ok := s.check(c, idleConnect|idleRead|idleWrite); !ok {
@@ -389,6 +393,9 @@ func reusedTimes(c *lua.Call) lua.Outcome {
 	s, out, ok := of(c)
 	if !ok {
 		return out
+	}
+	if s != nil && s.dialing {
+		return c.ReturnInt(0)
 	}
 	if s == nil || s.c == nil || s.readClosed && s.writeClosed {
 		return c.ReturnNilErr("closed")
@@ -455,6 +462,9 @@ func setKeepalive(c *lua.Call) lua.Outcome {
 			return c.TypeError(i, "number")
 		}
 	}
+	if s != nil && s.dialing && s.ours(c) {
+		return c.ReturnNilErr("socket busy connecting")
+	}
 	if s == nil || s.c == nil || s.readClosed || s.writeClosed || s.eof || s.c.HungUp() {
 		return c.ReturnNilErr("closed")
 	}
@@ -465,7 +475,10 @@ func setKeepalive(c *lua.Call) lua.Outcome {
 		return c.ReturnNilErr("unread data in buffer")
 	}
 	wd := s.wd
-	if wd.closing || wd.ew.Stopping {
+	if wd.closing || luahost.Exiting(c) {
+		if debugs(c) {
+			debugf(c, "lua tcp socket set keepalive while process exiting, closing connection %016X", addressOf(s.c))
+		}
 		s.finalize()
 		return c.ReturnOK()
 	}

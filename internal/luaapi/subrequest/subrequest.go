@@ -70,8 +70,8 @@ return function(...)
     if type(uri) ~= "number" then error("bad argument #1 to 'capture' (string expected, got " .. type(uri) .. ")", 2) end
     uri = uri .. ""
   end
-  if o == nil then return (raw(uri)) end
-  return (raw(check(1, uri, o)))
+  if o == nil then return raw(uri) end
+  return raw(check(1, uri, o))
 end`,
 }
 

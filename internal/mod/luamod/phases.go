@@ -70,7 +70,11 @@ func contentPhase(r *engine.Request) engine.Status {
 	if r.Logger.On(nlog.Debug) {
 		r.Logf(nlog.Debug, "lua content handler, uri:\"%s\" c:1", r.URI)
 	}
-	return run(r, h, lua.PhaseContent)
+	st := run(r, h, lua.PhaseContent)
+	if st == engine.Declined { // ngx.exit(ngx.DECLINED): there is no other handler, and so no response
+		return engine.StatusClose
+	}
+	return st
 }
 
 // countPhase keeps lua_malloc_trim's count.

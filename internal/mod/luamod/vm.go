@@ -90,10 +90,12 @@ func newVM(p *engine.Plane, h *engine.HTTP, rt *lua.Runtime, m *luahost.MainConf
 	if err != nil {
 		return nil, err
 	}
+	vm.SetIdleThreads(0)
 	if err := prepareVM(p, h, vm, m); err != nil {
 		vm.Close()
 		return nil, err
 	}
+	vm.SetIdleThreads(m.ThreadCacheMax.V)
 	return vm, nil
 }
 
