@@ -11,7 +11,7 @@ import (
 type TLSHooks struct {
 	// Hello sees the client's first message before anything is decided; an error refuses the client.
 	Hello func(h *Handshake) error
-	// Certificate chooses h.Certificate, which may be nil for the server's own.
+	// Certificate may set h.Certificates, Cleared and Staple, and change h.Config.
 	Certificate func(h *Handshake) error
 	// Fetch looks a session up by its number and gives it as Store had it, nil when there is none; Store keeps one.
 	Fetch func(h *Handshake, id []byte) ([]byte, error)
@@ -35,8 +35,11 @@ type Handshake struct {
 	Raw *tlsio.ClientHello
 	// Config is the handshake's own configuration, once there are hooks: they may change it.
 	Config *tls.Config
-	// Certificate is what a hook has chosen.
-	Certificate *tls.Certificate
+	// Certificates are those that a hook has chosen; the server's own are used too, unless Cleared. Staple is the OCSP
+	// response to be sent along.
+	Certificates []*tls.Certificate
+	Cleared      bool
+	Staple       []byte
 	// Value belongs to the hooks.
 	Value any
 
@@ -76,28 +79,25 @@ func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		}
 	}
 	h.hooks = h.TLS.Hooks
-	if h.hooks == nil && h.hello == nil {
-		if h.TLS.Adapt != nil {
-			return h.TLS.Adapt(h)
-		}
-		return h.TLS.Config, nil
-	}
-	return h.own()
-}
-
-// own makes a configuration that only this handshake uses.
-func (h *Handshake) own() (*tls.Config, error) {
 	asked := h.Config
-	h.Config = h.TLS.Config.Clone()
+	cfg := h.TLS.Config
 	if h.TLS.Adapt != nil {
-		cfg, err := h.TLS.Adapt(h)
-		if err != nil {
+		var err error
+		if cfg, err = h.TLS.Adapt(h); err != nil {
 			return nil, err
 		}
-		if h.Config = cfg; cfg == h.TLS.Config {
-			h.Config = cfg.Clone()
-		}
 	}
+	if h.hooks == nil && h.hello == nil {
+		return cfg, nil
+	}
+	if h.Config = cfg; cfg == h.TLS.Config {
+		h.Config = cfg.Clone()
+	}
+	return h.own(asked)
+}
+
+// own makes the configuration, which only this handshake uses, call hooks.
+func (h *Handshake) own(asked *tls.Config) (*tls.Config, error) {
 	cfg := h.Config
 	if asked != nil && asked.MaxVersion != 0 {
 		cfg.MinVersion, cfg.MaxVersion = asked.MinVersion, asked.MaxVersion
@@ -112,21 +112,47 @@ func (h *Handshake) own() (*tls.Config, error) {
 			if err := h.hooks.Certificate(h); err != nil {
 				return nil, err
 			}
-			switch {
-			case h.Certificate != nil:
-				return h.Certificate, nil
-			case before != nil:
-				return before(info)
-			}
-			for i := range certs {
-				if len(certs) == 1 || info.SupportsCertificate(&certs[i]) == nil {
-					return &certs[i], nil
-				}
-			}
-			return nil, nil
+			return h.pick(info, before, certs)
 		}
 	}
 	return cfg, nil
+}
+
+// noCertificate is what OpenSSL says when there is no certificate to show.
+const noCertificate = tlsio.Words("error:0A0000C1:SSL routines::no shared cipher")
+
+// pick takes the first certificate that the client understands, of those a hook has chosen and, unless cleared, of the
+// server's own; its name is no matter, as in nginx.
+func (h *Handshake) pick(info *tls.ClientHelloInfo, own func(*tls.ClientHelloInfo) (*tls.Certificate, error), certs []tls.Certificate) (*tls.Certificate, error) {
+	list := h.Certificates
+	if !h.Cleared {
+		if own != nil {
+			if c, err := own(info); err == nil && c != nil {
+				list = append(list, c)
+			}
+		}
+		for i := range certs {
+			list = append(list, &certs[i])
+		}
+	}
+	if len(list) == 0 {
+		return nil, noCertificate
+	}
+	nameless := *info
+	nameless.ServerName = ""
+	best := list[0]
+	for _, c := range list {
+		if nameless.SupportsCertificate(c) == nil {
+			best = c
+			break
+		}
+	}
+	if h.Staple != nil {
+		with := *best
+		with.OCSPStaple = h.Staple
+		best = &with
+	}
+	return best, nil
 }
 
 // SessionHooks are those of sessions; nil for none.

@@ -6,6 +6,7 @@ import (
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
+	"moongate/internal/tlsio"
 )
 
 // TLSConf is what a server's ssl_* directives say: made by their module, used by the drivers of connections. It does
@@ -19,6 +20,9 @@ type TLSConf struct {
 	Verify       ClientVerify
 	// Check judges a client's chain: OpenSSL's number and words of the fault, 0 for none. It is not called without one.
 	Check func(chain []*x509.Certificate) (code int, text string)
+	// Verifier is what Check goes by, and Depth its ssl_verify_depth.
+	Verifier *tlsio.Verifier
+	Depth    int
 	// Optional reports whether VerifyOptionalNoCA lets a fault pass.
 	Optional func(code int) bool
 	// RecordSize is how much of a response a record holds.

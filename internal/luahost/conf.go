@@ -37,6 +37,8 @@ func (h *Handler) For(r *engine.Request) *lua.Code {
 // Conf is what the Lua directives say of a location; the rows are in mod/luamod.
 type Conf struct {
 	ServerRewrite, Rewrite, Access, Precontent, Content, HeaderFilter, BodyFilter, Log *Handler
+	// Those of handshakes: of the server, the last two of the http block.
+	ClientHello, Certificate, SessionFetch, SessionStore *Handler
 
 	CodeCache            conf.Opt[bool]
 	NeedRequestBody      conf.Opt[bool]
@@ -62,6 +64,10 @@ var Level = conf.NewLevel[Conf](conf.KindLocation).OnMerge(func(p, c *Conf, s *c
 	inherit(&c.BodyFilter, p.BodyFilter)
 	inherit(&c.Log, p.Log)
 	inherit(&c.ServerRewrite, p.ServerRewrite)
+	inherit(&c.ClientHello, p.ClientHello)
+	inherit(&c.Certificate, p.Certificate)
+	inherit(&c.SessionFetch, p.SessionFetch)
+	inherit(&c.SessionStore, p.SessionStore)
 	inheritOpt(&c.SSL.Certificates, p.SSL.Certificates)
 	inheritOpt(&c.SSL.Keys, p.SSL.Keys)
 	inheritOpt(&c.SSL.Commands, p.SSL.Commands)

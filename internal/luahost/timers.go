@@ -346,15 +346,6 @@ func (w *Worker) RunProcess(h *Handler, phase lua.Phase) {
 	b.run(chunk, nil)
 }
 
-func backgroundOf(c *lua.Call) (*Background, bool) {
-	ctx := c.Context()
-	if ctx == nil {
-		return nil, false
-	}
-	b, ok := ctx.Data.(*Background)
-	return b, ok
-}
-
 // Held implements Holding.
 func (b *Background) Held() *Holder { return &b.holder }
 

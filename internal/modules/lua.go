@@ -16,6 +16,7 @@ import (
 	"moongate/internal/luaapi/restycore"
 	"moongate/internal/luaapi/semaphore"
 	"moongate/internal/luaapi/socket"
+	"moongate/internal/luaapi/ssl"
 	"moongate/internal/luaapi/status"
 	"moongate/internal/luaapi/subrequest"
 	"moongate/internal/luaapi/text"
@@ -27,6 +28,7 @@ import (
 
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
 func LuaLibraries() []*lua.Library {
+	ssl.Export()
 	return []*lua.Library{
 		&restycore.Library,
 		&base.Library,
@@ -48,6 +50,7 @@ func LuaLibraries() []*lua.Library {
 		&body.Library,
 		&status.Library,
 		&socket.Library,
+		&ssl.Library,
 		&balancer.Library,
 	}
 }

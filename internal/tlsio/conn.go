@@ -7,6 +7,7 @@ package tlsio
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -279,6 +280,10 @@ func ErrorText(err error) string {
 	if _, ok := err.(tls.RecordHeaderError); ok {
 		return "error:0A00010B:SSL routines::wrong version number"
 	}
+	var w Words
+	if errors.As(err, &w) {
+		return string(w)
+	}
 	text := err.Error()
 	for _, k := range known {
 		if strings.Contains(text, k.ours) {
@@ -297,3 +302,8 @@ var known = []struct{ ours, theirs string }{
 	{"remote error: tls: expired certificate", "error:0A000415:SSL routines::sslv3 alert certificate expired"},
 	{"unexpected message", "error:0A0000F4:SSL routines::unexpected message"},
 }
+
+// Words is an error whose text ErrorText leaves as it is.
+type Words string
+
+func (w Words) Error() string { return string(w) }

@@ -35,6 +35,14 @@ func runExit(c *lua.Call) lua.Outcome {
 		if c.Phase() == lua.PhaseTimer {
 			return c.End(int(code))
 		}
+		if s := luahost.ShakeFromCall(c); s != nil {
+			s.Logf(nlog.Debug, "lua exit with code %d", int(code))
+			s.ExitCode, s.Exited = int(code), true
+			if c.MayWait() {
+				return c.End(int(code))
+			}
+			return c.Return()
+		}
 		return c.Errorf("no request ctx found")
 	}
 	r := x.R

@@ -25,6 +25,7 @@ var Module = engine.Module{
 		{Phase: engine.Log, Active: trims, Run: countPhase},
 		{Phase: engine.Log, Active: has(func(c *luahost.Conf) *luahost.Handler { return c.Log }), Run: logPhase},
 	},
+	Setup:        setupTLS,
 	Init:         initSnapshot,
 	StartWorker:  startWorker,
 	DrainWorker:  drainWorker,

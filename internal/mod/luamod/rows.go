@@ -39,6 +39,10 @@ var places = []place{
 	{"header_filter_by_lua", anyIf, "string block file", "Runs Lua on the response head.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.HeaderFilter })},
 	{"body_filter_by_lua", anyIf, "string block file", "Runs Lua on each piece of the response body.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.BodyFilter })},
 	{"balancer_by_lua", conf.Upstream, "block file", "Chooses the server of each try with Lua: see ngx.balancer.", balancerOf},
+	{"ssl_client_hello_by_lua", srvSide, "block file", "Runs Lua when the first message of a TLS client has come: it may choose the versions of TLS, or refuse. See ngx.ssl.clienthello.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.ClientHello })},
+	{"ssl_certificate_by_lua", srvSide, "block file", "Chooses the certificate for a TLS client with Lua. See ngx.ssl.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Certificate })},
+	{"ssl_session_fetch_by_lua", conf.HTTP, "block file", "Looks a TLS session up with Lua, by its number. See ngx.ssl.session.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.SessionFetch })},
+	{"ssl_session_store_by_lua", conf.HTTP, "block file", "Keeps a new TLS session with Lua.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.SessionStore })},
 	{"log_by_lua", anyIf, "string block file", "Runs Lua when the request is over.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Log })},
 }
 
@@ -77,6 +81,10 @@ func (p place) set(c *conf.Cmd, text string, file bool) error {
 	}
 	if text == "" && !file && c.Name == p.name {
 		return c.Errorf("invalid location config: no runnable Lua code")
+	}
+	if file && strings.HasPrefix(p.name, "ssl_") { // no request whose variables there might be
+		*t = &luahost.Handler{Name: c.Name, Code: lua.NewFile(c.Config().FullName(text))}
+		return nil
 	}
 	if !file {
 		*t = &luahost.Handler{Name: p.name, Code: lua.NewCode(text, c.ChunkName(p.name))}

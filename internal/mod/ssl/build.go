@@ -1,17 +1,14 @@
 package ssl
 
 import (
-	"bytes"
+	"crypto"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"moongate/internal/conf"
 	"moongate/internal/engine"
@@ -80,7 +77,7 @@ func (c *config) build(cfg *conf.Config) (*engine.TLSConf, error) {
 	if err := c.clients(t); err != nil {
 		return nil, err
 	}
-	c.sessions(tc)
+	c.sessions(t)
 	return t, nil
 }
 
@@ -110,7 +107,7 @@ func choose(tc *tls.Config) {
 }
 
 func rank(c *tls.Certificate) int {
-	if _, ok := c.PrivateKey.(*rsa.PrivateKey); ok {
+	if _, ok := c.Leaf.PublicKey.(*rsa.PublicKey); ok {
 		return 1
 	}
 	return 0
@@ -145,13 +142,14 @@ func (c *config) pair(cfg *conf.Config, certName, keyName string) (tls.Certifica
 	if err != nil {
 		return out, emerg("%s", err)
 	}
+	out.PrivateKey = tlsio.FastKey(out.PrivateKey.(crypto.Signer))
 	return out, nil
 }
 
 // clients sets up what is asked of clients.
 func (c *config) clients(t *engine.TLSConf) error {
 	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.depth.V}
-	t.Check = v.Check
+	t.Check, t.Verifier, t.Depth = v.Check, v, v.Depth
 	if c.verify.V != engine.VerifyOff {
 		if c.verify.V != engine.VerifyOptionalNoCA && c.clientCertificate.V == "" && c.trusted.V == "" {
 			return emerg("no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client")
@@ -176,50 +174,4 @@ func (c *config) clients(t *engine.TLSConf) error {
 		}
 	}
 	return nil
-}
-
-func ticketSecret(text []byte) ticketKey { return sha256.Sum256(text) }
-
-// sessions makes tickets good for servers with the same certificates and the same trust only, and for no longer than
-// ssl_session_timeout.
-func (c *config) sessions(tc *tls.Config) {
-	if !c.tickets.V {
-		tc.SessionTicketsDisabled = true
-		return
-	}
-	keys := tlsio.Tickets
-	if len(c.ticketKeys) > 0 {
-		keys = &tls.Config{}
-		var all [][32]byte
-		for _, k := range c.ticketKeys {
-			all = append(all, k)
-		}
-		keys.SetSessionTicketKeys(all)
-	}
-	mark := sha256.New()
-	for _, s := range [][]string{c.certificates, {c.clientCertificate.V, c.trusted.V, c.crl.V}} {
-		fmt.Fprintf(mark, "%q", s)
-	}
-	fmt.Fprint(mark, c.verify.V)
-	id := mark.Sum([]byte("moongate"))[:24]
-	life := c.timeout.V
-	tc.WrapSession = func(st tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
-		s.Extra = append(s.Extra, binary.BigEndian.AppendUint64(slices.Clip(id), uint64(time.Now().Unix())))
-		return keys.EncryptTicket(st, s)
-	}
-	tc.UnwrapSession = func(ticket []byte, st tls.ConnectionState) (*tls.SessionState, error) {
-		s, err := keys.DecryptTicket(ticket, st)
-		if s == nil || err != nil {
-			return nil, nil
-		}
-		for _, x := range s.Extra {
-			if len(x) == len(id)+8 && bytes.Equal(x[:len(id)], id) {
-				if age := time.Now().Unix() - int64(binary.BigEndian.Uint64(x[len(id):])); age >= 0 && age < int64(life/time.Second) {
-					s.Extra = nil // the next ticket of the session begins its own time
-					return s, nil
-				}
-			}
-		}
-		return nil, nil
-	}
 }

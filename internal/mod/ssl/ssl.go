@@ -17,7 +17,8 @@ import (
 type config struct {
 	certificates, keys             []string // as in the text
 	passwords                      conf.Opt[[][]byte]
-	ticketKeys                     []ticketKey
+	ticketKeys                     []*ticketKey
+	cache                          conf.Opt[cacheConf]
 	protocols                      conf.Opt[uint32]
 	ciphers, curves                conf.Opt[string]
 	verify                         conf.Opt[engine.ClientVerify]
@@ -32,8 +33,6 @@ type config struct {
 	bufferSize                     conf.Opt[int64]
 	timeout                        conf.Opt[time.Duration]
 }
-
-type ticketKey [32]byte
 
 var srv = conf.NewLevel[config](conf.KindServer)
 
@@ -66,10 +65,10 @@ var rows = []conf.Directive{
 	{Name: "ssl_client_certificate", In: httpSrv, Set: conf.Slot(srv, conf.ConfPath, func(c *config) *conf.Opt[string] { return &c.clientCertificate }), Doc: "Trusted issuers of clients' certificates, in PEM. Clients are told their names."},
 	{Name: "ssl_trusted_certificate", In: httpSrv, Set: conf.Slot(srv, conf.ConfPath, func(c *config) *conf.Opt[string] { return &c.trusted }), Doc: "More trusted issuers, in PEM, that clients are not told of."},
 	{Name: "ssl_crl", In: httpSrv, Set: conf.Slot(srv, conf.ConfPath, func(c *config) *conf.Opt[string] { return &c.crl }), Doc: "Lists of revoked certificates, in PEM."},
-	{Name: "ssl_session_cache", In: httpSrv, Args: conf.OneMore, Syntax: "off | none | [builtin[:size]] [shared:name:size]", Default: "none", Set: conf.Func(sessionCache),
-		Doc: "Accepted for compatibility: sessions are kept by clients, as tickets, which all workers understand."},
-	{Name: "ssl_session_tickets", In: httpSrv, Default: "on", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.tickets }), Doc: "Whether sessions can be resumed. The keys of tickets change every day and outlive reloads."},
-	{Name: "ssl_session_ticket_key", In: httpSrv, Args: conf.Take1, Syntax: "file", Set: conf.List(srv, readTicketKey, func(c *config) *[]ticketKey { return &c.ticketKeys }),
+	{Name: "ssl_session_cache", In: httpSrv, Default: "none", Set: conf.Slot(srv, sessionCache, func(c *config) *conf.Opt[cacheConf] { return &c.cache }),
+		Doc: "Where sessions are kept for clients when ssl_session_tickets is off: `shared` by name, for all servers that say so, or `builtin`, for one server; a size of 1m is room for some 4000. With tickets the client keeps its session."},
+	{Name: "ssl_session_tickets", In: httpSrv, Default: "on", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.tickets }), Doc: "Whether clients keep their sessions, encrypted. The keys change as often as ssl_session_timeout says, and outlive reloads."},
+	{Name: "ssl_session_ticket_key", In: httpSrv, Args: conf.Take1, Syntax: "file", Set: conf.List(srv, readTicketKey, func(c *config) *[]*ticketKey { return &c.ticketKeys }),
 		Doc: "A file of 48 or 80 random bytes that tickets are encrypted with, so that several machines understand them. The first file encrypts, the others decrypt."},
 	{Name: "ssl_session_timeout", In: httpSrv, Default: "5m", Set: conf.Slot(srv, conf.Sec, func(c *config) *conf.Opt[time.Duration] { return &c.timeout }), Doc: "How long a session can be resumed."},
 	{Name: "ssl_stapling", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.stapling }), Doc: "Sends the OCSP response of ssl_stapling_file along with the certificate."},
@@ -117,45 +116,6 @@ func certificateCache(c *conf.Cmd) error {
 		return c.Errorf("\"ssl_certificate_cache\" must have the \"max\" parameter")
 	}
 	return nil
-}
-
-// sessionCache checks the caches that nginx would have.
-func sessionCache(c *conf.Cmd) error {
-	for _, a := range c.Args {
-		bad := c.Errorf("invalid session cache \"%s\"", a)
-		kind, rest, more := strings.Cut(a, ":")
-		switch {
-		case a == "off" || a == "none" || a == "builtin":
-		case kind == "builtin" && more:
-			if n, err := strconv.Atoi(rest); err != nil || n < 0 {
-				return bad
-			}
-		case kind == "shared" && more:
-			name, size, _ := strings.Cut(rest, ":")
-			n, ok := units.Size(size)
-			if name == "" || !ok {
-				return bad
-			}
-			if int(n) < 8*os.Getpagesize() {
-				return c.Errorf("session cache \"%s\" is too small", a)
-			}
-		default:
-			return bad
-		}
-	}
-	return nil
-}
-
-func readTicketKey(c *conf.Cmd) (key ticketKey, err error) {
-	name := c.Config().FullConfName(c.Args[0])
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return key, c.Errorf("open() \"%s\" failed %s", name, conf.SysError(err))
-	}
-	if len(text) != 48 && len(text) != 80 {
-		return key, c.Errorf("\"%s\" must be 48 or 80 bytes", name)
-	}
-	return ticketSecret(text), nil
 }
 
 var passwordType = conf.NewType("file", conf.Take1, func(c *conf.Cmd) ([][]byte, error) {

@@ -1,0 +1,121 @@
+package luamod
+
+import (
+	"errors"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+	"moongate/internal/tlsio"
+)
+
+// setupTLS makes the ssl_..._by_lua of servers hooks of their handshakes.
+func setupTLS(h *engine.HTTP) error {
+	for _, s := range h.Servers {
+		if s.TLS == nil {
+			continue
+		}
+		c := luahost.ConfOf(s.Scope)
+		if c.ClientHello == nil && c.Certificate == nil && c.SessionFetch == nil && c.SessionStore == nil {
+			continue
+		}
+		k := &engine.TLSHooks{Done: shakeDone}
+		if c.ClientHello != nil {
+			k.Hello = clientHello
+		}
+		if c.Certificate != nil {
+			k.Certificate = certificate
+		}
+		if c.SessionFetch != nil {
+			k.Fetch = fetchSession
+		}
+		if c.SessionStore != nil {
+			k.Store = storeSession
+		}
+		s.TLS.Hooks = k
+	}
+	return nil
+}
+
+// Errors of hooks, in the words OpenSSL has for the failure of its callbacks.
+var (
+	errHello       error = tlsio.Words("error:0A0000EA:SSL routines::callback failed")
+	errCertificate error = tlsio.Words("error:0A000179:SSL routines::cert cb error")
+)
+
+// during says what the connection does meanwhile.
+func during(h *engine.Handshake, action string) func() {
+	before := h.Conn.Action
+	h.Conn.Action = action
+	return func() { h.Conn.Action = before }
+}
+
+func clientHello(h *engine.Handshake) error {
+	h.Logf(nlog.Debug, "reusable connection: 0")
+	h.Logf(nlog.Debug, "ssl client hello: connection reusable: 0")
+	defer during(h, "loading SSL client hello by lua")()
+	s := luahost.ShakeOf(h)
+	return hookEnds(s, s.Run(luahost.ConfOf(h.Server.Scope).ClientHello.Code, lua.PhaseSSLClientHello), "ssl_client_hello_by_lua", "client hello cb", errHello)
+}
+
+func certificate(h *engine.Handshake) error {
+	h.Logf(nlog.Debug, "reusable connection: 0")
+	h.Logf(nlog.Debug, "ssl cert: connection reusable: 0")
+	defer during(h, "loading SSL certificate by lua")()
+	code := luahost.ConfOf(h.Server.Scope).Certificate
+	if code == nil {
+		h.Logf(nlog.Alert, "no ssl_certificate_by_lua* defined in server %s", h.Server.Name)
+		return errCertificate
+	}
+	s := luahost.ShakeOf(h)
+	return hookEnds(s, s.Run(code.Code, lua.PhaseSSLCert), "ssl_certificate_by_lua", "cert cb", errCertificate)
+}
+
+// hookEnds says how a hook has ended and gives the error that the handshake ends with.
+func hookEnds(s *luahost.Shake, err error, name, what string, failure error) error {
+	code := 1
+	if err != nil {
+		code = 0
+	} else {
+		failure = nil
+	}
+	s.H.Logf(nlog.Debug, "%s: handler return value: %d, %s exit code: %d", name, s.ExitCode, what, code)
+	s.H.Logf(nlog.Debug, "%s: %s exit code: %d", name, what, code)
+	return failure
+}
+
+func fetchSession(h *engine.Handshake, id []byte) ([]byte, error) {
+	h.Logf(nlog.Debug, "reusable connection: 0")
+	h.Logf(nlog.Debug, "ssl session fetch: connection reusable: 0")
+	defer during(h, "fetching SSL session by lua")()
+	s := luahost.ShakeOf(h)
+	s.SessionID, s.Session = id, nil
+	err := s.Run(luahost.ConfOf(h.Server.Scope).SessionFetch.Code, lua.PhaseSSLSessionFetch)
+	hookEnds(s, err, "ssl_session_fetch_by_lua*", "sess get cb", nil)
+	session := s.Session
+	s.SessionID, s.Session = nil, nil
+	if errors.Is(err, luahost.ErrShakeEnded) {
+		return nil, nil // as with OpenSSL, the handshake goes on without the session
+	}
+	return session, nil
+}
+
+func storeSession(h *engine.Handshake, id, session []byte) {
+	h.Logf(nlog.Debug, "reusable connection: 0")
+	h.Logf(nlog.Debug, "ssl session store: connection reusable: 0")
+	defer during(h, "storing SSL session by lua")()
+	s := luahost.ShakeOf(h)
+	s.SessionID, s.Session = id, session
+	err := s.Run(luahost.ConfOf(h.Server.Scope).SessionStore.Code, lua.PhaseSSLSessionStore)
+	hookEnds(s, err, "ssl_session_store_by_lua*", "sess new cb", nil)
+	s.SessionID, s.Session = nil, nil
+}
+
+// shakeDone gives up what Lua kept for the handshake.
+func shakeDone(h *engine.Handshake, ok bool) {
+	if s, was := h.Value.(*luahost.Shake); was {
+		s.Release()
+		h.Value = nil
+	}
+}

@@ -1,0 +1,268 @@
+package ssl
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"moongate/internal/base/units"
+	"moongate/internal/conf"
+	"moongate/internal/engine"
+)
+
+// Sessions are kept by clients, as tickets, or here, with a number as the ticket: crypto/tls knows no other way for a
+// client to name its session. With TLS 1.3 it is the same in OpenSSL; a client of TLS 1.2 has to understand tickets
+// either way.
+
+// cacheConf is what ssl_session_cache says.
+type cacheConf struct {
+	shared  string
+	size    int64 // in bytes
+	builtin bool
+}
+
+var sessionCache = conf.NewType("off | none | [builtin[:size]] [shared:name:size]", conf.OneMore, func(c *conf.Cmd) (cc cacheConf, err error) {
+	for _, a := range c.Args {
+		bad := c.Errorf("invalid session cache \"%s\"", a)
+		kind, rest, more := strings.Cut(a, ":")
+		switch {
+		case a == "off" || a == "none":
+		case a == "builtin":
+			cc.builtin = true
+		case kind == "builtin" && more:
+			if n, err := strconv.Atoi(rest); err != nil || n < 0 {
+				return cc, bad
+			}
+			cc.builtin = true
+		case kind == "shared" && more:
+			name, size, _ := strings.Cut(rest, ":")
+			n, ok := units.Size(size)
+			if name == "" || !ok {
+				return cc, bad
+			}
+			if int(n) < 8*os.Getpagesize() {
+				return cc, c.Errorf("session cache \"%s\" is too small", a)
+			}
+			cc.shared, cc.size = name, n
+		default:
+			return cc, bad
+		}
+	}
+	return cc, nil
+})
+
+// builtinSize is the room of a builtin cache.
+const builtinSize = 5 << 20
+
+// cache keeps sessions by number; the oldest make room for new ones. Workers share it.
+type cache struct {
+	mu    sync.Mutex
+	room  int64
+	m     map[string]*kept
+	first *kept // the oldest
+	last  *kept
+}
+
+type kept struct {
+	id, session string
+	next        *kept
+}
+
+// keptCost is what a session takes besides its bytes.
+const keptCost = 128
+
+func (k *kept) cost() int64 { return int64(len(k.id) + len(k.session) + keptCost) }
+
+// get gives a session and keeps it: clients may use one several times.
+func (c *cache) get(id []byte) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.m[string(id)]
+	if k == nil {
+		return "", false
+	}
+	return k.session, true
+}
+
+func (c *cache) put(id, session []byte) {
+	k := &kept{id: string(id), session: string(session)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.room -= k.cost()
+	for c.room < 0 && c.first != nil {
+		old := c.first
+		c.first = old.next
+		delete(c.m, old.id)
+		c.room += old.cost()
+	}
+	if c.first == nil {
+		c.last = nil
+	}
+	c.m[k.id] = k
+	if c.last != nil {
+		c.last.next = k
+	} else {
+		c.first = k
+	}
+	c.last = k
+}
+
+// caches are the shared ones of the process, which reloads do not touch.
+var caches struct {
+	sync.Mutex
+	m map[string]*cache
+}
+
+func newCache(size int64) *cache { return &cache{room: size, m: map[string]*kept{}} }
+
+func sharedCache(name string, size int64) *cache {
+	key := fmt.Sprintf("%s:%d", name, size)
+	caches.Lock()
+	defer caches.Unlock()
+	c := caches.m[key]
+	if c == nil {
+		if caches.m == nil {
+			caches.m = map[string]*cache{}
+		}
+		c = newCache(size)
+		caches.m[key] = c
+	}
+	return c
+}
+
+// sessions are those of one server.
+type sessions struct {
+	// mark tells sessions apart that must not be resumed elsewhere: with other certificates, or other trust in clients.
+	mark  []byte
+	life  time.Duration
+	keys  func() []*ticketKey // nil: clients keep nothing but a number
+	cache *cache
+	conf  *tls.Config
+	off   *tls.Config // without sessions
+}
+
+// sessions sets up how sessions are resumed, for no longer than ssl_session_timeout.
+func (c *config) sessions(t *engine.TLSConf) {
+	s := &sessions{life: c.timeout.V, conf: t.Config}
+	mark := sha256.New()
+	for _, l := range [][]string{c.certificates, {c.clientCertificate.V, c.trusted.V, c.crl.V}} {
+		fmt.Fprintf(mark, "%q", l)
+	}
+	fmt.Fprint(mark, c.verify.V, c.depth.V)
+	s.mark = mark.Sum([]byte("moongate"))[:24]
+	if c.tickets.V {
+		s.keys = ringOf(max(s.life, time.Second)).now
+		if len(c.ticketKeys) > 0 {
+			s.keys = func() []*ticketKey { return c.ticketKeys }
+		}
+		t.Config.WrapSession = func(st tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+			b, err := s.stamp(ss)
+			if err != nil {
+				return nil, err
+			}
+			return s.keys()[0].seal(b), nil
+		}
+		t.Config.UnwrapSession = func(ticket []byte, st tls.ConnectionState) (*tls.SessionState, error) {
+			for _, k := range s.keys() {
+				if b := k.open(ticket); b != nil {
+					return s.check(b), nil
+				}
+			}
+			return nil, nil
+		}
+		return
+	}
+	switch cc := c.cache.V; {
+	case cc.shared != "":
+		s.cache = sharedCache(cc.shared, cc.size)
+	case cc.builtin:
+		s.cache = newCache(builtinSize)
+	}
+	t.Config.SessionTicketsDisabled = true
+	t.Adapt = s.adapt
+}
+
+// adapt gives the configuration of a handshake whose session is kept here.
+func (s *sessions) adapt(h *engine.Handshake) (*tls.Config, error) {
+	hooks := h.SessionHooks()
+	if s.cache == nil && hooks == nil {
+		return s.conf, nil
+	}
+	cfg := s.conf.Clone()
+	cfg.SessionTicketsDisabled = false
+	cfg.WrapSession = func(st tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		b, err := s.stamp(ss)
+		if err != nil {
+			return nil, err
+		}
+		id := make([]byte, sessionID)
+		rand.Read(id)
+		if s.cache != nil {
+			s.cache.put(id, b)
+		}
+		h.State.SessionID = id
+		if hooks != nil && hooks.Store != nil && st.Version < tls.VersionTLS13 {
+			hooks.Store(h, id, b)
+		}
+		return id, nil
+	}
+	cfg.UnwrapSession = func(id []byte, st tls.ConnectionState) (*tls.SessionState, error) {
+		if len(id) != sessionID {
+			return nil, nil
+		}
+		b := []byte(nil)
+		if s.cache != nil {
+			if text, ok := s.cache.get(id); ok {
+				b = []byte(text)
+			}
+		}
+		if b == nil && hooks != nil && hooks.Fetch != nil && st.Version < tls.VersionTLS13 {
+			var err error
+			if b, err = hooks.Fetch(h, id); err != nil {
+				return nil, err
+			}
+		}
+		ss := s.check(b)
+		if ss != nil {
+			h.State.SessionID = bytes.Clone(id)
+		}
+		return ss, nil
+	}
+	return cfg, nil
+}
+
+// sessionID is the length of a session's number.
+const sessionID = 32
+
+// stamp gives a session as bytes, with the mark and the time.
+func (s *sessions) stamp(ss *tls.SessionState) ([]byte, error) {
+	ss.Extra = append(ss.Extra, binary.BigEndian.AppendUint64(slices.Clip(s.mark), uint64(time.Now().Unix())))
+	return ss.Bytes()
+}
+
+// check reads a session; nil when it is none of this server's, or too old.
+func (s *sessions) check(b []byte) *tls.SessionState {
+	ss, err := tls.ParseSessionState(b)
+	if err != nil {
+		return nil
+	}
+	for _, x := range ss.Extra {
+		if len(x) == len(s.mark)+8 && bytes.Equal(x[:len(s.mark)], s.mark) {
+			age := time.Now().Unix() - int64(binary.BigEndian.Uint64(x[len(s.mark):]))
+			if age >= 0 && age < int64(s.life/time.Second) {
+				ss.Extra = nil // the next ticket of the session begins its own time
+				return ss
+			}
+		}
+	}
+	return nil
+}
