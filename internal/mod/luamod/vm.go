@@ -9,7 +9,6 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
-	"moongate/internal/luajit"
 	"moongate/internal/plane"
 )
 
@@ -56,9 +55,6 @@ func initSnapshot(p *engine.Plane, h *engine.HTTP) error {
 	luahost.SetInitPlane(p)
 	m := luahost.MainOf(h)
 	luahost.CaptureLog(m.CaptureErrorLog.V)
-	if m.Used {
-		luajit.OpenCrypto() // libraries look for its functions in ffi.C
-	}
 	st := &state{}
 	h.Values[stateKey{}] = st
 	rt, err := lua.NewRuntime(lua.Options{Host: &host{p}, Unlimited: unlimited(m)}, Libraries...)
