@@ -49,7 +49,7 @@ func (x *Exchange) handshake(c *upstream.Conn, deadline int64) uint32 {
 	cfg.NextProtos = x.ALPN
 	name := x.tlsName
 	if x.SSL.ServerName.V && sendsName(name) {
-		cfg.ServerName = name
+		cfg.ServerName = strings.Clone(name) // it is the request's, and the connection may live longer
 	}
 	h := hooks.Of(x.R.Scope)
 	switch ok := x.certificate(cfg, h); {

@@ -13,8 +13,12 @@ const (
 	typeAAAA  = 28
 	classIN   = 1
 
+	formatError = 1
+	refused     = 5
+
 	headerSize = 12
-	maxPointer = 64 // compression pointers followed in one name
+	maxName    = 255 // two more than a name can have on the wire: nginx asks for such, and some servers answer
+	maxPointer = 64  // compression pointers followed in one name
 )
 
 // appendQuery writes a question; false means that the name is none.
@@ -22,7 +26,7 @@ func appendQuery(dst []byte, id uint16, name string, qtype uint16) ([]byte, bool
 	dst = binary.BigEndian.AppendUint16(dst, id)
 	dst = append(dst, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0) // recursion desired, one question
 	name = strings.TrimSuffix(name, ".")
-	if len(name) > 253 {
+	if len(name) > maxName {
 		return nil, false
 	}
 	for _, label := range strings.Split(name, ".") {
@@ -51,6 +55,9 @@ func parseReply(b []byte, name string, qtype uint16) (a answer, ok bool) {
 		return a, false
 	}
 	a.code, a.cut, a.ttl = int(b[3]&15), b[2]&2 != 0, ^uint32(0)
+	if a.code == formatError || a.code > refused { // that is not about the name: another server may understand us
+		return a, false
+	}
 	asked, i, ok := readName(b, headerSize)
 	if !ok || i+4 > len(b) || !strings.EqualFold(asked, strings.TrimSuffix(name, ".")) || binary.BigEndian.Uint16(b[i:]) != qtype {
 		return a, false
@@ -112,7 +119,7 @@ func readName(b []byte, i int) (name string, end int, ok bool) {
 				return "", 0, false
 			}
 			i = n&0x3f<<8 | int(b[i+1])
-		case n > 63 || i+1+n > len(b) || len(out)+n > 255:
+		case n > 63 || i+1+n > len(b) || len(out)+n > maxName:
 			return "", 0, false
 		default:
 			if len(out) > 0 {

@@ -42,7 +42,7 @@ type Resolver struct {
 	cfg     *Config
 	loop    *netio.Loop
 	servers []*server
-	next    int   // server to ask next
+	next    int   // the server whose turn it is
 	used    int64 // when it was asked for last
 	cache   map[string]*entry
 	pending map[uint16]*query
@@ -55,7 +55,8 @@ type entry struct {
 	until   int64
 	asking  bool
 	waiting []*netio.Task
-	turn    int
+	// deadline is that of the most patient of those who wait.
+	deadline int64
 }
 
 // server is a name server with the socket to it.
@@ -112,47 +113,49 @@ func (r *Resolver) Lookup(name string, deadline int64) ([]netip.Addr, error) {
 		return a, nil
 	}
 	e := r.cache[key]
-	for e != nil && e.asking {
-		e.waiting = append(e.waiting, r.loop.Current())
-		if err := r.loop.Park(deadline); err != nil {
-			e.forget(r.loop.Current())
-			if err == netio.ErrTimeout {
-				err = errTimedOut
-			}
+	if e == nil || !e.asking && e.until <= r.loop.Now() {
+		e = &entry{asking: true}
+		key, name = strings.Clone(key), strings.Clone(name) // they may be a request's memory
+		r.makeRoom()
+		r.cache[key] = e
+		r.loop.Go(func() { r.fill(e, key, name) }) // who asks first may go before the answer comes
+	}
+	e.deadline = max(e.deadline, deadline)
+	for e.asking {
+		t := r.loop.Current()
+		e.waiting = append(e.waiting, t)
+		err := r.loop.Park(deadline)
+		e.forget(t)
+		if err == netio.ErrTimeout {
+			err = errTimedOut
+		}
+		if err != nil {
 			return nil, err
 		}
-		if !e.asking {
-			return e.result()
-		}
 	}
-	if e != nil && e.until > r.loop.Now() {
-		e.turn++
-		return e.result()
-	}
-	e = &entry{asking: true}
-	r.makeRoom()
-	r.cache[key] = e
-	var ttl uint32
-	var err error
-	e.addrs, ttl, err = r.ask(key, name, deadline)
-	e.asking = false
-	if re, ok := err.(*Error); ok {
-		e.err = re
-	} else if err != nil { // who asked was killed: the others ask themselves
-		e.err = errUnknown
-	}
+	return e.result()
+}
+
+// fill asks the servers for whoever waits.
+func (r *Resolver) fill(e *entry, key, name string) {
+	addrs, ttl, err := r.ask(e, key, name)
+	e.asking, e.addrs = false, addrs
 	e.until = r.loop.Now() + int64(ttl)*second
-	if r.cfg.Valid > 0 && err == nil {
+	if r.cfg.Valid > 0 {
 		e.until = r.loop.Now() + int64(r.cfg.Valid)
 	}
-	if err != nil && r.cache[key] == e {
-		delete(r.cache, key)
+	if err != nil {
+		var ok bool
+		if e.err, ok = err.(*Error); !ok {
+			e.err = errUnknown
+		}
+		if r.cache[key] == e {
+			delete(r.cache, key)
+		}
 	}
 	for _, t := range e.waiting {
 		r.loop.Ready(t)
 	}
-	e.waiting = nil
-	return e.addrs, err
 }
 
 func (e *entry) result() ([]netip.Addr, error) {
@@ -184,7 +187,7 @@ func (r *Resolver) makeRoom() {
 }
 
 // ask asks the servers, for the name itself and with the search domains.
-func (r *Resolver) ask(key, name string, deadline int64) (addrs []netip.Addr, ttl uint32, err error) {
+func (r *Resolver) ask(e *entry, key, name string) (addrs []netip.Addr, ttl uint32, err error) {
 	names := []string{key}
 	if len(r.cfg.search) > 0 && !strings.HasSuffix(name, ".") {
 		names = names[:0]
@@ -199,7 +202,7 @@ func (r *Resolver) ask(key, name string, deadline int64) (addrs []netip.Addr, tt
 		}
 	}
 	for _, n := range names {
-		addrs, ttl, err = r.askName(n, deadline)
+		addrs, ttl, err = r.askName(e, n)
 		if e, ok := err.(*Error); err == nil || !ok || e.Code != 3 {
 			return addrs, ttl, err
 		}
@@ -207,8 +210,9 @@ func (r *Resolver) ask(key, name string, deadline int64) (addrs []netip.Addr, tt
 	return nil, 0, err
 }
 
-// askName asks for both families and follows CNAMEs.
-func (r *Resolver) askName(name string, deadline int64) ([]netip.Addr, uint32, error) {
+// askName asks for both families and follows CNAMEs. As with nginx an error for one family is one for the name, and
+// so is that the second knows nothing of a name when the first has no address.
+func (r *Resolver) askName(e *entry, name string) ([]netip.Addr, uint32, error) {
 	ttl := ^uint32(0)
 	for range maxChain {
 		var qs [2]*query
@@ -222,7 +226,7 @@ func (r *Resolver) askName(name string, deadline int64) ([]netip.Addr, uint32, e
 				n++
 			}
 		}
-		err := r.wait(qs[:n], deadline)
+		err := r.wait(e, qs[:n])
 		for _, q := range qs[:n] {
 			delete(r.pending, q.id)
 		}
@@ -246,14 +250,14 @@ func (r *Resolver) askName(name string, deadline int64) ([]netip.Addr, uint32, e
 			code = max(code, q.a.code)
 		}
 		switch {
-		case len(addrs) > 0:
-			return addrs, ttl, nil
 		case code != 0:
 			if e := errorsByCode[code]; e != nil {
 				return nil, 0, e
 			}
 			return nil, 0, errUnknown
-		case cname == "":
+		case len(addrs) > 0:
+			return addrs, ttl, nil
+		case cname == "", qs[n-1].a.cname == "":
 			return nil, 0, errorsByCode[3]
 		}
 		name = strings.ToLower(cname)
@@ -274,45 +278,50 @@ func (r *Resolver) begin(name string, qtype uint16) *query {
 	return q
 }
 
-// wait asks until all questions are answered, another server each time.
-func (r *Resolver) wait(qs []*query, deadline int64) error {
-	for {
+// wait asks until all questions are answered: the servers in turn, both questions the same one.
+func (r *Resolver) wait(e *entry, qs []*query) error {
+	turn := r.next
+	r.next++
+	for ; ; turn++ {
 		open := false
 		for _, q := range qs {
 			if q.done {
 				continue
 			}
 			open = true
-			if err := r.send(q); err != nil {
+			if err := r.send(q, turn); err != nil {
 				return err
 			}
 		}
 		if !open {
 			return nil
 		}
-		again := min(deadline, r.loop.Now()+resend)
-		for {
-			err := r.loop.Park(again)
-			if err != nil && err != netio.ErrTimeout {
-				return err
-			}
-			if allDone(qs) {
-				break
-			}
-			if err == nil {
-				continue
-			}
-			if r.loop.Now() >= deadline {
-				return errTimedOut
-			}
-			break
+		if err := r.waitUntil(e, qs, min(e.deadline, r.loop.Now()+resend)); err != nil {
+			return err
+		}
+		if !allDone(qs) && (r.loop.Now() >= e.deadline || len(e.waiting) == 0) {
+			return errTimedOut
+		}
+	}
+}
+
+// waitUntil parks until the questions are answered or the time has come; what was cut is had over TCP.
+func (r *Resolver) waitUntil(e *entry, qs []*query, again int64) error {
+	for {
+		err := r.loop.Park(again)
+		if err != nil && err != netio.ErrTimeout {
+			return err
 		}
 		for _, q := range qs {
-			if q.done && q.a.cut {
-				if err := r.askTCP(q, deadline); err != nil {
-					return err
-				}
+			if !q.done || !q.a.cut {
+				continue
 			}
+			if !r.askTCP(q, min(e.deadline, r.loop.Now()+tcpTimeout)) {
+				q.done = false // another server is asked
+			}
+		}
+		if err != nil || allDone(qs) {
+			return nil
 		}
 	}
 }
@@ -326,15 +335,14 @@ func allDone(qs []*query) bool {
 	return true
 }
 
-// send asks the next server that can be reached.
-func (r *Resolver) send(q *query) error {
+// send asks the server whose turn it is, or the next that can be reached.
+func (r *Resolver) send(q *query, turn int) error {
 	msg, ok := appendQuery(make([]byte, 0, 512), q.id, q.name, q.qtype)
 	if !ok {
 		return errorsByCode[3]
 	}
-	for range r.servers {
-		s := r.servers[r.next%len(r.servers)]
-		r.next++
+	for i := range r.servers {
+		s := r.servers[(turn+i)%len(r.servers)]
 		if !s.open {
 			if r.loop.DialDatagram(&s.fd, &netio.Dial{Addr: sockaddr(s.addr)}, s) != nil {
 				continue
@@ -392,51 +400,39 @@ func (s *server) Ready(f *netio.FD) {
 	}
 }
 
-// askTCP asks the same server again over TCP (RFC 7766).
-func (r *Resolver) askTCP(q *query, deadline int64) error {
+// askTCP asks the same server again over TCP (RFC 7766); false: it has no answer.
+func (r *Resolver) askTCP(q *query, until int64) bool {
 	var fd netio.FD
-	until := min(deadline, r.loop.Now()+tcpTimeout)
-	if err := r.loop.Dial(&fd, &netio.Dial{Addr: sockaddr(q.from.addr), Deadline: until}); err != nil {
-		if err == netio.ErrKilled {
-			return err
-		}
-		return errTimedOut
+	if r.loop.Dial(&fd, &netio.Dial{Addr: sockaddr(q.from.addr), Deadline: until}) != nil {
+		return false
 	}
 	defer fd.Close()
 	msg, _ := appendQuery(make([]byte, 2, 514), q.id, q.name, q.qtype)
 	msg[0], msg[1] = byte((len(msg)-2)>>8), byte(len(msg)-2)
 	if _, err := fd.Write(msg); err != nil {
-		return errTimedOut
+		return false
 	}
 	buf := make([]byte, 0, 4096)
 	for {
 		if len(buf) >= 2 {
 			if size := int(buf[0])<<8 | int(buf[1]); len(buf) >= 2+size {
 				a, ok := parseReply(buf[2:2+size], q.name, q.qtype)
-				if !ok {
-					return errUnknown
+				if ok {
+					a.cut = false
+					q.a = a
 				}
-				a.cut = false
-				q.a = a
-				return nil
+				return ok
 			}
 		}
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, 66<<10), buf...)
 		}
 		n, err := fd.Read(buf[len(buf):cap(buf)])
-		if n > 0 {
+		switch {
+		case n > 0:
 			buf = buf[:len(buf)+n]
-			continue
-		}
-		if err != syscall.EAGAIN {
-			return errUnknown
-		}
-		if err := fd.WaitRead(until); err != nil {
-			if err == netio.ErrKilled {
-				return err
-			}
-			return errTimedOut
+		case err != syscall.EAGAIN, fd.WaitRead(until) != nil:
+			return false
 		}
 	}
 }
