@@ -72,7 +72,7 @@ var Level = conf.NewLevel[Conf](conf.KindLocation).OnMerge(func(p, c *Conf, s *c
 	inheritOpt(&c.SSL.Keys, p.SSL.Keys)
 	inheritOpt(&c.SSL.Commands, p.SSL.Commands)
 	return nil
-}).OnInit(func(c *Conf, s *conf.Scope) error { return c.SSL.load() })
+}).OnInit(func(c *Conf, s *conf.Scope) error { return c.SSL.load(s.Config()) })
 
 func inheritOpt[V any](c *conf.Opt[V], p conf.Opt[V]) {
 	if !c.IsSet {

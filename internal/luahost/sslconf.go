@@ -1,14 +1,15 @@
 package luahost
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 
 	"moongate/internal/conf"
+	"moongate/internal/engine"
+	"moongate/internal/tlsio"
 )
 
 // SSLConf is what the lua_ssl_* directives say.
@@ -22,71 +23,67 @@ type SSLConf struct {
 	Keys         conf.Opt[[]string]
 	Commands     conf.Opt[[]conf.Pair]
 
-	// Roots, Revoked, Own and Secrets are what the files hold.
-	Roots   *x509.CertPool
-	Revoked []*x509.RevocationList
-	Own     []tls.Certificate
-	Secrets *os.File
+	*SSLFiles
 }
 
-// load reads the files.
-func (c *SSLConf) load() error {
+// SSLFiles is what the files hold; all locations that name the same ones share it.
+type SSLFiles struct {
+	Verifier *tlsio.Verifier // of servers
+	Own      []tls.Certificate
+	Secrets  *os.File
+}
+
+type sslFilesKey struct{}
+
+// load reads the files. Its errors are whole sentences of nginx's.
+func (c *SSLConf) load(cfg *conf.Config) error {
+	h := engine.FromConfig(cfg)
+	all, _ := h.Values[sslFilesKey{}].(map[string]*SSLFiles)
+	if all == nil {
+		all = map[string]*SSLFiles{}
+		h.Values[sslFilesKey{}] = all
+	}
+	key := fmt.Sprintf("%q %q %d %q %q %q", c.Trusted.V, c.CRL.V, c.VerifyDepth.V, c.Certificates.V, c.Keys.V, c.KeyLog.V)
+	if c.SSLFiles = all[key]; c.SSLFiles != nil {
+		return nil
+	}
+	f, err := c.files(cfg.FullConfName)
+	if err != nil {
+		return &conf.Error{Level: "emerg", Msg: err.Error()}
+	}
+	all[key], c.SSLFiles = f, f
+	return nil
+}
+
+func (c *SSLConf) files(full func(string) string) (*SSLFiles, error) {
+	out := &SSLFiles{Verifier: &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.VerifyDepth.V, Server: true}}
 	if name := c.Trusted.V; name != "" {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return fmt.Errorf("SSL_CTX_load_verify_locations(\"%s\") failed (%w)", name, err)
-		}
-		c.Roots = x509.NewCertPool()
-		if !c.Roots.AppendCertsFromPEM(text) {
-			return fmt.Errorf("SSL_CTX_load_verify_locations(\"%s\") failed (no certificate found)", name)
+		if err := out.Verifier.TrustFile(name, nil); err != nil {
+			return nil, err
 		}
 	}
 	if name := c.CRL.V; name != "" {
-		if err := c.loadCRL(name); err != nil {
-			return fmt.Errorf("X509_LOOKUP_load_file(\"%s\") failed (%w)", name, err)
+		if err := out.Verifier.RevokedFile(name); err != nil {
+			return nil, err
 		}
 	}
 	if len(c.Certificates.V) > len(c.Keys.V) {
-		return fmt.Errorf("no \"lua_ssl_certificate_key\" is defined for certificate \"%s\"", c.Certificates.V[len(c.Keys.V)])
+		return nil, fmt.Errorf("no \"lua_ssl_certificate_key\" is defined for certificate \"%s\"", c.Certificates.V[len(c.Keys.V)])
 	}
 	for i, name := range c.Certificates.V {
-		pair, err := tls.LoadX509KeyPair(name, c.Keys.V[i])
+		pair, err := tlsio.LoadPair(full, name, c.Keys.V[i], nil)
 		if err != nil {
-			return fmt.Errorf("cannot load certificate \"%s\": %w", name, err)
+			return nil, err
 		}
-		c.Own = append(c.Own, pair)
+		pair.PrivateKey = tlsio.FastKey(pair.PrivateKey.(crypto.Signer))
+		out.Own = append(out.Own, pair)
 	}
 	if name := c.KeyLog.V; name != "" {
 		f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("open() \"%s\" failed %s", name, conf.SysError(err))
 		}
-		c.Secrets = f
+		out.Secrets = f
 	}
-	return nil
-}
-
-func (c *SSLConf) loadCRL(name string) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	for {
-		var b *pem.Block
-		if b, text = pem.Decode(text); b == nil {
-			break
-		}
-		if b.Type != "X509 CRL" {
-			continue
-		}
-		l, err := x509.ParseRevocationList(b.Bytes)
-		if err != nil {
-			return err
-		}
-		c.Revoked = append(c.Revoked, l)
-	}
-	if c.Revoked == nil {
-		return errors.New("no CRL found")
-	}
-	return nil
+	return out, nil
 }

@@ -98,7 +98,7 @@ func ParseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		k := parseDER(der)
+		k := ReadKey(der)
 		if k == nil && len(passwords) > 0 && encrypted(b) {
 			return nil, errPassword // which by chance left a padding
 		}
@@ -109,11 +109,15 @@ func ParseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
 	}
 }
 
-// parseDER reads a key in any of its forms, nil when it is none that is known.
-func parseDER(der []byte) crypto.PrivateKey {
+// ReadKey reads a secret key in any of its forms; nil when it is none that is known.
+func ReadKey(der []byte) crypto.Signer {
 	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		switch k.(type) {
-		case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		switch k := k.(type) {
+		case *rsa.PrivateKey:
+			return k
+		case *ecdsa.PrivateKey:
+			return k
+		case ed25519.PrivateKey:
 			return k
 		}
 		return nil

@@ -103,11 +103,16 @@ func (v *Verifier) Trust(text []byte) bool {
 			continue
 		}
 		found = true
-		if bytes.Equal(c.RawSubject, c.RawIssuer) {
-			v.Roots.AddCert(c)
-		} else {
-			v.Known = append(v.Known, c)
-		}
+		v.Add(c)
+	}
+}
+
+// Add makes a certificate one that is trusted.
+func (v *Verifier) Add(c *x509.Certificate) {
+	if bytes.Equal(c.RawSubject, c.RawIssuer) {
+		v.Roots.AddCert(c)
+	} else {
+		v.Known = append(v.Known, c)
 	}
 }
 

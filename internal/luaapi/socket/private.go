@@ -13,6 +13,10 @@ var luaFuncs = concat(
 		{Name: "ngx.socket._free", Doc: "Part of sslhandshake.", Run: freeSession},
 		{Name: "@tcpsock:sslhandshake", Tier: lua.Lua, Source: sslSource,
 			Doc: "Speaks TLS from here on; resumes a session, and returns one unless given false."},
+		{Name: "ngx.socket._cert", Doc: "Part of setclientcert.", Run: setClientCert},
+		{Name: "ngx.socket._store", Doc: "Part of settrustedstore.", Run: setTrustedStore},
+		{Name: "@tcpsock:setclientcert", Tier: lua.Lua, Source: certSource, Doc: "Sets the certificate and key that sslhandshake shows the server, as ngx.ssl parses them; nil for none."},
+		{Name: "@tcpsock:settrustedstore", Tier: lua.Lua, Source: storeSource, Doc: "Makes sslhandshake trust the certificates of an X509_STORE of OpenSSL in place of lua_ssl_trusted_certificate."},
 		{Name: "@tcpsock:getsslsession", Tier: lua.Lua, Source: sessionSource, Doc: "Gives the TLS session, to be resumed by another socket."},
 	},
 	untilFuncs("tcpsock", "reqsock", "rawsock"),
@@ -51,7 +55,9 @@ end
 const connectSource = `
 local socket = ngx.socket
 local tcp = socket.tcp
-socket._pattern, socket._step, socket._handshake, socket._session, socket._free = nil, nil, nil, nil, nil
+for _, name in ipairs { "_pattern", "_step", "_handshake", "_session", "_free", "_cert", "_store" } do
+	socket[name] = nil
+end
 return function(...)
 	local sock = tcp()
 	local ok, err = sock:connect(...)
@@ -112,5 +118,41 @@ return function(sock)
 		return ffi.gc(ffi.cast("void *", a), release)
 	end
 	return nil, err
+end
+`
+
+// Certificates and keys are pointers to objects of OpenSSL, or of ours where there is no OpenSSL.
+const certSource = `
+local require, type, tonumber = require, type, tonumber
+local set = ngx.socket._cert
+return function(sock, cert, key)
+	if not cert and not key then
+		return set(sock, 0, 0)
+	end
+	if not cert or not key then
+		return nil, "client certificate must be supplied with corresponding private key"
+	end
+	if type(cert) ~= "cdata" then
+		return nil, "bad cert arg: cdata expected, got " .. type(cert)
+	end
+	if type(key) ~= "cdata" then
+		return nil, "bad pkey arg: cdata expected, got " .. type(key)
+	end
+	local cast = require("ffi").cast
+	return set(sock, tonumber(cast("uintptr_t", cert)), tonumber(cast("uintptr_t", key)))
+end
+`
+
+const storeSource = `
+local require, type, tonumber = require, type, tonumber
+local set = ngx.socket._store
+return function(sock, store)
+	if store == nil then
+		return set(sock, 0)
+	end
+	if type(store) ~= "cdata" then
+		return nil, "bad store arg: cdata expected, got " .. type(store)
+	end
+	return set(sock, tonumber(require("ffi").cast("uintptr_t", store)))
 end
 `

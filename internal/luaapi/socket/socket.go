@@ -7,6 +7,7 @@
 package socket
 
 import (
+	"crypto/tls"
 	"strings"
 	"syscall"
 
@@ -15,6 +16,7 @@ import (
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 	"moongate/internal/netio"
+	"moongate/internal/tlsio"
 )
 
 // Library declares the functions.
@@ -125,7 +127,9 @@ type sock struct {
 	key   []byte
 	until *pattern // that has seen a part of itself at the front of the buffer
 	local syscall.Sockaddr
-	cert  clientCert
+	cert  *tls.Certificate // of setclientcert
+	// trusted is that of settrustedstore.
+	trusted *tlsio.Verifier
 
 	transparent bool
 	next        *sock

@@ -1,36 +1,30 @@
 package socket
 
 import (
+	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"syscall"
 	"time"
 
+	"golang.org/x/crypto/ocsp"
+
 	"moongate/internal/base/nlog"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
+	"moongate/internal/luajit"
 	"moongate/internal/netio"
 	"moongate/internal/tlsio"
 )
 
-// clientCert is what setclientcert has set: OpenSSL's objects, as addresses.
-type clientCert struct{ cert, key uintptr }
-
-// tlsWire is TLS over a descriptor. crypto/tls never waits: what it wants to send is kept in out, and where it wants to
-// read more than there is it is told to come back (see errAgain); only during the handshake it parks, when nobody else
-// can be at the socket.
+// tlsWire is TLS over a descriptor; only during the handshake it parks, when nobody else can be at the socket.
 type tlsWire struct {
-	fd       *netio.FD
-	tc       *tls.Conn
-	out      []byte // records that the socket has not taken
-	taken    int    // bytes of the caller that out holds
-	more     bool   // decrypted bytes may be there
-	shaking  bool
-	deadline int64
-	session  *session
+	*tlsio.Conn
+	fd      *netio.FD
+	session *session
 }
 
 // session is a TLS session that can be resumed.
@@ -39,140 +33,8 @@ type session struct {
 	id    int
 }
 
-// errAgain is an error that crypto/tls does not keep.
-type again struct{}
-
-func (again) Error() string   { return "try again" }
-func (again) Timeout() bool   { return true }
-func (again) Temporary() bool { return true }
-
-var errAgain = again{}
-
-// link is the tlsWire as crypto/tls sees it.
-type link tlsWire
-
-func (l *link) Read(p []byte) (int, error) {
-	for {
-		if l.fd.Readable() {
-			n, err := l.fd.Read(p)
-			if n > 0 {
-				return n, nil
-			}
-			if err == nil {
-				return 0, io.EOF
-			}
-			if !wouldBlock(err) {
-				return 0, err
-			}
-		}
-		if !l.shaking {
-			return 0, errAgain
-		}
-		if err := l.fd.WaitRead(l.deadline); err != nil {
-			return 0, err
-		}
-	}
-}
-
-func (l *link) Write(p []byte) (int, error) {
-	l.out = append(l.out, p...)
-	if !l.shaking {
-		return len(p), nil
-	}
-	for {
-		err := (*tlsWire)(l).flush()
-		if err == nil {
-			return len(p), nil
-		}
-		if !wouldBlock(err) {
-			return 0, err
-		}
-		if err := l.fd.WaitWrite(l.deadline); err != nil {
-			return 0, err
-		}
-	}
-}
-
-func (l *link) Close() error                     { return nil }
-func (l *link) LocalAddr() net.Addr              { return &net.UnixAddr{} }
-func (l *link) RemoteAddr() net.Addr             { return &net.UnixAddr{} }
-func (l *link) SetDeadline(time.Time) error      { return nil }
-func (l *link) SetReadDeadline(time.Time) error  { return nil }
-func (l *link) SetWriteDeadline(time.Time) error { return nil }
-
-// flush sends what the socket takes.
-func (t *tlsWire) flush() error {
-	for len(t.out) > 0 {
-		n, err := t.fd.Write(t.out)
-		if err != nil {
-			return err
-		}
-		t.out = t.out[:copy(t.out, t.out[n:])]
-	}
-	if cap(t.out) > keepBuffer {
-		t.out = nil
-	}
-	return nil
-}
-
-func (t *tlsWire) Read(p []byte) (int, error) {
-	n, err := t.tc.Read(p)
-	t.more = n > 0
-	if len(t.out) > t.taken {
-		t.flush() // the answer to a change of keys; what does not leave now leaves with the next bytes
-	}
-	switch err {
-	case nil:
-		return n, nil
-	case errAgain:
-		return 0, syscall.EAGAIN
-	case io.EOF, io.ErrUnexpectedEOF:
-		return 0, nil
-	}
-	if n > 0 {
-		return n, nil
-	}
-	return 0, unwrap(err)
-}
-
-// Write takes the bytes once the socket has taken the records that they make.
-func (t *tlsWire) Write(p []byte) (int, error) {
-	if t.taken == 0 {
-		if err := t.flush(); err != nil {
-			return 0, err
-		}
-		p = p[:min(len(p), keepBuffer)]
-		if _, err := t.tc.Write(p); err != nil {
-			return 0, unwrap(err)
-		}
-		t.taken = len(p)
-	}
-	if err := t.flush(); err != nil {
-		return 0, err
-	}
-	n := t.taken
-	t.taken = 0
-	return n, nil
-}
-
-func (t *tlsWire) Readable() bool { return t.more || t.fd.Readable() }
-
-func (t *tlsWire) WaitRead(deadline int64) error {
-	if t.more {
-		return nil
-	}
-	return t.fd.WaitRead(deadline)
-}
-
+// WaitWrite implements wire.
 func (t *tlsWire) WaitWrite(deadline int64) error { return t.fd.WaitWrite(deadline) }
-
-// unwrap finds the system error in one of crypto/tls.
-func unwrap(err error) error {
-	if oe, ok := err.(*net.OpError); ok {
-		return oe.Err
-	}
-	return err
-}
 
 // oneSession is the session cache of one connection.
 type oneSession struct{ resume, got *session }
@@ -276,36 +138,66 @@ func (s *sock) shake(c *lua.Call, resume *session) string {
 	}
 	cf := tlsConfig(&s.conf.SSL)
 	cf.ServerName, cf.ClientSessionCache = name, cache
+	if s.cert != nil {
+		cf.Certificates = nil
+		cf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.cert, nil }
+	}
 	cn := s.c
-	t := &tlsWire{fd: &cn.FD, shaking: true, deadline: s.wd.loop.Now() + s.connectTimeout(), session: cache.got}
-	t.tc = tls.Client((*link)(t), cf)
+	t := &tlsWire{tlsio.Client(&cn.FD, cf), &cn.FD, cache.got}
 	s.connecting = true
-	err := t.tc.Handshake()
+	err := t.Handshake(s.wd.loop.Now() + s.connectTimeout())
 	s.connecting = false
-	t.shaking = false
 	if s.c == nil || err == netio.ErrKilled || err == netio.ErrClosed {
 		s.finalize()
 		return "closed"
 	}
 	if err != nil {
-		return s.shakeFailed(c, unwrap(err))
+		return s.shakeFailed(c, err)
 	}
 	cn.tls, cn.wire, s.handshaken = t, t, true
 	if !verify {
 		return ""
 	}
-	st := t.tc.ConnectionState()
-	if code, text := s.conf.SSL.Verify(st.PeerCertificates); code != 0 {
+	st := t.State()
+	v := s.trusted
+	if v == nil {
+		v = s.conf.SSL.Verifier
+	}
+	code, text := v.Check(st.PeerCertificates)
+	if code == 0 && c.Bool(5) {
+		code, text = checkStaple(&st, time.Now())
+	}
+	if code != 0 {
 		s.logError(c, nil, fmt.Sprintf("lua ssl certificate verify error: (%d: %s)", code, text))
 		s.finalize()
 		return fmt.Sprintf("%d: %s", code, text)
 	}
-	if name != "" && st.PeerCertificates[0].VerifyHostname(name) != nil {
+	if name != "" && !tlsio.HasName(st.PeerCertificates[0], name) {
 		s.logError(c, nil, "lua ssl certificate does not match host \""+name+"\"")
 		s.finalize()
 		return "certificate host mismatch"
 	}
 	return ""
+}
+
+// checkStaple looks at the OCSP response that came along with the server's certificate, if one did: it must be signed
+// by the issuer and say that the certificate is good.
+func checkStaple(st *tls.ConnectionState, now time.Time) (code int, text string) {
+	if len(st.OCSPResponse) == 0 || len(st.PeerCertificates) < 2 {
+		return 0, ""
+	}
+	r, err := ocsp.ParseResponseForCert(st.OCSPResponse, st.PeerCertificates[0], st.PeerCertificates[1])
+	switch {
+	case err != nil:
+		return 94, "OCSP verification failed"
+	case r.Status == ocsp.Revoked:
+		return 23, "certificate revoked"
+	case r.Status != ocsp.Good:
+		return 75, "OCSP unknown cert"
+	case !r.NextUpdate.IsZero() && now.After(r.NextUpdate):
+		return 94, "OCSP verification failed"
+	}
+	return 0, ""
 }
 
 func (s *sock) shakeFailed(c *lua.Call, err error) string {
@@ -323,23 +215,25 @@ func (s *sock) shakeFailed(c *lua.Call, err error) string {
 				luahost.Logger(c).Log(nlog.Error, src, nil, "peer closed connection in SSL handshake")
 				break
 			}
-			luahost.Logger(c).Log(nlog.Crit, src, nil, "SSL_do_handshake() failed (SSL: "+sslText(err)+")")
+			luahost.Logger(c).Log(nlog.Crit, src, nil, "SSL_do_handshake() failed (SSL: "+tlsio.ErrorText(err)+")")
 		}
 	}
 	return "handshake failed"
 }
 
-// sslText is an error of the handshake; for a peer that does not speak TLS at all in OpenSSL's words, which people know.
-func sslText(err error) string {
-	if _, ok := err.(tls.RecordHeaderError); ok {
-		return "error:0A00010B:SSL routines::wrong version number"
-	}
-	return err.Error()
-}
-
 func tlsConfig(c *luahost.SSLConf) *tls.Config {
-	// Certificates are verified by SSLConf.Verify, in OpenSSL's words.
-	cf := &tls.Config{InsecureSkipVerify: true, Certificates: c.Own}
+	// Certificates are verified after the handshake, in OpenSSL's words.
+	cf := &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true}
+	if len(c.Own) > 0 { // OpenSSL does not look at the issuers that a server asks for
+		cf.GetClientCertificate = func(i *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			for n := range c.Own {
+				if i.SupportsCertificate(&c.Own[n]) == nil {
+					return &c.Own[n], nil
+				}
+			}
+			return &c.Own[0], nil
+		}
+	}
 	cf.MinVersion, cf.MaxVersion = tlsio.Versions(c.Protocols.V)
 	cf.CipherSuites, _ = tlsio.Suites(c.Ciphers.V)
 	if c.Secrets != nil {
@@ -348,6 +242,8 @@ func tlsConfig(c *luahost.SSLConf) *tls.Config {
 	return cf
 }
 
+// setClientCert is setclientcert for the Lua around it, which gives the types of what it was given and the addresses
+// behind pointers.
 func setClientCert(c *lua.Call) lua.Outcome {
 	s, out, ok := of(c)
 	if !ok {
@@ -356,19 +252,67 @@ func setClientCert(c *lua.Call) lua.Outcome {
 	if s == nil {
 		return badSelf(c)
 	}
-	hasCert, hasKey := c.Bool(2), c.Bool(3)
-	switch {
-	case !hasCert && !hasKey:
-		s.cert = clientCert{}
+	cert, key := uintptr(c.Num(2)), uintptr(c.Num(3))
+	if cert == 0 && key == 0 {
+		s.cert = nil
 		return c.ReturnBool(true)
-	case !hasCert || !hasKey:
-		return c.ReturnNilErr("client certificate must be supplied with corresponding private key")
-	case c.Type(2) != lua.Cdata:
-		return c.ReturnNilErr("bad cert arg: cdata expected, got " + c.Type(2).String())
-	case c.Type(3) != lua.Cdata:
-		return c.ReturnNilErr("bad pkey arg: cdata expected, got " + c.Type(3).String())
 	}
-	s.cert = clientCert{c.Pointer(2), c.Pointer(3)}
+	chain, ok := luajit.ObjectDER(luajit.ObjectChain, cert)
+	if !ok || len(chain) == 0 {
+		return c.ReturnNilErr("invalid certificate chain")
+	}
+	secret, ok := luajit.ObjectDER(luajit.ObjectKey, key)
+	if !ok || len(secret) != 1 {
+		return c.ReturnNilErr("invalid private key")
+	}
+	pair, problem := clientPair(chain, secret[0])
+	if problem != "" {
+		return c.ReturnNilErr(problem)
+	}
+	s.cert = pair
+	return c.ReturnBool(true)
+}
+
+func clientPair(chain [][]byte, secret []byte) (*tls.Certificate, string) {
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return nil, "SSL_use_certificate() failed"
+	}
+	key := tlsio.ReadKey(secret)
+	if key == nil {
+		return nil, "SSL_use_PrivateKey() failed"
+	}
+	if e, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !e.Equal(leaf.PublicKey) {
+		return nil, "SSL_use_PrivateKey() failed"
+	}
+	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, ""
+}
+
+// setTrustedStore makes sslhandshake trust the certificates of an X509_STORE in place of the configuration's.
+func setTrustedStore(c *lua.Call) lua.Outcome {
+	s, out, ok := of(c)
+	if !ok {
+		return out
+	}
+	switch {
+	case s == nil:
+		return badSelf(c)
+	case s.handshaken:
+		return c.ReturnNilErr("ssl handshake already done; trusted store cannot be changed")
+	case c.Num(2) == 0:
+		return c.ReturnNilErr("invalid store")
+	}
+	ders, ok := luajit.ObjectDER(luajit.ObjectStore, uintptr(c.Num(2)))
+	if !ok {
+		return c.ReturnNilErr("invalid store")
+	}
+	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Server: true, Depth: luahost.ConfOf(luahost.ScopeOf(c)).SSL.VerifyDepth.V}
+	for _, der := range ders {
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			v.Add(cert)
+		}
+	}
+	s.trusted = v
 	return c.ReturnBool(true)
 }
 

@@ -30,10 +30,8 @@ var tcpFuncs = concat(
 	method("receiveany", "", "Reads what is there, at most the given number of bytes.", lua.Async, receiveAny, "tcpsock", "reqsock", "rawsock"),
 	method("getoption", "", "Reads a socket option.", lua.Sync, getOption, "tcpsock", "reqsock", "rawsock"),
 	method("setoption", "", "Sets a socket option: keepalive, reuseaddr, tcp-nodelay, sndbuf, rcvbuf, keepintvl, keepcnt, ip-transparent.", lua.Sync, setOption, "tcpsock", "reqsock", "rawsock"),
-	method("setclientcert", "", "Sets the certificate and key that sslhandshake shows the server.", lua.Sync, setClientCert, "tcpsock"),
 	method("getsslpointer", "", "Would give OpenSSL's connection.", lua.Sync, noOpenSSL, "tcpsock"),
 	method("getsslctx", "", "Would give OpenSSL's context.", lua.Sync, noOpenSSL, "tcpsock"),
-	method("settrustedstore", "", "Would set OpenSSL's store of trusted certificates.", lua.Sync, noOpenSSL, "tcpsock"),
 	method("getfd", "", "Gives the descriptor.", lua.Sync, getFD, "tcpsock", "reqsock", "rawsock"),
 )
 

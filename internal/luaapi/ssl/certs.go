@@ -58,7 +58,7 @@ var certFuncs = []*lua.Func{
 		if len(c.Str(1)) == 0 {
 			return c.ReturnNilErr(badArgument)
 		}
-		k := readKey(append([]byte{}, c.Str(1)...))
+		k := tlsio.ReadKey(append([]byte{}, c.Str(1)...))
 		if k == nil {
 			return c.ReturnNilErr(badDERKey)
 		}
@@ -193,11 +193,7 @@ func verifyClient(s *luahost.Shake, ca, trusted uintptr, depth int) string {
 			if i == 0 {
 				h.Config.ClientCAs.AddCert(c)
 			}
-			if self(c) {
-				v.Roots.AddCert(c)
-			} else {
-				v.Known = append(v.Known, c)
-			}
+			v.Add(c)
 		}
 	}
 	own.Check = v.Check

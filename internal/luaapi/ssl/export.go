@@ -7,6 +7,7 @@ import (
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 	"moongate/internal/luajit"
+	"moongate/internal/tlsio"
 )
 
 // Export answers what libraries call by FFI with OpenResty's names; the assembly calls it once.
@@ -37,7 +38,7 @@ func exported(c *luajit.TLSCall) ([]byte, string) {
 		der, problem := pemKey(in, nil)
 		return pointer(luajit.ObjectKey, badPEMKey, problem, der)
 	case luajit.DERKey:
-		k := readKey(in)
+		k := tlsio.ReadKey(in)
 		if k == nil {
 			return nil, badDERKey
 		}

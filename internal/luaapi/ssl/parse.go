@@ -1,7 +1,6 @@
 package ssl
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -107,7 +106,7 @@ func derKey(der []byte) crypto.Signer {
 	if k != nil {
 		return k
 	}
-	if k = readKey(der); k == nil {
+	if k = tlsio.ReadKey(der); k == nil {
 		return nil
 	}
 	k = tlsio.FastKey(k)
@@ -124,20 +123,6 @@ func derKey(der []byte) crypto.Signer {
 	}
 	parsedKeys.m[id] = k
 	return k
-}
-
-func readKey(der []byte) crypto.Signer {
-	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		s, _ := k.(crypto.Signer)
-		return s
-	}
-	if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		return k
-	}
-	if k, err := x509.ParseECPrivateKey(der); err == nil {
-		return k
-	}
-	return nil
 }
 
 // kind tells keys apart as OpenSSL does, which has room for one certificate of each.
@@ -212,6 +197,3 @@ func (h *chosen) complete() (out []*tls.Certificate) {
 	}
 	return out
 }
-
-// self reports whether a certificate names itself as its issuer.
-func self(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
