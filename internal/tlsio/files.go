@@ -49,7 +49,19 @@ func load(full func(string) string, name, what string) (shown string, text []byt
 // LoadPair loads a certificate with those of its issuers, and its key; full makes a file's name whole. The names may
 // also be "data:" and the text. It blocks.
 func LoadPair(full func(string) string, certName, keyName string, passwords [][]byte) (out tls.Certificate, err error) {
-	shown, text, err := load(full, certName, "certificate")
+	if out, err = LoadCertificate(full, certName); err != nil {
+		return out, err
+	}
+	key, _, err := LoadKey(full, keyName, passwords)
+	if err != nil {
+		return out, err
+	}
+	return out, SetKey(full, &out, keyName, key)
+}
+
+// LoadCertificate is the first half of LoadPair.
+func LoadCertificate(full func(string) string, name string) (out tls.Certificate, err error) {
+	shown, text, err := load(full, name, "certificate")
 	if err != nil {
 		return out, err
 	}
@@ -68,18 +80,32 @@ func LoadPair(full func(string) string, certName, keyName string, passwords [][]
 	if out.Leaf, err = x509.ParseCertificate(out.Certificate[0]); err != nil {
 		return out, fmt.Errorf("cannot load certificate \"%s\": PEM_read_bio_X509_AUX() failed (SSL: %w)", shown, err)
 	}
-	shown, text, err = load(full, keyName, "certificate key")
-	if err != nil {
-		return out, err
-	}
-	if out.PrivateKey, err = ParseKey(text, passwords); err != nil {
-		return out, fmt.Errorf("cannot load certificate key \"%s\": PEM_read_bio_PrivateKey() failed (SSL: %w)", shown, err)
-	}
-	pub, ok := out.PrivateKey.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !pub.Equal(out.Leaf.PublicKey) {
-		return out, fmt.Errorf("SSL_CTX_use_PrivateKey(\"%s\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)", shown)
-	}
 	return out, nil
+}
+
+// LoadKey loads a secret key; secret says that a password was needed.
+func LoadKey(full func(string) string, name string, passwords [][]byte) (key crypto.PrivateKey, secret bool, err error) {
+	shown, text, err := load(full, name, "certificate key")
+	if err != nil {
+		return nil, false, err
+	}
+	if key, err = ParseKey(text, passwords); err != nil {
+		return nil, false, fmt.Errorf("cannot load certificate key \"%s\": PEM_read_bio_PrivateKey() failed (SSL: %w)", shown, err)
+	}
+	return key, bytes.Contains(text, []byte("ENCRYPTED")), nil
+}
+
+// SetKey makes key that of a certificate, if it is.
+func SetKey(full func(string) string, c *tls.Certificate, name string, key crypto.PrivateKey) error {
+	pub, ok := key.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !pub.Equal(c.Leaf.PublicKey) {
+		if !strings.HasPrefix(name, "data:") {
+			name = full(name)
+		}
+		return fmt.Errorf("SSL_CTX_use_PrivateKey(\"%s\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)", name)
+	}
+	c.PrivateKey = key
+	return nil
 }
 
 var errNoKey = errors.New("error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM")
