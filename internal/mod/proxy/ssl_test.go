@@ -1,0 +1,394 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"moongate/internal/engine/enginetest"
+	"moongate/internal/modules"
+	"moongate/internal/testkit"
+)
+
+// authority issues certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+var serials int64
+
+func (a *authority) issue(t testing.TB, key crypto.Signer, change func(c *x509.Certificate)) *x509.Certificate {
+	t.Helper()
+	serials++
+	c := &x509.Certificate{SerialNumber: big.NewInt(serials), Subject: pkix.Name{CommonName: "backend"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"backend", "*.wild.example"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if change != nil {
+		change(c)
+	}
+	parent, signer := c, key
+	if a != nil {
+		parent, signer = a.cert, a.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func newAuthority(t testing.TB, parent *authority, name string) *authority {
+	a := &authority{key: newKey(t)}
+	a.cert = parent.issue(t, a.key, func(c *x509.Certificate) {
+		c.Subject, c.DNSNames, c.ExtKeyUsage = pkix.Name{CommonName: name}, nil, nil
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
+	})
+	return a
+}
+
+func write(t testing.TB, dir, name, typ string, ders ...[]byte) {
+	var b bytes.Buffer
+	for _, der := range ders {
+		pem.Encode(&b, &pem.Block{Type: typ, Bytes: der})
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// secure is a server that speaks TLS and answers each request with what it knows of the connection.
+type secure struct {
+	net.Listener
+	mu      sync.Mutex
+	shaken  int // handshakes that succeeded
+	reused  int
+	request int
+}
+
+func newSecure(t testing.TB, cfg *tls.Config) *secure {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &secure{Listener: l}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.serve(tls.Server(c, cfg))
+		}
+	}()
+	return s
+}
+
+func (s *secure) serve(c *tls.Conn) {
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if c.Handshake() != nil {
+		return
+	}
+	st := c.ConnectionState()
+	s.mu.Lock()
+	s.shaken++
+	if st.DidResume {
+		s.reused++
+	}
+	s.mu.Unlock()
+	br := bufio.NewReader(c)
+	for n := 1; ; n++ {
+		req, err := http.ReadRequest(br)
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.request++
+		s.mu.Unlock()
+		size, _ := io.Copy(io.Discard, req.Body)
+		who := "-"
+		if len(st.PeerCertificates) > 0 {
+			who = st.PeerCertificates[0].Subject.CommonName
+		}
+		body := fmt.Sprintf("sni=%s client=%s n=%d size=%d", st.ServerName, who, n, size)
+		if req.Close {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+			return
+		}
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+}
+
+func (s *secure) counts() (shaken, reused, request int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shaken, s.reused, s.request
+}
+
+// chain is a TLS configuration with a certificate and those of its issuers.
+func chain(key crypto.Signer, certs ...*x509.Certificate) *tls.Config {
+	pair := tls.Certificate{PrivateKey: key}
+	for _, c := range certs {
+		pair.Certificate = append(pair.Certificate, c.Raw)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert}
+}
+
+// TestServersThatAreNotTrusted also shows that a server that is not trusted never sees a byte of a request.
+func TestServersThatAreNotTrusted(t *testing.T) {
+	dir := t.TempDir()
+	ca, foreign := newAuthority(t, nil, "Root"), newAuthority(t, nil, "Foreign")
+	middle := newAuthority(t, ca, "Middle")
+	low := newAuthority(t, middle, "Low")
+	key := newKey(t)
+	good := ca.issue(t, key, nil)
+	revoked := ca.issue(t, key, nil)
+	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: revoked.SerialNumber, RevocationTime: time.Now().Add(-time.Minute)}}}, ca.cert, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "ca.pem", "CERTIFICATE", ca.cert.Raw)
+	write(t, dir, "crl.pem", "X509 CRL", list)
+	expired := ca.issue(t, key, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	early := ca.issue(t, key, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })
+	usage := ca.issue(t, key, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+	old := ca.issue(t, key, func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, "old.example" })
+	self := (*authority)(nil).issue(t, key, nil)
+
+	cases := []struct {
+		name, conf string
+		certs      []*x509.Certificate
+		want       string // of the error log; "": it is trusted
+	}{
+		{"good", "", []*x509.Certificate{good}, ""},
+		{"by its subject", "proxy_ssl_name old.example;", []*x509.Certificate{old}, ""},
+		{"by a wildcard", "proxy_ssl_name a.wild.example;", []*x509.Certificate{good}, ""},
+		{"a port does not count", "proxy_ssl_name backend:8443;", []*x509.Certificate{good}, ""},
+		{"not revoked", "proxy_ssl_crl crl.pem;", []*x509.Certificate{good}, ""},
+		{"deep, allowed", "proxy_ssl_verify_depth 2;", []*x509.Certificate{low.issue(t, key, nil), low.cert, middle.cert}, ""},
+		{"not verified", "proxy_ssl_verify off;", []*x509.Certificate{expired}, ""},
+		{"wrong name", "proxy_ssl_name other;", []*x509.Certificate{good}, `upstream SSL certificate does not match "other"`},
+		{"wildcard of two labels", "proxy_ssl_name a.b.wild.example;", []*x509.Certificate{good}, `upstream SSL certificate does not match "a.b.wild.example"`},
+		{"the name is an address", "proxy_ssl_name 127.0.0.1;", []*x509.Certificate{good}, `upstream SSL certificate does not match "127.0.0.1"`},
+		{"no name", "proxy_ssl_name $arg_none;", []*x509.Certificate{good}, `upstream SSL certificate does not match ""`},
+		{"revoked", "proxy_ssl_crl crl.pem;", []*x509.Certificate{revoked}, "upstream SSL certificate verify error: (23:certificate revoked)"},
+		{"expired", "", []*x509.Certificate{expired}, "upstream SSL certificate verify error: (10:certificate has expired)"},
+		{"not yet valid", "", []*x509.Certificate{early}, "upstream SSL certificate verify error: (9:certificate is not yet valid)"},
+		{"wrong usage", "", []*x509.Certificate{usage}, "upstream SSL certificate verify error: (26:unsuitable certificate purpose)"},
+		{"too deep", "", []*x509.Certificate{low.issue(t, key, nil), low.cert, middle.cert}, "upstream SSL certificate verify error: (22:certificate chain too long)"},
+		{"foreign", "", []*x509.Certificate{foreign.issue(t, key, nil)}, "upstream SSL certificate verify error: (21:unable to verify the first certificate)"},
+		{"self-signed", "", []*x509.Certificate{self}, "upstream SSL certificate verify error: (18:self-signed certificate)"},
+		{"foreign root", "", []*x509.Certificate{foreign.issue(t, key, nil), foreign.cert}, "upstream SSL certificate verify error: (19:self-signed certificate in certificate chain)"},
+	}
+	conf := "proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name backend; proxy_ssl_session_reuse off;\n"
+	var servers []*secure
+	for i, c := range cases {
+		s := newSecure(t, chain(key, c.certs...))
+		servers = append(servers, s)
+		conf += fmt.Sprintf("location /%d { proxy_pass https://%s; %s }\n", i, s.Addr(), c.conf)
+	}
+	s := enginetest.StartIn(t, dir, modules.Set(), conf)
+	for i, c := range cases {
+		before := len(s.ErrorLog())
+		resp := s.Get(fmt.Sprintf("/%d", i))
+		log := s.ErrorLog()[before:]
+		_, _, requests := servers[i].counts()
+		if c.want == "" {
+			if enginetest.Status(resp) != "200 OK" || log != "" {
+				t.Errorf("%s: %q, log %q", c.name, resp, log)
+			}
+			continue
+		}
+		if enginetest.Status(resp) != "502 Bad Gateway" || requests != 0 {
+			t.Errorf("%s: %q, %d requests came through", c.name, enginetest.Status(resp), requests)
+		}
+		if strings.Count(log, "\n") != 1 || !strings.Contains(log, "[error]") || !strings.Contains(log, c.want+" while SSL handshaking to upstream, client: ") {
+			t.Errorf("%s: log %q, want %q", c.name, log, c.want)
+		}
+	}
+}
+
+// TestSessionsAndConnections shows which TLS sessions are resumed and which idle connections are used again.
+func TestSessionsAndConnections(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t, nil, "Root")
+	key := newKey(t)
+	for _, name := range []string{"one", "two"} {
+		k := newKey(t)
+		der, err := x509.MarshalPKCS8PrivateKey(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, name+".pem", "CERTIFICATE", ca.issue(t, k, func(c *x509.Certificate) { c.Subject.CommonName = name }).Raw)
+		write(t, dir, name+".key", "PRIVATE KEY", der)
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		cfg := chain(key, ca.issue(t, key, nil))
+		cfg.MaxVersion = version
+		up := newSecure(t, cfg)
+		s := enginetest.StartIn(t, dir, modules.Set(), fmt.Sprintf(`
+		upstream u { server %s; keepalive 4; }
+		server { listen 127.0.0.1:8080; proxy_http_version 1.1; proxy_set_header Connection "";
+			location /none { proxy_pass https://u; proxy_ssl_session_reuse off; }
+			location /resume { proxy_pass https://u; proxy_set_header Connection close; }
+			location /fresh { proxy_pass https://u; proxy_ssl_session_reuse off; proxy_set_header Connection close; }
+			location /sni { proxy_pass https://u; proxy_ssl_server_name on; proxy_ssl_name $arg_name; }
+			location /cert { proxy_pass https://u; proxy_ssl_certificate $arg_c.pem; proxy_ssl_certificate_key $arg_c.key; }
+			location /body { proxy_pass https://u; client_max_body_size 4m; }
+		}`, up.Addr()))
+		get := func(uri, want string) {
+			t.Helper()
+			if got := enginetest.Body(s.Get(uri)); got != want {
+				t.Errorf("version %x, %s: %q, want %q", version, uri, got, want)
+			}
+		}
+		get("/none", "sni= client=- n=1 size=0")
+		get("/none", "sni= client=- n=2 size=0")
+		get("/sni?name=a.example", "sni=a.example client=- n=1 size=0") // not over the connection without a name
+		get("/sni?name=b.example", "sni=b.example client=- n=1 size=0")
+		get("/sni?name=a.example:81", "sni=a.example client=- n=2 size=0")
+		get("/sni?name=10.0.0.1", "sni= client=- n=1 size=0")
+		get("/cert?c=one", "sni= client=one n=1 size=0")
+		get("/cert?c=two", "sni= client=two n=1 size=0")
+		get("/cert?c=one", "sni= client=one n=2 size=0")
+		if resp := s.Get("/cert?c=nobody"); enginetest.Status(resp) != "500 Internal Server Error" {
+			t.Errorf("a certificate that is not there: %q", resp)
+		}
+		body := strings.Repeat("0123456789abcdef", 200_000)
+		if got := enginetest.Body(s.Request("POST", "/body", body, fmt.Sprintf("Content-Length: %d", len(body)))); !strings.HasSuffix(got, fmt.Sprintf("size=%d", len(body))) {
+			t.Errorf("version %x: %q", version, got)
+		}
+		s.Get("/resume") // takes what /body has left
+		_, before, _ := up.counts()
+		for range 3 {
+			s.Get("/resume")
+		}
+		_, after, _ := up.counts()
+		if after-before < 2 {
+			t.Errorf("version %x: %d of 3 handshakes resumed a session", version, after-before)
+		}
+		for range 3 {
+			s.Get("/fresh")
+		}
+		if _, n, _ := up.counts(); n != after {
+			t.Errorf("version %x: sessions are resumed with proxy_ssl_session_reuse off", version)
+		}
+	}
+}
+
+// TestHandshakesThatFail are such that fail before there is a certificate.
+func TestHandshakesThatFail(t *testing.T) {
+	key := newKey(t)
+	plain := scripted(t, func(c net.Conn, _ *bufio.Reader) { c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) })
+	closes := scripted(t, func(c net.Conn, br *bufio.Reader) { br.ReadByte() })
+	silent := scripted(t, func(c net.Conn, br *bufio.Reader) { io.Copy(io.Discard, br) })
+	old := newSecure(t, &tls.Config{Certificates: chain(key, (*authority)(nil).issue(t, key, nil)).Certificates, MaxVersion: tls.VersionTLS12})
+	good := newSecure(t, chain(key, (*authority)(nil).issue(t, key, nil)))
+	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(`
+	upstream next { server %s max_fails=0; server %s backup; }
+	server { listen 127.0.0.1:8080;
+		location /plain { proxy_pass https://%s; }
+		location /closes { proxy_pass https://%s; }
+		location /silent { proxy_pass https://%s; proxy_connect_timeout 50ms; }
+		location /old { proxy_pass https://%s; proxy_ssl_protocols TLSv1.3; }
+		location /next { proxy_pass https://next; }
+	}`, closes, good.Addr(), plain, closes, silent, old.Addr()))
+	s.Get("/next") // which makes the loop have the goroutines that it keeps
+	testkit.LeakCheck(t)
+	for _, c := range []struct{ uri, status, log string }{
+		{"/plain", "502 Bad Gateway", "SSL_do_handshake() failed (SSL: error:0A00010B:SSL routines::wrong version number) while SSL handshaking to upstream"},
+		{"/closes", "502 Bad Gateway", "peer closed connection in SSL handshake"},
+		{"/silent", "504 Gateway Time-out", "upstream timed out (110: Connection timed out) while SSL handshaking to upstream"},
+		{"/old", "502 Bad Gateway", "SSL_do_handshake() failed (SSL: "},
+		{"/next", "200 OK", "peer closed connection in SSL handshake"},
+	} {
+		before := len(s.ErrorLog())
+		resp := s.Get(c.uri)
+		log := s.ErrorLog()[before:]
+		if enginetest.Status(resp) != c.status || !strings.Contains(log, c.log) || !strings.Contains(log, "upstream: \"https://127.0.0.1:") {
+			t.Errorf("%s: %q, log %q", c.uri, enginetest.Status(resp), log)
+		}
+	}
+}
+
+func TestSSLConfigurationErrors(t *testing.T) {
+	dir := t.TempDir()
+	key := newKey(t)
+	write(t, dir, "c.pem", "CERTIFICATE", (*authority)(nil).issue(t, key, nil).Raw)
+	write(t, dir, "junk.pem", "JUNK")
+	for _, c := range []struct{ text, want string }{
+		{"proxy_pass https://127.0.0.1:81; proxy_ssl_verify on;", "no proxy_ssl_trusted_certificate for proxy_ssl_verify"},
+		{"proxy_pass https://127.0.0.1:81; proxy_ssl_certificate c.pem;", `no "proxy_ssl_certificate_key" is defined for certificate "c.pem"`},
+		{"proxy_pass https://127.0.0.1:81; proxy_ssl_certificate c.pem; proxy_ssl_certificate_key c.key;", `cannot load certificate key "` + dir + `/c.key": BIO_new_file() failed`},
+		{"proxy_pass https://127.0.0.1:81; proxy_ssl_verify on; proxy_ssl_trusted_certificate junk.pem;", `SSL_CTX_load_verify_locations("` + dir + `/junk.pem") failed`},
+		{"proxy_pass https://127.0.0.1:81; proxy_ssl_ciphers NONE;", `SSL_CTX_set_cipher_list("NONE") failed`},
+		{"proxy_pass https://127.0.0.1:81; proxy_ssl_certificate_cache inactive=1s;", `"proxy_ssl_certificate_cache" must have the "max" parameter`},
+		{"proxy_pass https://127.0.0.1:81; proxy_ssl_certificate_cache max=0;", `invalid parameter "max=0"`},
+		{"proxy_pass http://127.0.0.1:81; proxy_ssl_verify on;", ""}, // files are not needed without TLS
+		{`proxy_pass https://127.0.0.1:81; proxy_ssl_certificate "";`, ""},
+	} {
+		_, err := enginetest.LoadIn(t, dir, modules.Set(), "location / { "+c.text+" }", nil)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s\n got %s\nwant %s", c.text, got, c.want)
+		}
+	}
+}
+
+// scripted is a TCP server that runs f for each connection, then closes it. It gives the address.
+func scripted(t testing.TB, f func(c net.Conn, br *bufio.Reader)) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(10 * time.Second))
+				f(c, bufio.NewReader(c))
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
