@@ -117,6 +117,7 @@ type Conn struct {
 	goaway  bool // no further streams
 	lastID  uint32
 	retired bool // closed when the last stream has ended
+	once    bool // the same, but its stream is still to come
 	err     *Error
 
 	// of the pool
@@ -258,6 +259,10 @@ const turns = 8
 
 func (c *Conn) read() {
 	if c.err != nil {
+		if c.in != nil {
+			c.env.Mem.FreeBuffer(c.in)
+			c.in = nil
+		}
 		return
 	}
 	for range turns {
@@ -354,10 +359,10 @@ func (c *Conn) fail(e *Error) {
 		for s != nil {
 			next := s.chain
 			s.chain = nil
-			if s.err == nil && !(s.remoteEnd && s.localEnd) {
+			if s.err == nil && !s.remoteEnd {
 				s.err = e
 			}
-			s.shut = true
+			s.shut, s.localEnd = true, true
 			s.wakeAll()
 			s = next
 		}
@@ -410,7 +415,7 @@ func (c *Conn) ended() {
 func (c *Conn) vacant() {
 	switch {
 	case c.err != nil:
-	case c.retired || c.goaway:
+	case c.retired || c.goaway || c.once:
 		c.Close()
 	case c.pool != nil:
 		c.pool.idle(c)
