@@ -134,7 +134,7 @@ func (r *Request) Preread() Status {
 		}
 		return OK
 	}
-	size := int(r.Core().ClientBodyBufferSize.V)
+	size := min(int(r.Core().ClientBodyBufferSize.V), max(4<<10, r.Stream.Buffered()))
 	buf := b.memory(r.W, size)
 	for len(buf) < size {
 		n, err := d.TryBody(r, buf[len(buf):size])

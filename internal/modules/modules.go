@@ -11,6 +11,7 @@ import (
 	"moongate/internal/mod/echo"
 	"moongate/internal/mod/emptygif"
 	"moongate/internal/mod/geo"
+	"moongate/internal/mod/grpc"
 	"moongate/internal/mod/gzip"
 	"moongate/internal/mod/gzipstatic"
 	"moongate/internal/mod/headers"
@@ -70,6 +71,7 @@ func Set() *engine.Set {
 			&gzip.Module,
 			&upstreams.Module,
 			&proxy.Module,
+			&grpc.Module,
 		},
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,

@@ -39,7 +39,9 @@ type LastTry struct {
 func (x *Exchange) Rewrite() engine.Status {
 	var st engine.Status
 	x.head, st = x.P.Request(x, x.head[:0])
-	x.addPreread()
+	if !x.Multiplexed {
+		x.addPreread()
+	}
 	return st
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
+	"moongate/internal/h2client"
 	"moongate/internal/http1"
 	"moongate/internal/netio"
 	"moongate/internal/upstream"
@@ -69,6 +70,15 @@ type Exchange struct {
 	SSL        *SSL     // with TLS: what the location says of it
 	ALPN       []string // with TLS: the protocols that are asked for
 
+	// Multiplexed says that the request goes over a connection that carries many: HTTP/2. The protocol's Request fills
+	// Fields then; Head, Body and End are not called.
+	Multiplexed  bool
+	Fields       []h2client.Field
+	OwnBody      []byte // with NoBody: what goes up in its place
+	HeadRequest  bool   // the method is HEAD
+	PassTrailers bool
+	Deadline     int64 // monotonic nanoseconds, 0: none
+
 	// Resp is the response's head.
 	Resp *http1.Response
 	// KeepConn says, when the body is complete, that the connection may carry another request.
@@ -108,6 +118,7 @@ type Exchange struct {
 	tlsName  string
 	tlsCert  string // the name of a certificate that depends on the request
 	pump     pump
+	mux      mux
 }
 
 // newExchange begins an exchange of a request.
@@ -134,8 +145,10 @@ func (x *Exchange) recycle(p *pools) {
 	if x.late != nil {
 		x.w.FreeBuffer(x.late)
 	}
-	data, head, trailers := x.Data, x.head[:0], x.Trailers[:0]
-	*x = Exchange{Data: data, head: head, Trailers: trailers, prev: p.exchanges}
+	x.closeStream()
+	data, head, trailers, fields, keep := x.Data, x.head[:0], x.Trailers[:0], x.Fields[:0], x.mux.kept
+	*x = Exchange{Data: data, head: head, Trailers: trailers, Fields: fields, prev: p.exchanges}
+	x.mux.kept = keep
 	p.exchanges = x
 }
 
@@ -155,8 +168,10 @@ const (
 func (x *Exchange) Run() engine.Status {
 	r := x.R
 	if x.Unbuffered {
-		if st := r.Preread(); st != engine.OK {
-			return st
+		if !x.Multiplexed || r.Stream.Buffered() > 0 || r.In.ExpectsContinue() {
+			if st := r.Preread(); st != engine.OK {
+				return st
+			}
 		}
 		x.Unbuffered = !r.Body.Read
 	}
@@ -183,7 +198,9 @@ func (x *Exchange) run() engine.Status {
 	if x.head, st = x.P.Request(x, x.head[:0]); st != engine.OK {
 		return st
 	}
-	x.addPreread()
+	if !x.Multiplexed {
+		x.addPreread()
+	}
 	if len(x.rec.tries) > 0 {
 		x.rec.tries = append(x.rec.tries, Try{}) // a redirect lies between
 	}
@@ -234,6 +251,9 @@ func (x *Exchange) try() uint32 {
 	if x.gone {
 		return clientGone
 	}
+	if x.Multiplexed {
+		return x.tryMux()
+	}
 	if x.conn == nil {
 		if why := x.connect(); why != 0 {
 			return why
@@ -276,7 +296,7 @@ func (x *Exchange) pick() uint32 {
 		x.peer = x.choice.Peer.Name
 	}
 	x.state().Peer = x.peer
-	if l := x.idle(); l != nil {
+	if l := x.idle(); l != nil && !x.Multiplexed {
 		if c := l.Take(x.poolKey()); c != nil {
 			// The failure of a connection that a Chooser wanted kept counts as any other.
 			x.conn, x.cached = c, !(x.ownPeer && x.Peer.Keep)
@@ -313,6 +333,9 @@ func (x *Exchange) next(why uint32) engine.Status {
 	x.stopPump()
 	if x.R.Logger.On(nlog.Debug) {
 		x.R.Logf(nlog.Debug, "http next upstream, %x", nginxBit(why))
+	}
+	if why&(onRefused|onRetry|onDeadline) != 0 {
+		return x.again(why)
 	}
 	if why&failedInternally != 0 {
 		if st := x.Peer.Refused; st != 0 {
@@ -358,7 +381,7 @@ func (x *Exchange) next(why uint32) engine.Status {
 	if x.sent && x.nonIdempotent() {
 		why |= onNonIdempotent
 	}
-	if x.choice.Tries <= 0 || x.Conf.Next.V&why != why || x.sent && x.Unbuffered || x.lateForNext() {
+	if x.choice.Tries <= 0 || x.Conf.Next.V&why != why || x.spent() || x.lateForNext() {
 		return st
 	}
 	x.closeConn()
@@ -380,6 +403,14 @@ func (x *Exchange) lateForNext() bool {
 	return d > 0 && x.w.Loop.Now()-x.begun >= d
 }
 
+// spent reports whether a part of the request's body was sent that is not here any more.
+func (x *Exchange) spent() bool {
+	if x.Multiplexed {
+		return x.mux.spent
+	}
+	return x.sent && x.Unbuffered
+}
+
 func (x *Exchange) nonIdempotent() bool {
 	return x.R.Method&(http1.MethodPost|http1.MethodLock|http1.MethodPatch) != 0
 }
@@ -392,7 +423,7 @@ func (x *Exchange) refused(st engine.Status) uint32 {
 
 // abort ends an exchange whose client is gone.
 func (x *Exchange) abort() engine.Status {
-	if x.conn != nil {
+	if x.conn != nil || x.mux.stream != nil {
 		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
 	} else {
 		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection")
@@ -411,8 +442,11 @@ func (x *Exchange) ClientGone() {
 }
 
 func (x *Exchange) countSent() {
-	if x.conn != nil {
+	switch {
+	case x.conn != nil:
 		x.state().Sent = x.conn.Sent
+	case x.Multiplexed:
+		x.state().Sent = x.mux.sent
 	}
 }
 
@@ -454,6 +488,9 @@ func (x *Exchange) keep() {
 }
 
 func (x *Exchange) closeConn() {
+	if x.mux.stream != nil {
+		x.mux.stream.Close() // its fields stay
+	}
 	if x.conn != nil {
 		x.conn.Close()
 		x.conn = nil

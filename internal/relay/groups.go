@@ -8,6 +8,7 @@ import (
 
 	"moongate/internal/conf"
 	"moongate/internal/engine"
+	"moongate/internal/h2client"
 	"moongate/internal/upstream"
 )
 
@@ -151,6 +152,9 @@ type local struct {
 	keys     map[string]string
 	sessions map[string]*tls.ClientSessionState
 	key      []byte // room to make a key
+	// muxes has connections that carry many requests, two pools for each group: see muxPool.
+	muxes  []*h2client.Pool
+	single *h2client.Pool
 }
 
 var (
@@ -209,6 +213,11 @@ func Retire(w *engine.Worker, h *engine.HTTP) {
 			if b != nil {
 				b.Idle.CloseAll()
 				b.Chosen.CloseAll()
+			}
+		}
+		for _, p := range l.muxes {
+			if p != nil {
+				p.CloseAll()
 			}
 		}
 	}

@@ -124,7 +124,7 @@ func (x *Exchange) statusFails() uint32 {
 	if x.sent && x.nonIdempotent() {
 		mask |= onNonIdempotent
 	}
-	if x.choice.Tries > 1 && x.Conf.Next.V&mask == mask && !(x.sent && x.Unbuffered) && !x.lateForNext() {
+	if x.choice.Tries > 1 && x.Conf.Next.V&mask == mask && !x.spent() && !x.lateForNext() {
 		return why
 	}
 	return 0
@@ -156,6 +156,9 @@ func (x *Exchange) respond() engine.Status {
 			x.keep()
 		}
 		return engine.OK
+	}
+	if x.Multiplexed {
+		return x.relayMux()
 	}
 	return x.relay()
 }

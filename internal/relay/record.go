@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"moongate/internal/engine"
+	"moongate/internal/h2client"
 )
 
 // Try is one try to get a response: what $upstream_addr and its like list.
@@ -30,6 +31,7 @@ type record struct {
 type pools struct {
 	records   *record
 	exchanges *Exchange
+	env       *h2client.Env
 }
 
 func poolsOf(w *engine.Worker) *pools {

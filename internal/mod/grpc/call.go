@@ -1,0 +1,209 @@
+package grpc
+
+import (
+	"strconv"
+
+	"moongate/internal/base/ascii"
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/http1"
+	"moongate/internal/relay"
+	"moongate/internal/upstream"
+)
+
+// call is what this protocol keeps with an exchange.
+type call struct {
+	conf           *config
+	host           string
+	url            upstream.URL
+	sent, received messages
+	spend          *spending
+	retrying       bool
+	until          int64 // the client's deadline, 0: none
+	given          []byte
+	late           [2]http1.Header
+}
+
+type protocol struct{}
+
+var alpn = []string{"h2"}
+
+// handle is the content handler.
+func handle(r *engine.Request) engine.Status {
+	c := loc.Of(r.Scope)
+	x := relay.New(r, &c.Conf, protocol{})
+	e, _ := x.Data.(*call)
+	if e == nil {
+		e = &call{}
+		x.Data = e
+	}
+	*e = call{conf: c}
+	if t := c.target; t.template == nil {
+		x.Group, x.Scheme, e.host = t.group, t.scheme, t.host
+	} else if !e.eval(x) {
+		return 500
+	}
+	if x.Scheme == secure {
+		x.SSL, x.ALPN = &c.SSL, alpn
+	}
+	x.Multiplexed, x.PassTrailers = true, true
+	x.HeadRequest = r.Method == http1.MethodHead
+	x.Unbuffered = r.IsMain() && r.HasBody()
+	if c.timeoutHeader.V && isGRPC(r) {
+		e.readTimeout(x)
+	}
+	if c.retryOn.V != 0 {
+		e.begin(x)
+	}
+	st := x.Run()
+	e.end()
+	if x.Expired() && !r.HeaderSent {
+		return deadlineExceeded(r)
+	}
+	return st
+}
+
+// eval reads an address with variables.
+func (e *call) eval(x *relay.Exchange) bool {
+	r := x.R
+	scheme, rest := splitScheme(e.conf.target.template.EvalString(r))
+	u, problem := upstream.ParseURL(rest, 0, false)
+	if problem != "" {
+		r.Logf(nlog.Error, "%s in upstream \"%s\"", problem, rest)
+		return false
+	}
+	e.url = u
+	x.URL, x.Scheme, e.host = &e.url, scheme, hostOf(&u)
+	return true
+}
+
+// isGRPC reports whether a request is a call of gRPC.
+func isGRPC(r *engine.Request) bool {
+	return ascii.HasPrefixFold(r.In.Get(http1.HContentType), "application/grpc")
+}
+
+// Request makes the request's fields.
+func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
+	r, e := x.R, x.Data.(*call)
+	c := e.conf
+	if host := c.fields.Host; host != nil {
+		x.Begin(r.MethodName, path(r), nil)
+		x.AddField(nameHost, host.Eval(r))
+	} else {
+		x.Begin(r.MethodName, path(r), r.CopyString(e.host))
+	}
+	c.fields.Append(x, true)
+	if e.until != 0 {
+		e.propagate(x)
+	}
+	return dst, engine.OK
+}
+
+var nameHost = []byte("host")
+
+// path is the URI of the request to the server.
+func path(r *engine.Request) []byte {
+	if r.ValidUnparsed && r.IsMain() {
+		return r.In.Unparsed
+	}
+	p := http1.AppendEscape(r.Alloc(3*len(r.URI) + 1 + len(r.Args))[:0], r.URI, http1.EscapeURI)
+	if len(r.Args) > 0 {
+		p = append(append(p, '?'), r.Args...)
+	}
+	return p
+}
+
+// Reset prepares for a response.
+func (protocol) Reset(x *relay.Exchange) {
+	e := x.Data.(*call)
+	e.sent, e.received = messages{}, messages{}
+}
+
+// Head, Body and End belong to connections that carry one request at a time.
+func (protocol) Head(*relay.Exchange, []byte) (int, relay.HeadState) { return 0, relay.HeadInvalid }
+func (protocol) Body(*relay.Exchange, []byte) ([]byte, int, relay.BodyState) {
+	return nil, 0, relay.BodyInvalid
+}
+func (protocol) End(*relay.Exchange) bool { return false }
+
+// Location and Cookie leave what servers say as it is.
+func (protocol) Location(_ *relay.Exchange, v []byte, _ int) ([]byte, bool) { return v, false }
+func (protocol) Cookie(_ *relay.Exchange, v []byte) []byte                  { return v }
+
+// Sent and Received count messages.
+func (protocol) Sent(x *relay.Exchange, p []byte)     { x.Data.(*call).sent.pass(p) }
+func (protocol) Received(x *relay.Exchange, p []byte) { x.Data.(*call).received.pass(p) }
+
+// messages counts the messages in a body: each has five bytes before it, of which four are its length.
+type messages struct {
+	n    int64
+	left uint32 // of the message under way
+	head uint32
+	have int8 // bytes of the next one's five
+}
+
+func (m *messages) pass(p []byte) {
+	for len(p) > 0 {
+		if m.left > 0 {
+			k := min(int64(m.left), int64(len(p)))
+			m.left -= uint32(k)
+			p = p[k:]
+			continue
+		}
+		m.head = m.head<<8 | uint32(p[0])
+		p = p[1:]
+		if m.have++; m.have == 5 {
+			m.n++
+			m.left, m.have = m.head, 0
+		}
+	}
+}
+
+func current(r *engine.Request) *call {
+	if x := relay.Of(r); x != nil {
+		e, _ := x.Data.(*call)
+		return e
+	}
+	return nil
+}
+
+func number(r *engine.Request, n int64) []byte {
+	return strconv.AppendInt(r.Alloc(20)[:0], n, 10)
+}
+
+func getRequestMessages(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	if e := current(r); e != nil {
+		return number(r, e.sent.n), true
+	}
+	return nil, false
+}
+
+func getResponseMessages(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	if e := current(r); e != nil {
+		return number(r, e.received.n), true
+	}
+	return nil, false
+}
+
+func getTrailers(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	if x := relay.Of(r); x != nil {
+		v := x.WantsTrailers()
+		return v, v != nil
+	}
+	return nil, false
+}
+
+func getStatus(r *engine.Request, _ *engine.Var) ([]byte, bool)  { return field(r, "grpc-status") }
+func getMessage(r *engine.Request, _ *engine.Var) ([]byte, bool) { return field(r, "grpc-message") }
+
+// field finds what stands behind the response, or in its head.
+func field(r *engine.Request, name string) ([]byte, bool) {
+	for _, list := range [...][]http1.Header{r.Out.Trailers, r.Out.List} {
+		for i := range list {
+			if h := &list[i]; len(h.Name) == len(name) && ascii.EqualFold(h.Name, name) {
+				return h.Value, true
+			}
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,612 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"syscall"
+
+	"moongate/internal/base/nlog"
+	"moongate/internal/engine"
+	"moongate/internal/h2client"
+	"moongate/internal/http1"
+	"moongate/internal/http2"
+	"moongate/internal/netio"
+	"moongate/internal/upstream"
+)
+
+// mux is what an exchange over a connection that carries many (HTTP/2) has besides.
+type mux struct {
+	stream  *h2client.Stream
+	why     uint32 // of a failure to connect
+	spent   bool   // bytes of the client's body were sent that are not kept
+	late    bool   // the deadline has passed
+	refused int    // tries that servers have not looked at
+	retries int    // tries after responses that were to be tried again
+	sent    int64  // bytes of the body, by the try under way
+	kept
+}
+
+// kept is what is made once and used by one exchange after the other.
+type kept struct {
+	resp   http1.Response
+	pumpFn func()
+}
+
+// Why a try over HTTP/2 failed, besides the bits of next_upstream.
+const (
+	onRefused  uint32 = 1 << (20 + iota) // the server has not looked at the request
+	onRetry                              // the response is one to try again for
+	onDeadline                           // the exchange's deadline
+)
+
+// maxRefused bounds the tries for which nobody is to blame.
+const maxRefused = 5
+
+// Observer is implemented by protocols that look at the bodies of multiplexed exchanges as they pass.
+type Observer interface {
+	Sent(x *Exchange, p []byte)
+	Received(x *Exchange, p []byte)
+}
+
+// Retrier is implemented by protocols with responses after which the request may be sent again.
+type Retrier interface {
+	// Retry is asked when a response head is there; end says that it is all of the response. True: try again, after
+	// Again has waited.
+	Retry(x *Exchange, end bool) bool
+	// Again prepares the next try; it may park. False: no further try.
+	Again(x *Exchange, tries int) bool
+}
+
+// Expirer is implemented by protocols that answer when Exchange.Deadline has passed while a response was under way.
+type Expirer interface {
+	// Expired gives the trailers that end the response.
+	Expired(x *Exchange) []http1.Header
+}
+
+// errDial says that Exchange.mux.why has the reason.
+var errDial = errors.New("no connection")
+
+// DialHTTP2 makes a connection for a pool.
+func (x *Exchange) DialHTTP2() (h2client.Transport, *h2client.Config, error) {
+	why := x.connect()
+	if why != 0 {
+		x.mux.why = why
+		x.closeConn()
+		if why == clientGone {
+			return nil, nil, h2client.ErrGivenUp
+		}
+		return nil, nil, errDial
+	}
+	c := x.conn
+	x.conn = nil
+	return c, &muxConfig, nil
+}
+
+var muxConfig h2client.Config
+
+// muxPool is the pool of the group's connections; one that keeps none serves groups that are not known beforehand.
+func (x *Exchange) muxPool() *h2client.Pool {
+	l := localOf(x.R.H, x.w)
+	g := x.bal.Group
+	keep := &g.Keepalive
+	slot := 2 * g.Index
+	switch {
+	case x.Group == nil || keep.Max == 0 && !(x.ownPeer && x.Peer.Keep):
+		if l.single == nil {
+			l.single = &h2client.Pool{Env: envOf(x.w)}
+		}
+		return l.single
+	case x.ownPeer && x.Peer.Keep:
+		slot++
+	}
+	if l.muxes == nil {
+		l.muxes = make([]*h2client.Pool, 2*len(l.balancers))
+	}
+	p := l.muxes[slot]
+	if p == nil {
+		p = &h2client.Pool{Env: envOf(x.w), Max: keep.Max, Requests: keep.Requests, Timeout: keep.Timeout, Age: keep.Time}
+		if slot&1 == 1 {
+			p.Max, p.Requests, p.Timeout, p.Age = x.Group.ChosenIdle, x.Peer.KeepRequests, x.Peer.KeepTimeout, 0
+		}
+		l.muxes[slot] = p
+	}
+	return p
+}
+
+// envOf is what the multiplexed connections of a worker share.
+func envOf(w *engine.Worker) *h2client.Env {
+	p := poolsOf(w)
+	if p.env == nil {
+		p.env = &h2client.Env{Loop: w.Loop, Mem: w}
+	}
+	return p.env
+}
+
+// TrimWorker gives the memory of a past load back.
+func TrimWorker(w *engine.Worker) {
+	if p := poolsOf(w); p.env != nil {
+		p.env.Trim()
+	}
+}
+
+// tryMux asks one server, up to its response head, on a connection that carries many requests.
+func (x *Exchange) tryMux() uint32 {
+	loop, pool := x.w.Loop, x.muxPool()
+	x.P.Reset(x)
+	for {
+		c, fresh, err := pool.Get(x.poolKey(), x, x.until(loop.Now()+or(x.Peer.Connect, x.Conf.ConnectTimeout.V)))
+		switch {
+		case x.gone:
+			return clientGone
+		case err == errDial:
+			if x.mux.why == onTimeout && x.expired() {
+				return onDeadline
+			}
+			return x.mux.why
+		case err == netio.ErrTimeout && x.expired():
+			return onDeadline
+		case err == netio.ErrTimeout:
+			return onTimeout
+		case err != nil:
+			return clientGone
+		}
+		x.cached = !fresh
+		why := x.openMux(c)
+		if why == onRefused {
+			continue // the connection ended meanwhile
+		}
+		if why != 0 {
+			return why
+		}
+		return x.readMuxHead()
+	}
+}
+
+// openMux sends the request, or begins to.
+func (x *Exchange) openMux(c *h2client.Conn) uint32 {
+	x.sent, x.allSent, x.mux.sent = false, false, 0
+	x.pump = pump{}
+	b := &x.R.Body
+	body := x.OwnBody
+	if !x.NoBody {
+		body = b.Mem
+		if b.File != nil {
+			body = nil
+		}
+	}
+	more := !x.NoBody && (x.Unbuffered && !b.Read || b.File != nil)
+	s, err := c.Open(x.Fields, len(body) == 0 && !more)
+	if err != nil {
+		return onRefused
+	}
+	x.closeStream() // of the try before
+	x.mux.stream = s
+	s.NoBody = x.HeadRequest
+	x.state().Connect = x.w.Loop.Now() - x.tryBegun
+	x.action(sending)
+	x.sent = true
+	n := 0
+	if len(body) > 0 {
+		var done bool
+		n, done = s.TrySend(body, !more)
+		x.observeSent(body[:n])
+		more = more || !done
+	}
+	if !more {
+		x.allSent = true
+		return 0
+	}
+	x.pump.rest, x.pump.on = body[n:], true
+	if x.mux.pumpFn == nil {
+		x.mux.pumpFn = x.runMuxPump
+	}
+	x.w.Loop.Go(x.mux.pumpFn)
+	return 0
+}
+
+func (x *Exchange) observeSent(p []byte) {
+	x.mux.sent += int64(len(p))
+	if o, ok := x.P.(Observer); ok && len(p) > 0 {
+		o.Sent(x, p)
+	}
+}
+
+// until is a deadline within that of the exchange.
+func (x *Exchange) until(t int64) int64 {
+	if d := x.Deadline; d != 0 && (t == 0 || d < t) {
+		return d
+	}
+	return t
+}
+
+func (x *Exchange) expired() bool { return x.Deadline != 0 && x.w.Loop.Now() >= x.Deadline }
+
+// Expired reports whether the exchange has ended because its deadline passed.
+func (x *Exchange) Expired() bool { return x.mux.late }
+
+// readMuxHead waits for the response's head.
+func (x *Exchange) readMuxHead() uint32 {
+	x.action(readingHead)
+	x.KeepConn, x.Upgrade = false, false
+	for {
+		s := x.mux.stream
+		if s.Head() != nil {
+			return x.muxHead()
+		}
+		if e := s.Err(); e != nil {
+			return x.muxFailed(e)
+		}
+		if why := x.waitMux(true); why != 0 {
+			return why
+		}
+	}
+}
+
+// waitMux parks until the server has sent something. While the request is going up nobody waits for the response's head.
+func (x *Exchange) waitMux(head bool) uint32 {
+	s := x.mux.stream
+	s.Quiet()
+	deadline := int64(0)
+	if !head || !x.pump.on {
+		deadline = x.w.Loop.Now() + or(x.Peer.Read, x.Conf.ReadTimeout.V)
+	}
+	err := x.R.Stream.WaitRead(x.R, &s.FD, x.until(deadline))
+	switch {
+	case x.gone:
+		return clientGone
+	case x.pump.status != 0:
+		return x.refused(x.pump.status)
+	case x.pump.why != 0:
+		return x.pump.why
+	case err == nil:
+		return 0
+	case err == netio.ErrTimeout && x.expired():
+		return onDeadline
+	case err == netio.ErrTimeout:
+		return onTimeout
+	}
+	if err == engine.ErrClientGone {
+		x.gone = true
+	}
+	return clientGone
+}
+
+// muxFailed tells what the end of a stream before its time means for the try.
+func (x *Exchange) muxFailed(e *h2client.Error) uint32 {
+	switch {
+	case e.Refused && !x.mux.spent && x.mux.refused < maxRefused:
+		return onRefused
+	case e.Closed && e.Sys != nil:
+		x.log(nlog.Error, e.Sys, e.Text)
+		return onError
+	case e.Closed:
+		x.log(nlog.Error, nil, e.Text)
+		return onError
+	}
+	x.log(nlog.Error, nil, e.Text)
+	return onInvalidHeader
+}
+
+// muxHead makes x.Resp of the head that came.
+func (x *Exchange) muxHead() uint32 {
+	s := x.mux.stream
+	b := s.Head()
+	if int64(b.Size) > x.Conf.BufferSize.V {
+		x.log(nlog.Error, nil, "upstream sent too large http2 header")
+		return onInvalidHeader
+	}
+	resp := &x.mux.resp
+	resp.Headers.Reset()
+	for i := 1; i < len(b.List); i++ {
+		f := &b.List[i]
+		if f.Static == 0 && http2.ConnectionSpecific(f.Name) {
+			continue // they mean nothing here (RFC 9113 8.2.2)
+		}
+		resp.Add(f.Name, f.Value)
+	}
+	end := s.HeadOnly()
+	resp.Status, resp.StatusText, resp.ContentLength, resp.Chunked = s.Status(), nil, s.Length(), false
+	if end && resp.ContentLength < 0 && !x.HeadRequest {
+		resp.ContentLength = 0
+	}
+	x.Resp = resp
+	t := x.state()
+	t.Header = x.w.Loop.Now() - x.tryBegun
+	t.Status = resp.Status
+	t.Received += int64(b.Size)
+	if rt, ok := x.P.(Retrier); ok && !x.mux.spent && rt.Retry(x, end) {
+		return onRetry
+	}
+	return x.statusFails()
+}
+
+// again decides about the next try after one that counts for nobody.
+func (x *Exchange) again(why uint32) engine.Status {
+	x.closeConn()
+	x.countSent()
+	left := max(x.choice.Tries, 1)
+	x.choice.Done(upstream.Good, x.w.Loop.Now())
+	x.state().Whole = x.w.Loop.Now() - x.tryBegun
+	switch why {
+	case onDeadline:
+		x.mux.late = true
+		x.state().Status = 504
+		return 504
+	case onRefused:
+		x.mux.refused++
+	case onRetry:
+		x.mux.retries++
+		if !x.P.(Retrier).Again(x, x.mux.retries) {
+			return 502
+		}
+		if x.gone {
+			return x.abort()
+		}
+		if st := x.Rewrite(); st != engine.OK {
+			return st
+		}
+	}
+	x.bal.Begin(&x.choice, x.keyOf())
+	x.choice.Tries = min(x.choice.Tries, left)
+	return engine.OK
+}
+
+func (x *Exchange) keyOf() []byte {
+	if x.Group == nil {
+		return nil
+	}
+	return x.hashKey()
+}
+
+// closeStream ends the stream of the try.
+func (x *Exchange) closeStream() {
+	if s := x.mux.stream; s != nil {
+		s.Close()
+		s.Release()
+		x.mux.stream = nil
+	}
+}
+
+// relayMux passes the body on, and what follows it.
+func (x *Exchange) relayMux() engine.Status {
+	r, s := x.R, x.mux.stream
+	low, rate := x.Conf.readAhead, int64(0)
+	if x.buffering() {
+		rate = x.Conf.rate(r)
+	} else {
+		low = 0
+	}
+	obs, _ := x.P.(Observer)
+	for {
+		for p := s.Peek(); len(p) > 0; p = s.Peek() {
+			if rate > 0 {
+				p = p[:x.throttle(rate, len(p))]
+			}
+			t := x.state()
+			t.Received += int64(len(p))
+			t.Length += int64(len(p))
+			if obs != nil {
+				obs.Received(x, p)
+			}
+			if s.EndSeen() && len(p) == len(s.Peek()) {
+				return x.lastMux(p)
+			}
+			if r.Output(&engine.Chunk{Data: p}) != nil {
+				return engine.Error
+			}
+			s.Consume(len(p))
+			if r.Pending() > low {
+				break
+			}
+		}
+		if s.Ended() {
+			return x.lastMux(nil)
+		}
+		if len(s.Peek()) == 0 && s.Err() != nil {
+			return x.muxBroken(s.Err())
+		}
+		if r.Pending() > 0 {
+			if r.Stream.Flush(r) != nil {
+				return engine.Error
+			}
+			x.action(toClient)
+			if r.Drain(low) != nil {
+				return engine.Error
+			}
+		}
+		if len(s.Peek()) > 0 || s.EndSeen() || s.Err() != nil {
+			continue
+		}
+		x.action(readingBody)
+		if why := x.waitMux(false); why == onDeadline {
+			return x.expire()
+		} else if why != 0 {
+			return x.broken(why)
+		}
+	}
+}
+
+// lastMux sends the last piece and the trailers.
+func (x *Exchange) lastMux(p []byte) engine.Status {
+	if x.PassTrailers {
+		x.Trailers = x.Trailers[:0]
+		for i := range x.mux.stream.Trailers().List {
+			f := &x.mux.stream.Trailers().List[i]
+			if f.Static == 0 && http2.ConnectionSpecific(f.Name) {
+				continue
+			}
+			x.Trailers = append(x.Trailers, http1.Header{Name: f.Name, Value: f.Value, ID: http1.LookupHeader(f.Name)})
+		}
+	}
+	return x.last(p)
+}
+
+// expire ends a response whose deadline has passed.
+func (x *Exchange) expire() engine.Status {
+	x.mux.late = true
+	e, ok := x.P.(Expirer)
+	if !ok {
+		return x.broken(onTimeout)
+	}
+	x.Trailers = append(x.Trailers[:0], e.Expired(x)...)
+	return x.last(nil)
+}
+
+func (x *Exchange) muxBroken(e *h2client.Error) engine.Status {
+	x.log(nlog.Error, e.Sys, e.Text)
+	return x.truncated()
+}
+
+// runMuxPump is the second task: it sends the rest of the request while the response is awaited.
+func (x *Exchange) runMuxPump() {
+	p := &x.pump
+	p.task = x.w.Loop.Current()
+	why := clientGone
+	if x.mux.stream != nil { // else given up before this task had its turn
+		why = x.muxPumpAll()
+	}
+	if why == 0 {
+		x.allSent = true
+	} else if why == onTimeout && !x.body {
+		p.why = why
+		x.action(sending)
+	}
+	p.on, p.task = false, nil
+	if s := x.mux.stream; s != nil {
+		s.FD.Raise() // the reader's time begins, or ends
+	}
+	if p.waiting != nil {
+		x.w.Loop.Ready(p.waiting)
+	}
+}
+
+func (x *Exchange) muxPumpAll() uint32 {
+	p, b := &x.pump, &x.R.Body
+	if len(p.rest) > 0 {
+		if why := x.muxSend(p.rest, !x.Unbuffered && b.File == nil); why != 0 {
+			return why
+		}
+	}
+	switch {
+	case x.NoBody:
+		return 0
+	case x.Unbuffered:
+		return x.muxPumpClient()
+	case b.File == nil:
+		return 0
+	}
+	buf := x.w.Buffer(16 << 10)
+	defer x.w.FreeBuffer(buf)
+	for p.fileAt < b.FileSize {
+		n, err := b.File.ReadAt(buf[:min(int64(cap(buf)), b.FileSize-p.fileAt)], p.fileAt)
+		if n == 0 && err != nil {
+			x.R.LogErr(nlog.Crit, err, "pread() \"%s\" failed", b.File.Name())
+			p.status = 500
+			return failedInternally
+		}
+		p.fileAt += int64(n)
+		if why := x.muxSend(buf[:n], p.fileAt == b.FileSize); why != 0 {
+			return why
+		}
+	}
+	return 0
+}
+
+// muxSend sends p to the server; it parks.
+func (x *Exchange) muxSend(p []byte, last bool) uint32 {
+	x.observeSent(p)
+	err := x.mux.stream.Send(p, last, or(x.Peer.Send, x.Conf.SendTimeout.V))
+	switch err {
+	case nil:
+		return 0
+	case netio.ErrTimeout:
+		return onTimeout
+	}
+	return clientGone // the reader finds out what the server has to say
+}
+
+// muxPumpClient passes the request body on as it comes. While nothing comes it holds no memory.
+func (x *Exchange) muxPumpClient() uint32 {
+	r := x.R
+	d := r.Stream.(engine.Downstream)
+	for {
+		end, why := x.passPiece(d)
+		switch {
+		case why == wouldWait:
+		case why != 0:
+			return why
+		case end:
+			return 0
+		default:
+			continue
+		}
+		switch err := d.WaitBody(x.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
+		case nil:
+		case netio.ErrTimeout:
+			return x.clientFailed(engine.ErrBodyTimeout)
+		case netio.ErrKilled:
+			return clientGone
+		default:
+			return x.clientFailed(engine.ErrBodyClosed)
+		}
+	}
+}
+
+// wouldWait says that the client has sent nothing more.
+const wouldWait uint32 = 1 << 29
+
+// passPiece sends what has come of the request body. What fits the memory of the body is kept there: while it does, the
+// request can be sent again.
+func (x *Exchange) passPiece(d engine.Downstream) (end bool, why uint32) {
+	r, b := x.R, &x.R.Body
+	buf := b.Mem[len(b.Mem):cap(b.Mem)]
+	kept := len(buf) > 0 && !x.mux.spent
+	if !kept {
+		buf = x.w.Buffer(16 << 10)
+		buf = buf[:cap(buf)]
+		defer x.w.FreeBuffer(buf)
+	}
+	n := 0
+	var err error
+	for n < len(buf) && err == nil { // the end is to go with the last bytes
+		var m int
+		m, err = d.TryBody(r, buf[n:])
+		n += m
+	}
+	end = err == io.EOF
+	switch {
+	case n > 0 && kept:
+		b.Mem = b.Mem[:len(b.Mem)+n]
+	case n > 0:
+		x.mux.spent = true
+	}
+	b.Read = b.Read || end
+	if n > 0 {
+		b.Received += int64(n)
+		if max := r.Core().ClientMaxBodySize.V; max > 0 && b.Received > max {
+			r.Logf(nlog.Error, "client intended to send too large chunked body: %d+%d bytes", b.Received-int64(n), n)
+			x.pump.status = 413
+			return end, failedInternally
+		}
+	}
+	if n > 0 || end {
+		if why := x.muxSend(buf[:n], end); why != 0 {
+			return end, why
+		}
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return false, wouldWait
+	case err != nil && !end:
+		return false, x.clientFailed(err)
+	}
+	return end, 0
+}
+
+// Retries is how many tries were made after responses that were to be tried again.
+func (x *Exchange) Retries() int { return x.mux.retries }
+
+// AddField appends a field to those of the request.
+func (x *Exchange) AddField(name, value []byte) {
+	x.Fields = append(x.Fields, h2client.Field{Name: name, Value: value, Mode: mode(0, name)})
+}
