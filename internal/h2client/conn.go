@@ -335,6 +335,7 @@ func (c *Conn) fault(err error) {
 	if c.err != nil {
 		return
 	}
+	c.reserve(control)
 	c.out = http2.AppendGoAway(c.out, 0, e.Code, "")
 	c.flush()
 	c.fail(&Error{Code: e.Code, Text: "upstream " + e.Text, Invalid: true})
@@ -452,6 +453,7 @@ func (c *Conn) checkPeer() {
 		c.env.Loop.Arm(&c.ping, c.heard+after)
 	case !c.pingSet:
 		c.pingSet, c.pinged = true, now
+		c.reserve(control)
 		c.out = http2.AppendPing(c.out, [8]byte{'a', 'l', 'i', 'v', 'e', '?'}, 0)
 		c.wake()
 		c.env.Loop.Arm(&c.ping, now+wait)

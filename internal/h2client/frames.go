@@ -77,6 +77,7 @@ func (c *Conn) data(h http2.FrameHeader, p []byte) error {
 		return &http2.Error{Code: http2.FlowControlError, Text: fmt.Sprintf("violated connection flow control, received %d data frame with window %d", n, c.recvWin)}
 	}
 	if c.recvDebt += n; c.recvDebt >= c.cfg.ConnWindow/4 {
+		c.reserve(control)
 		c.out = http2.AppendWindowUpdate(c.out, 0, c.recvDebt)
 		c.recvWin.Add(c.recvDebt)
 		c.recvDebt = 0
@@ -201,6 +202,7 @@ func (c *Conn) settings(h http2.FrameHeader, p []byte) error {
 		c.env.Loop.Ready(c.openers[0])
 		c.openers = c.openers[:copy(c.openers, c.openers[1:])]
 	}
+	c.reserve(control)
 	c.out = http2.AppendSettingsAck(c.out)
 	return c.answer()
 }
@@ -260,6 +262,7 @@ func (c *Conn) pingFrame(h http2.FrameHeader, p []byte) error {
 	if h.Has(http2.Ack) {
 		return c.nothing()
 	}
+	c.reserve(control)
 	c.out = http2.AppendPing(c.out, data, http2.Ack)
 	return c.answer()
 }

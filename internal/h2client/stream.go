@@ -115,7 +115,7 @@ func (c *Conn) writeHead(s *Stream, fields []Field, end bool) {
 	for i := range fields {
 		size += len(fields[i].Name) + len(fields[i].Value) + 8
 	}
-	c.reserve(size)
+	c.reserve(size + size/512)
 	at := len(c.out)
 	c.out = append(c.out, make([]byte, http2.HeaderSize)...)
 	c.out = c.enc.Begin(c.out)
@@ -195,6 +195,7 @@ func (s *Stream) fail(code http2.ErrCode, text string) {
 	if s.err != nil {
 		return
 	}
+	s.c.reserve(control)
 	s.c.out = http2.AppendRSTStream(s.c.out, s.id, code)
 	s.c.wake()
 	s.end(&Error{Code: code, Text: text, Invalid: true})
@@ -385,6 +386,7 @@ func (s *Stream) credit(n int64) {
 	if s.recvDebt += n; s.recvDebt < s.c.cfg.Window/2 || s.remoteEnd || s.shut || s.err != nil {
 		return
 	}
+	s.c.reserve(control)
 	s.c.out = http2.AppendWindowUpdate(s.c.out, s.id, s.recvDebt)
 	s.recvWin.Add(s.recvDebt)
 	s.recvDebt = 0
@@ -453,6 +455,7 @@ func (s *Stream) Cancel(code http2.ErrCode) {
 	c := s.c
 	if !s.shut {
 		if s.err == nil && !(s.localEnd && s.remoteEnd) {
+			c.reserve(control)
 			c.out = http2.AppendRSTStream(c.out, s.id, code)
 			c.wake()
 		}

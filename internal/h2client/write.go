@@ -6,6 +6,9 @@ import (
 	"moongate/internal/http2"
 )
 
+// control is room for any of the frames that are no DATA and no HEADERS.
+const control = 32
+
 // reserve makes room for n bytes to be queued.
 func (c *Conn) reserve(n int) {
 	if cap(c.out)-len(c.out) >= n {
