@@ -25,6 +25,8 @@ _Static_assert(offsetof(mg_sd_item, data) <= ITEM_HEAD, "an item is larger than 
 
 static const char no_memory[] = "no memory", not_found[] = "not found", not_a_list[] = "value not a list";
 
+#define LEAST_BUCKETS 64
+
 static mg_shdict *all;
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -33,7 +35,7 @@ mg_shdict *mg_shdict_new(const char *name, size_t namelen, size_t size)
     pthread_mutexattr_t attr;
     mg_shdict *d = calloc(1, sizeof(*d) + namelen);
     uint32_t   pages = (uint32_t) ((size - POOL_HEAD) / (MG_PAGE + POOL_PAGE)), fit;
-    size_t     buckets = 64, table;
+    size_t     buckets = LEAST_BUCKETS, table;
 
     fit = (uint32_t) ((size - ROUND(POOL_HEAD + (size_t) pages * POOL_PAGE)) >> MG_PAGE_SHIFT);
     pages = fit < pages ? fit : pages;
@@ -57,7 +59,9 @@ mg_shdict *mg_shdict_new(const char *name, size_t namelen, size_t size)
 
     mg_slab_init(&d->slab, d->mem, (mg_page *) ((char *) d->mem + ((size_t) pages << MG_PAGE_SHIFT)), pages);
     d->buckets = (mg_sd_entry **) ((char *) d->mem + ((size_t) pages << MG_PAGE_SHIFT) + table);
-    d->mask = (uint32_t) buckets - 1;
+    d->most = (uint32_t) buckets;
+    d->mask = LEAST_BUCKETS - 1;
+    d->used = LEAST_BUCKETS;
     d->size = size;
 
     if (getrandom(&d->seed, sizeof(d->seed), GRND_NONBLOCK) != sizeof(d->seed)) {
@@ -143,9 +147,49 @@ static uint32_t hash_key(const mg_shdict *d, const char *k, size_t n)
     return (uint32_t) (h ^ (h >> 32));
 }
 
+/*
+ * The table grows with the dictionary, so that a small one stays in the cache: by linear hashing, one bucket at a time.
+ * Buckets up to used exist; a hash whose bucket does not yet is in the one without its highest bit.
+ */
+static mg_sd_entry **bucket(mg_shdict *d, uint32_t hash)
+{
+    uint32_t n = hash & d->mask;
+
+    return &d->buckets[n < d->used ? n : n & (d->mask >> 1)];
+}
+
+static void grow(mg_shdict *d)
+{
+    mg_sd_entry **from, **to, *e;
+    uint32_t      n = d->used;
+
+    if (n == d->most) {
+        return;
+    }
+
+    if (n > d->mask) {
+        d->mask = 2 * d->mask + 1;
+    }
+
+    d->used++;
+    from = &d->buckets[n & (d->mask >> 1)];
+    to = &d->buckets[n];
+
+    while ((e = *from) != NULL) {
+        if ((e->hash & d->mask) != n) {
+            from = &e->hnext;
+            continue;
+        }
+        *from = e->hnext;
+        e->hnext = NULL;
+        *to = e;
+        to = &e->hnext;
+    }
+}
+
 static mg_sd_entry *find(mg_shdict *d, uint32_t hash, const char *k, size_t n)
 {
-    mg_sd_entry *e = d->buckets[hash & d->mask];
+    mg_sd_entry *e = *bucket(d, hash);
 
     while (e != NULL && (e->hash != hash || e->klen != n || memcmp(e->data, k, n) != 0)) {
         e = e->hnext;
@@ -220,7 +264,7 @@ static void free_items(mg_shdict *d, mg_sd_entry *e)
 
 static void drop(mg_shdict *d, mg_sd_entry *e)
 {
-    mg_sd_entry **at = &d->buckets[e->hash & d->mask];
+    mg_sd_entry **at = bucket(d, e->hash);
 
     while (*at != e) {
         at = &(*at)->hnext;
@@ -277,7 +321,11 @@ static mg_sd_entry *insert(mg_shdict *d, uint32_t hash, const char *k, size_t kl
         return NULL;
     }
 
-    b = &d->buckets[hash & d->mask];
+    if (d->count >= d->used) {
+        grow(d);
+    }
+
+    b = bucket(d, hash);
     e->hnext = *b;
     *b = e;
     e->hash = hash;

@@ -74,6 +74,7 @@ typedef struct mg_shdict {
     mg_sd_entry   **buckets;
     uint64_t        seed;
     uint32_t        mask;
+    uint32_t        used, most; /* buckets */
     uint32_t        count;
     mg_sd_entry    *newest, *oldest;
     size_t          size; /* as configured */

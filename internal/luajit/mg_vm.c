@@ -483,6 +483,7 @@ static int mg_vm_init(lua_State *L)
     lua_setglobal(L, "ngx");
 
     mg_coro_open(L, vm);
+    mg_search_open(L);
 
     lua_createtable(L, 0, 1); /* the guard of _G */
     lua_pushlightuserdata(L, vm);

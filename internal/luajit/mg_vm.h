@@ -177,6 +177,9 @@ int mg_is_entry(const mg_vm *vm, const lua_State *L);
 lua_State *mg_wrap_child(lua_State *L);
 void mg_thread_link(lua_State *L, lua_State *parent, unsigned flags);
 
+/* mg_search.c */
+void mg_search_open(lua_State *L);
+
 /* mg_trace.c */
 void mg_trace(mg_vm *vm, lua_State *co, int layers);
 

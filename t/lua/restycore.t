@@ -48,3 +48,30 @@ got set 201
 12
 1,2
 cdata
+
+
+
+
+=== TEST 2: a module that is not there: every place is told, in order
+--- config
+    location /t {
+        content_by_lua_block {
+            package.path = "./?.lua;/x/?.lua;./?.lua;/a?b?.lua"
+            package.cpath = "/q/?.so;/q/lib?.so"
+            local ok, err = pcall(require, "no.such.mod")
+            ngx.say(err)
+        }
+    }
+--- request
+GET /t
+--- response_body
+module 'no.such.mod' not found:
+	no field package.preload['no.such.mod']
+	no file './no/such/mod.lua'
+	no file '/x/no/such/mod.lua'
+	no file './no/such/mod.lua'
+	no file '/ano/such/modbno/such/mod.lua'
+	no file '/q/no/such/mod.so'
+	no file '/q/libno/such/mod.so'
+	no file '/q/no.so'
+	no file '/q/libno.so'
