@@ -49,7 +49,7 @@ var Module = engine.Module{
 	Module: conf.Module{Name: "grpc", Directives: append([]conf.Directive{
 		{Name: "grpc_pass", Syntax: "address", In: conf.Location | conf.LocationIf, Args: conf.Take1, Set: conf.Func(readPass),
 			Doc: "Passes calls on to a gRPC server or a group of them, at grpc:// or, with TLS, grpcs://. The address may have variables. With keepalive in the group, calls share connections; else each has its own."},
-		{Name: "grpc_set_header", Syntax: "field value", In: anywhere, Args: conf.Take2, Default: "Content-Length $content_length", Set: conf.List(loc, readPair, func(c *config) *[]conf.Pair { return &c.headers }),
+		{Name: "grpc_set_header", Syntax: "field value", In: anywhere, Args: conf.Take2, Default: "Content-Length $content_length", Set: conf.Func(readSetHeader),
 			Doc: "A field of the request to the server; an empty value leaves it out."},
 		{Name: "grpc_timeout_header", In: anywhere, Default: "on", Set: conf.Slot(loc, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.timeoutHeader }),
 			Doc: "Whether the deadline that a client gives in grpc-timeout is enforced here as well: when it has passed, the server's side of the call is cancelled and the client gets DEADLINE_EXCEEDED."},
@@ -86,9 +86,11 @@ func common(rows []conf.Directive) []conf.Directive {
 	return out
 }
 
-func readPair(c *conf.Cmd) (conf.Pair, error) {
+func readSetHeader(c *conf.Cmd) error {
+	cf := loc.Of(c.Scope)
+	cf.headers = append(cf.headers, conf.Pair{Key: c.Args[0], Value: c.Args[1]})
 	_, err := engine.CompileArg(c, c.Args[1])
-	return conf.Pair{Key: c.Args[0], Value: c.Args[1]}, err
+	return err
 }
 
 func readPass(c *conf.Cmd) error {
