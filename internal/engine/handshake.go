@@ -80,20 +80,35 @@ func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	h.hooks = h.TLS.Hooks
 	asked := h.Config
-	cfg := h.TLS.Config
+	cfg := h.config()
 	if h.TLS.Adapt != nil {
-		var err error
-		if cfg, err = h.TLS.Adapt(h); err != nil {
+		own, err := h.TLS.Adapt(h)
+		if err != nil {
 			return nil, err
 		}
+		if own == h.TLS.Config {
+			own = cfg
+		} else if cfg != h.TLS.Config {
+			own = own.Clone()
+			own.NextProtos = cfg.NextProtos
+		}
+		cfg = own
 	}
 	if h.hooks == nil && h.hello == nil {
 		return cfg, nil
 	}
-	if h.Config = cfg; cfg == h.TLS.Config {
+	if h.Config = cfg; cfg == h.config() {
 		h.Config = cfg.Clone()
 	}
 	return h.own(asked)
+}
+
+// config is the server's configuration for the address.
+func (h *Handshake) config() *tls.Config {
+	if h.TLS.HTTP2 != nil && h.addr.SpeaksHTTP2(h.Server) {
+		return h.TLS.HTTP2
+	}
+	return h.TLS.Config
 }
 
 // own makes the configuration, which only this handshake uses, call hooks.

@@ -257,7 +257,11 @@ type Server struct {
 	File    string
 	Line    int
 	TLS     *TLSConf // nil: its directives say nothing that a handshake could be done with
+	HTTP2   bool     // the directive http2
 }
+
+// SpeaksHTTP2 reports whether HTTP/2 is on for a server at an address.
+func (a *AddrConf) SpeaksHTTP2(s *Server) bool { return a.HTTP2 || s.HTTP2 }
 
 // nameTable finds a server by host name on one address.
 type nameTable struct {

@@ -29,6 +29,8 @@ type TLSConf struct {
 	RecordSize int
 	// Hooks let code take part in handshakes; nil for none.
 	Hooks *TLSHooks
+	// HTTP2 is Config for addresses and servers that speak HTTP/2 as well.
+	HTTP2 *tls.Config
 	// Adapt, when not nil, gives the configuration for one handshake, in place of Config.
 	Adapt func(h *Handshake) (*tls.Config, error)
 }

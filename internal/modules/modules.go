@@ -2,6 +2,7 @@
 package modules
 
 import (
+	"moongate/internal/edge/h2"
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/authbasic"
@@ -45,6 +46,7 @@ func Set() *engine.Set {
 			&luamod.Early, // rewrite_by_lua_no_postpone, access_by_lua_no_postpone
 			&corevars.Module,
 			&ssl.Module,
+			&h2.Module, // behind ssl, whose handshakes it has a part in
 			&mapvar.Module,
 			&geo.Module,
 			&splitclients.Module,

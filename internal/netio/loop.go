@@ -40,6 +40,7 @@ type Task struct {
 	err      error
 	killed   bool
 	start    func()
+	onPark   func()
 	next     *Task
 }
 
@@ -395,6 +396,10 @@ func (l *Loop) Start(fn func()) {
 	}
 }
 
+// OnPark has fn called, once, before the current task parks: what it does beside serving a request that may have to wait
+// can be left to another task then. nil takes that back. fn must not park.
+func (l *Loop) OnPark(fn func()) { l.cur.onPark = fn }
+
 // Current is the task that holds the baton.
 func (l *Loop) Current() *Task { return l.cur }
 
@@ -408,6 +413,10 @@ func (l *Loop) Park(deadline int64) error {
 	if t.killed {
 		t.killed = false
 		return ErrKilled
+	}
+	if f := t.onPark; f != nil {
+		t.onPark = nil
+		f()
 	}
 	t.timedOut, t.err = false, nil
 	if deadline != 0 {

@@ -34,7 +34,8 @@ type conn struct {
 	https     bool // the address is one of TLS
 	shake     bool // the handshake is still to come
 	tls       *tlsio.Conn
-	closing   bool // to be closed after the request in progress
+	h2        engine.Closer // serves the connection in our place
+	closing   bool          // to be closed after the request in progress
 	closed    bool
 	buf       []byte // bytes read; nil while idle
 	rpos      int    // first byte of buf that was not consumed
@@ -87,7 +88,7 @@ func (c *conn) idle(d int64) {
 
 // expire is the timer's function: the deadline has moved, or the connection was idle too long.
 func (c *conn) expire() {
-	if c.closed || c.busy {
+	if c.closed || c.busy || c.h2 != nil {
 		return
 	}
 	if c.idleUntil > c.w.Loop.Now() {
@@ -138,6 +139,10 @@ func (c *conn) close() {
 
 // Shutdown is told when the worker stops.
 func (c *conn) Shutdown(now bool) {
+	if c.h2 != nil {
+		c.h2.Shutdown(now)
+		return
+	}
 	if now {
 		if !c.busy {
 			c.close()
@@ -247,7 +252,12 @@ func (c *conn) serveOne() bool {
 			c.close()
 			return false
 		}
-		if len(c.buf) > c.rpos && !c.proxied {
+		if c.Requests == 0 && !c.proxied && !c.shake && c.turnsOut() {
+			x.free()
+			c.speakHTTP2()
+			return false
+		}
+		if len(c.buf) > c.rpos && !c.proxied && (c.Requests > 0 || !c.maybeHTTP2()) {
 			n, st := x.parser.Parse(c.buf[c.rpos:], limits)
 			if st == http1.More {
 				c.rpos += n

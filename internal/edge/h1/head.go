@@ -32,6 +32,7 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		return nil
 	}
 	x.frame(r, core, last)
+	r.AbsoluteLocation(core)
 
 	need := 256 + len(o.StatusLine) + len(o.ContentType) + len(o.Charset)
 	var own struct{ server, date, connection, modified bool }
@@ -45,8 +46,6 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 			own.date = true
 		case http1.HLastModified:
 			own.modified = own.modified || h.Name != nil
-		case http1.HLocation:
-			need += len(r.In.Server) + len(r.Server.Name) + 32
 		case http1.HConnection:
 			own.connection = own.connection || h.Name != nil
 		}
@@ -82,12 +81,6 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		b = http1.AppendTime(b, o.LastModified)
 		b = append(b, '\r', '\n')
 	}
-	loc := r.HeaderOut(http1.HLocation)
-	if loc != nil && o.OwnLocation && len(loc.Value) > 0 && loc.Value[0] == '/' && core.AbsoluteRedirect.V {
-		b = x.appendLocation(b, r, core, loc)
-	} else {
-		loc = nil
-	}
 	if x.chunked {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
@@ -110,7 +103,7 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	}
 	for i := range o.List {
 		h := &o.List[i]
-		if h.Name == nil || h == loc {
+		if h.Name == nil {
 			continue
 		}
 		b = append(append(append(append(b, h.Name...), ':', ' '), h.Value...), '\r', '\n')
@@ -163,34 +156,4 @@ func (x *exchange) frame(r *engine.Request, core *engine.LocConf, last bool) {
 	if r.KeepAlive && core.KeepaliveDisable.V != 0 && r.BadKeepalive(core.KeepaliveDisable.V) {
 		r.KeepAlive = false
 	}
-}
-
-// appendLocation writes a Location header that begins with a slash in absolute form.
-func (x *exchange) appendLocation(b []byte, r *engine.Request, core *engine.LocConf, loc *http1.Header) []byte {
-	uri := loc.Value
-	b = append(b, "Location: "...)
-	at := len(b)
-	b = append(b, "http"...)
-	port := 80
-	if x.c.TLS != nil {
-		b = append(b, 's')
-		port = 443
-	}
-	b = append(b, "://"...)
-	local := x.c.LocalAddr()
-	switch {
-	case core.ServerNameInRedirect.V:
-		b = append(b, r.Server.Name...)
-	case len(r.In.Server) > 0:
-		b = append(b, r.In.Server...)
-	default:
-		b = local.AppendIP(b)
-	}
-	if p := int(local.IP.Port()); core.PortInRedirect.V && !local.Unix && p != port && p != 0 {
-		b = append(b, ':')
-		b = strconv.AppendInt(b, int64(p), 10)
-	}
-	b = append(b, uri...)
-	loc.Value = r.Copy(b[at:]) // for $sent_http_location
-	return append(b, '\r', '\n')
 }

@@ -1,0 +1,155 @@
+package h2
+
+import (
+	"fmt"
+
+	"moongate/internal/http2"
+)
+
+// flood counts what a client does that costs us more than it costs the client. Each method reports whether the connection may
+// go on.
+type flood struct {
+	total   int64 // bytes read
+	payload int64 // those of request heads and bodies, and those sent of bodies
+	idle    int   // frames that carry nothing, less what carried something
+	prio    int   // PRIORITY frames
+	resets  int   // streams that ended before their time, less those that did not
+	refusal int   // refused streams
+	news    int   // streams begun since the last read
+}
+
+const (
+	// idleFrames is how many frames without content a connection may send more than others (nginx allows as many frames
+	// to be answered that were not sent yet).
+	idleFrames = 10000
+	// nginx gives a connection up whose frames weigh eight times what they carry, beyond a megabyte.
+	floodFactor  = 8
+	floodAllowed = 1 << 20
+)
+
+// beginRead is called when the connection begins to take frames after a pause.
+func (f *flood) beginRead() { f.news = 0 }
+
+// read counts bytes.
+func (f *flood) read(n int) bool {
+	f.total += int64(n)
+	return f.total/floodFactor <= f.payload+floodAllowed
+}
+
+// useful counts bytes that are what the connection is for.
+func (f *flood) useful(n int) {
+	f.payload += int64(n)
+	if n > 0 {
+		f.idle = max(0, f.idle-4)
+	}
+}
+
+// frame counts a frame that may be an empty one, or one that is only answered.
+func (f *flood) frame(h http2.FrameHeader) bool {
+	switch h.Type {
+	case http2.Headers:
+		return true
+	case http2.Data, http2.Continuation:
+		if h.Length > 0 || h.Has(http2.EndStream) {
+			return true
+		}
+	}
+	f.idle++
+	return f.idle <= idleFrames
+}
+
+// priority counts PRIORITY frames, as nginx.
+func (f *flood) priority(streams int) bool {
+	f.prio++
+	return f.prio < max(streams, 100)
+}
+
+// stream counts a new stream: so many of one read are too many.
+func (f *flood) stream(streams int) bool {
+	f.news++
+	f.resets = max(0, f.resets-1)
+	return f.news <= 2*streams
+}
+
+// refused counts refused streams.
+func (f *flood) refused(streams int) bool {
+	f.refusal++
+	return f.refusal <= max(streams, 100)+1
+}
+
+// reset counts streams whose end the client brought about: by RST_STREAM or by frames that made us send it. As each was begun,
+// which took one off, twice as many as the others are too many.
+func (f *flood) reset(streams int) bool {
+	f.resets += 2
+	return f.resets <= 4*max(streams, 100)
+}
+
+// How a stream of the past has ended.
+type ending uint8
+
+const (
+	unknown       ending = iota
+	endedByClient        // by END_STREAM or RST_STREAM: nothing may follow
+	endedByUs            // by RST_STREAM: the client may not have known yet
+)
+
+// history remembers the streams that have ended last.
+type history struct {
+	ids [32]uint32 // the highest bit: endedByUs
+	at  uint8
+}
+
+func (h *history) add(id uint32, e ending) {
+	if e == endedByUs {
+		id |= 1 << 31
+	}
+	h.ids[h.at%32] = id
+	h.at++
+}
+
+func (h *history) find(id uint32) ending {
+	e := unknown
+	for _, x := range h.ids {
+		switch x {
+		case id:
+			e = max(e, endedByClient)
+		case id | 1<<31:
+			e = endedByUs
+		}
+	}
+	return e
+}
+
+// lateBody is a request body that is still coming although the response has been sent: a client that ends it with the bytes we
+// have read already need not be told to stop.
+type lateBody uint32
+
+// lateData reports whether frames of the stream are expected and meaningless.
+func (c *conn) lateData(id uint32, end bool) bool {
+	for i, l := range c.late {
+		if uint32(l) == id {
+			if end {
+				c.late = append(c.late[:i], c.late[i+1:]...)
+				c.past.add(id, endedByClient)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// resetLate tells clients to send no more of bodies that nobody wants (RFC 9113 8.1).
+func (c *conn) resetLate() {
+	for _, l := range c.late {
+		c.room(16)
+		c.out = http2.AppendRSTStream(c.out, uint32(l), http2.NoError)
+		c.past.add(uint32(l), endedByUs)
+	}
+	c.late = c.late[:0]
+}
+
+func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+func errorf(code http2.ErrCode, format string, args ...any) error {
+	return &http2.Error{Code: code, Text: fmt.Sprintf(format, args...)}
+}
