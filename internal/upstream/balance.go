@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"math/rand/v2"
-	"sync/atomic"
 )
 
 // second is the resolution of nginx's clock of failures.
@@ -12,42 +11,19 @@ const second = int64(1e9)
 type peerState struct {
 	*Peer
 	*counters
+	work      *Work
 	effective int
 	current   int
+	own       counters // without a zone
 }
 
-// counters are what the workers of a group with a zone know together.
-type counters struct {
-	conns    atomic.Int64
-	fails    atomic.Int64
-	accessed atomic.Int64 // of the last failure, seconds
-	checked  atomic.Int64
-}
-
-func (c *counters) load() int64 { return c.conns.Load() }
-
-// set is the peers of a group, or its backups.
+// set is the peers of a group, or its backups. A change of the group's servers replaces it; choices under way go on with
+// theirs.
 type set struct {
-	peers []peerState
+	peers []*peerState
 	total int // of the weights
 	tries int
-}
-
-func newSet(g *Group, list []Peer) set {
-	s := set{peers: make([]peerState, len(list))}
-	for i := range list {
-		p := &list[i]
-		c := p.shared
-		if c == nil {
-			c = &counters{}
-		}
-		s.peers[i] = peerState{Peer: p, counters: c, effective: p.Weight}
-		s.total += p.Weight
-		if !p.Down {
-			s.tries++
-		}
-	}
-	return s
+	slow  bool
 }
 
 // Balancer is one worker's state of a group.
@@ -55,30 +31,79 @@ type Balancer struct {
 	Group  *Group
 	Idle   Idle
 	Chosen Idle // connections to servers that were chosen by other means, with parameters of their own
-	main   set
-	backup set
+
+	worker int
+	have   *Peers
+	main   *set
+	backup *set
 	single bool
 }
 
 // NewBalancer makes a worker's state of a group that was initialised.
-func NewBalancer(g *Group) *Balancer {
-	b := &Balancer{Group: g, main: newSet(g, g.Main), backup: newSet(g, g.Backup)}
-	b.single = len(g.Main) == 1 && len(g.Backup) == 0
+func NewBalancer(g *Group, worker int) *Balancer {
+	b := &Balancer{Group: g, worker: worker}
+	b.renew()
 	b.Idle.conf = &g.Keepalive
 	return b
+}
+
+// renew takes on the group's servers as they are now; those that remain keep their state.
+func (b *Balancer) renew() {
+	ps := b.Group.Peers()
+	known := map[*Peer]*peerState{}
+	for _, s := range []*set{b.main, b.backup} {
+		if s != nil {
+			for _, p := range s.peers {
+				known[p.Peer] = p
+			}
+		}
+	}
+	b.have = ps
+	b.main, b.backup = b.newSet(ps.Main, ps.slow, known), b.newSet(ps.Backup, ps.slow, known)
+	b.single = len(ps.Main) == 1 && len(ps.Backup) == 0
+}
+
+func (b *Balancer) newSet(list []*Peer, slow bool, known map[*Peer]*peerState) *set {
+	s := &set{peers: make([]*peerState, len(list)), slow: slow}
+	for i, p := range list {
+		ps := known[p]
+		if ps == nil {
+			ps = &peerState{Peer: p, effective: p.Weight, work: p.workOf(b.worker)}
+			ps.counters = &ps.own
+			if b.Group.Zone {
+				ps.counters = &p.State.counters
+			}
+		}
+		s.peers[i] = ps
+		s.total += p.Weight
+		if !p.Down && !p.Drain {
+			s.tries++
+		}
+	}
+	return s
 }
 
 // Choice is one request's way through the peers of a group.
 type Choice struct {
 	Tries int // still allowed
 	Peer  *Peer
-	b     *Balancer
-	set   *set
-	cur   *peerState
-	tried []uint64
-	few   [2]uint64
+	// Hint names the peer to prefer (Peer.SID); nil for none.
+	Hint []byte
+
+	b      *Balancer
+	main   *set
+	backup *set
+	set    *set
+	cur    *peerState
+	tried  []uint64
+	few    [2]uint64
+	single bool
+	again  bool // when all peers were tried, the first may be tried again
+	now    int64
+	flying bool // least_time counts the request as being under way
 
 	key    []byte
+	points []point
 	hash   uint32
 	rehash int
 	misses int
@@ -87,8 +112,16 @@ type Choice struct {
 // Begin starts a choice. key is what the hashing methods hash: the address of the client or the value of the
 // directive; it must stay as it is while the choice lasts.
 func (b *Balancer) Begin(c *Choice, key []byte) {
-	c.b, c.set, c.key, c.cur, c.Peer = b, &b.main, key, nil, nil
+	if b.have != b.Group.live.Load() {
+		b.renew()
+	}
+	c.b, c.main, c.backup, c.set, c.key, c.cur, c.Peer, c.Hint = b, b.main, b.backup, b.main, key, nil, nil, nil
+	c.single = b.single
 	c.Tries = b.main.tries + b.backup.tries
+	c.again = b.Group.Retry.Num > 0
+	if c.again {
+		c.Tries = b.Group.Retry.Num + 1
+	}
 	c.hash, c.rehash, c.misses = 0, 0, 0
 	if n := (max(len(b.main.peers), len(b.backup.peers)) + 63) / 64; n <= len(c.few) {
 		c.few = [2]uint64{}
@@ -100,7 +133,8 @@ func (b *Balancer) Begin(c *Choice, key []byte) {
 	case IPHash:
 		c.hash = 89
 	case ConsistentHash:
-		c.hash = b.Group.findPoint(key)
+		c.points = b.have.points
+		c.hash = b.have.findPoint(key)
 	}
 }
 
@@ -108,61 +142,116 @@ func (c *Choice) isTried(i int) bool { return c.tried[i>>6]&(1<<(i&63)) != 0 }
 
 // usable reports whether peer i may be chosen at time now (seconds).
 func (c *Choice) usable(i int, now int64) bool {
-	p := &c.set.peers[i]
-	return !c.isTried(i) && !p.Down &&
+	return !c.set.peers[i].Drain && c.alive(i, now)
+}
+
+// alive is usable, also of a server that takes only what sticks to it.
+func (c *Choice) alive(i int, now int64) bool {
+	p := c.set.peers[i]
+	return !c.isTried(i) && !p.Down && !p.down.Load() &&
 		!(p.MaxFails > 0 && p.fails.Load() >= int64(p.MaxFails) && now-p.checked.Load() <= p.FailTimeout/second) &&
-		!(p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns))
+		!(p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns)) &&
+		!p.shunned(c)
+}
+
+// shunned reports whether the peer is unhealthy or ejected, and that counts.
+func (p *peerState) shunned(c *Choice) bool {
+	return p.out.Load() != 0 && p.isOut(c.now) && !c.b.Group.panic.Load()
 }
 
 // Next chooses a peer; now is in monotonic nanoseconds. False: there is none left, or alive. What was chosen is given
 // back with Done.
 func (c *Choice) Next(now int64) bool {
+	c.now = now
 	now /= second
-	if c.b.single {
-		p := &c.b.main.peers[0]
-		if p.Down || p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns) {
+	if c.single && c.set == c.main {
+		p := c.main.peers[0]
+		if p.Down || p.Drain && c.sticky(now) < 0 || p.down.Load() || p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns) || p.shunned(c) {
 			return false
 		}
 		c.take(p)
 		return true
 	}
-	if i := c.pick(now); i >= 0 {
-		c.tried[i>>6] |= 1 << (i & 63)
-		p := &c.set.peers[i]
-		if now-p.checked.Load() > p.FailTimeout/second {
-			p.checked.Store(now)
+	for {
+		if i := c.pick(now); i >= 0 {
+			c.tried[i>>6] |= 1 << (i & 63)
+			p := c.set.peers[i]
+			if now-p.checked.Load() > p.FailTimeout/second {
+				p.checked.Store(now)
+			}
+			c.take(p)
+			return true
 		}
-		c.take(p)
-		return true
+		switch {
+		case c.set == c.main && len(c.backup.peers) > 0:
+			c.set = c.backup
+			clear(c.tried)
+		case c.again:
+			c.again = false
+			c.set = c.main
+			clear(c.tried)
+		default:
+			return false
+		}
 	}
-	if c.set == &c.b.main && len(c.b.backup.peers) > 0 {
-		c.set = &c.b.backup
-		clear(c.tried)
-		return c.Next(now * second)
-	}
-	return false
 }
 
 func (c *Choice) take(p *peerState) {
 	p.conns.Add(1)
+	p.work.Requests.Add(1)
+	p.work.Active.Add(1)
 	c.cur, c.Peer = p, p.Peer
+	if c.b.Group.Inflight {
+		p.times.begin(c.now)
+		c.flying = true
+	}
+}
+
+// sticky gives the place of the peer that the hint names, -1 when there is none alive.
+func (c *Choice) sticky(now int64) int {
+	if c.Hint == nil {
+		return -1
+	}
+	for i, p := range c.set.peers {
+		if p.SID == string(c.Hint) {
+			if c.alive(i, now) {
+				return i
+			}
+			return -1
+		}
+	}
+	return -1
 }
 
 // pick gives the place of the peer of the group's method, -1 for none.
 func (c *Choice) pick(now int64) int {
-	onMain := c.set == &c.b.main
-	switch m := c.b.Group.Method; {
+	m := c.b.Group.Method
+	if c.Hint != nil {
+		if i := c.sticky(now); i >= 0 {
+			if m == RoundRobin {
+				return c.stickyRoundRobin(now, i)
+			}
+			return i
+		}
+	}
+	onMain := c.set == c.main
+	switch {
+	case m == RoundRobin:
 	case m == LeastConn:
 		return c.leastConn(now)
-	case m == IPHash && onMain && len(c.set.peers) > 1:
-		return c.ipHash(now)
-	case m == Hash && onMain && len(c.set.peers) > 1 && len(c.key) > 0:
-		return c.plainHash(now)
-	case m == ConsistentHash && onMain && len(c.set.peers) > 0 && len(c.key) > 0:
+	case m >= LeastTime:
+		return c.leastTime(now)
+	case !onMain || len(c.set.peers) == 0:
+	case m == ConsistentHash && len(c.key) > 0:
 		return c.consistent(now)
-	case m == Random && onMain:
+	case len(c.set.peers) == 1:
+	case m == IPHash:
+		return c.ipHash(now)
+	case m == Hash && len(c.key) > 0:
+		return c.plainHash(now)
+	case m == Random:
 		return c.random(now)
-	case m == RandomTwo && onMain && len(c.set.peers) > 1:
+	case m >= RandomTwo && m < LeastTime:
 		return c.randomTwo(now)
 	}
 	return c.roundRobin(now, 0, nil)
@@ -170,14 +259,27 @@ func (c *Choice) pick(now int64) int {
 
 // roundRobin is nginx's smooth weighted round robin over the usable peers from place from on that also is wants.
 func (c *Choice) roundRobin(now int64, from int, is func(p *peerState) bool) int {
-	best, total := -1, 0
+	best, total := c.reweigh(now, from, is)
+	if best >= 0 {
+		c.set.peers[best].current -= total
+	}
+	return best
+}
+
+// reweigh adds to every usable peer what it is due.
+func (c *Choice) reweigh(now int64, from int, is func(p *peerState) bool) (best, total int) {
+	best = -1
 	for i := from; i < len(c.set.peers); i++ {
-		p := &c.set.peers[i]
+		p := c.set.peers[i]
 		if !c.usable(i, now) || is != nil && !is(p) {
 			continue
 		}
-		p.current += p.effective
-		total += p.effective
+		due := p.effective
+		if c.set.slow {
+			due = p.ramp(due, c.now)
+		}
+		p.current += due
+		total += due
 		if p.effective < p.Weight {
 			p.effective++
 		}
@@ -185,10 +287,32 @@ func (c *Choice) roundRobin(now int64, from int, is func(p *peerState) bool) int
 			best = i
 		}
 	}
-	if best >= 0 {
-		c.set.peers[best].current -= total
+	return best, total
+}
+
+// slowScale is the parts that weights have in a group with slow starts.
+const slowScale = 256
+
+// ramp is the share of its weight that a server which came back is due.
+func (p *peerState) ramp(due int, now int64) int {
+	due *= slowScale
+	if p.SlowStart > 0 {
+		if since := now - p.ready.Load(); p.ready.Load() > 0 && since < p.SlowStart {
+			return max(1, int(int64(due)*since/p.SlowStart))
+		}
 	}
-	return best
+	return due
+}
+
+// stickyRoundRobin chooses the peer in place i, and has the others catch up once it has had its turn.
+func (c *Choice) stickyRoundRobin(now int64, i int) int {
+	p := c.set.peers[i]
+	if low := p.Weight - c.set.total; p.current <= low {
+		return i
+	}
+	_, total := c.reweigh(now, 0, nil)
+	p.current -= total
+	return i
 }
 
 func (c *Choice) leastConn(now int64) int {
@@ -197,12 +321,12 @@ func (c *Choice) leastConn(now int64) int {
 		if !c.usable(i, now) {
 			continue
 		}
-		p := &c.set.peers[i]
+		p := c.set.peers[i]
 		if best < 0 {
 			best = i
 			continue
 		}
-		b := &c.set.peers[best]
+		b := c.set.peers[best]
 		if x, y := p.load()*int64(b.Weight), b.load()*int64(p.Weight); x < y {
 			best, many = i, false
 		} else if x == y {
@@ -212,7 +336,7 @@ func (c *Choice) leastConn(now int64) int {
 	if best < 0 || !many {
 		return best
 	}
-	b := &c.set.peers[best]
+	b := c.set.peers[best]
 	return c.roundRobin(now, best, func(p *peerState) bool { return p.load()*int64(b.Weight) == b.load()*int64(p.Weight) })
 }
 
@@ -249,8 +373,12 @@ func (c *Choice) randomTwo(now int64) int {
 			prev = i
 			continue
 		}
-		p, q := &c.set.peers[i], &c.set.peers[prev]
-		if p.load()*int64(q.Weight) > q.load()*int64(p.Weight) {
+		p, q := c.set.peers[i], c.set.peers[prev]
+		x, y := p.load(), q.load()
+		if c.b.Group.Method != RandomTwo {
+			x, y = c.eta(p, now), c.eta(q, now)
+		}
+		if x*int64(q.Weight) > y*int64(p.Weight) {
 			i = prev
 		}
 		return i
@@ -268,21 +396,44 @@ const (
 	Failed         // counts against it
 )
 
+// Result is how a try went.
+type Result struct {
+	Outcome
+	Status   int   // of the response or, with Local, the one that stands for its failure
+	Local    bool  // there was no response
+	Broken   bool  // the response was cut
+	Left     bool  // the client went away: nothing can be said
+	Header   int64 // nanoseconds to the response head, -1: there was none
+	Whole    int64 // and to its end
+	Sent     int64
+	Received int64
+}
+
 // Done gives the chosen peer back. It reports whether this failure disabled the peer for a while.
-func (c *Choice) Done(o Outcome, now int64) (disabled bool) {
+func (c *Choice) Done(r *Result, now int64) (disabled bool) {
 	p := c.cur
 	if p == nil {
 		return false
 	}
 	c.cur, c.Peer = nil, nil
 	p.conns.Add(-1)
-	if c.b.single {
+	p.work.count(r)
+	g := c.b.Group
+	if g.Method.timed() {
+		c.measure(p, r, now)
+	}
+	if g.Outlier != nil && !r.Left {
+		g.observe(p.Peer, r, now)
+	}
+	if c.single {
 		p.fails.Store(0)
-		c.Tries = 0
+		if c.Tries--; g.Retry.Num == 0 {
+			c.Tries = 0
+		}
 		return false
 	}
 	now /= second
-	if o == Failed {
+	if r.Outcome == Failed {
 		p.fails.Add(1)
 		p.accessed.Store(now)
 		p.checked.Store(now)
@@ -292,10 +443,25 @@ func (c *Choice) Done(o Outcome, now int64) (disabled bool) {
 		}
 		p.effective = max(p.effective, 0)
 	} else if p.accessed.Load() < p.checked.Load() {
+		if p.SlowStart > 0 && p.MaxFails > 0 && p.fails.Load() >= int64(p.MaxFails) {
+			p.ready.Store(now * second)
+		}
 		p.fails.Store(0)
 	}
 	if c.Tries > 0 {
 		c.Tries--
 	}
 	return disabled
+}
+
+// Connected counts a connection that was made to the chosen peer, or one that was idle.
+func (c *Choice) Connected(kept bool) {
+	if c.cur == nil {
+		return
+	}
+	if kept {
+		c.cur.work.Hit.Add(1)
+	} else {
+		c.cur.work.Connects.Add(1)
+	}
 }

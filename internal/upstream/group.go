@@ -1,14 +1,19 @@
-// Package upstream knows groups of servers: their addresses and parameters, the balancing of requests over them, and the
-// idle connections to them.
+// Package upstream knows groups of servers: their addresses and parameters, the balancing of requests over them, what is
+// known of how they do, and the idle connections to them.
 //
-// A Group is configuration, immutable and shared by all workers. A Balancer is one worker's state of a group: all of it
-// is used with the worker's baton, so there are no locks; what workers share of a group with a zone are atomic counters. The package knows neither requests nor protocols.
+// A Group is configuration. Its servers at a moment are a Peers, which never changes: names that are resolved at run time
+// replace it. A Balancer is one worker's state of a group: all of it is used with the worker's baton, so there are no
+// locks. What the process knows of a server over workers and reloads is a State: atomic counters. The package knows neither
+// requests nor protocols.
 package upstream
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"moongate/internal/base/nlog"
 )
 
 // Group is an upstream block, or the addresses of a host that was named directly.
@@ -22,12 +27,25 @@ type Group struct {
 	Line    int
 
 	Method    Method
+	Inflight  bool // least_time counts requests that have no answer yet
 	Keepalive Keepalive
 	Zone      bool // the workers know together how the servers do
+	ZoneName  string
+	Retry     Retry
+	Breaker   Breaker
+	Outlier   *Outlier // nil: nobody is ejected
+	// Panic is the share of usable servers, in percent, below which health and ejection are disregarded.
+	Panic int
 
-	Main, Backup []Peer // made by Init
-	Index        int    // among the groups of a configuration
-	points       []point
+	Index int // among the groups of a configuration
+	// Log gives the log that changes of the servers' states are written to; nil for none.
+	Log func() *nlog.Logger
+
+	live   atomic.Pointer[Peers]
+	shared *shared
+	panic  atomic.Bool
+	// OnEject, when set, is told from any goroutine that a server was ejected.
+	OnEject func()
 }
 
 // Server is one "server" of an upstream block.
@@ -38,8 +56,16 @@ type Server struct {
 	MaxConns    int
 	MaxFails    int
 	FailTimeout time.Duration
+	SlowStart   time.Duration
 	Backup      bool
 	Down        bool
+	Drain       bool   // only requests that stick to it
+	Route       string // what requests stick to, in place of a hash of the address
+
+	// Host is a name to be resolved at run time, for addresses with Port or, with Service, for SRV records.
+	Host    string
+	Service string
+	Port    int
 }
 
 // Addr is an address with its text.
@@ -48,7 +74,7 @@ type Addr struct {
 	Name string // "127.0.0.1:80", "[::1]:80", "unix:/path"
 }
 
-// Peer is an address of a group.
+// Peer is an address of a group. It never changes, but for its State.
 type Peer struct {
 	Addr
 	Server      string
@@ -56,8 +82,14 @@ type Peer struct {
 	MaxConns    int
 	MaxFails    int
 	FailTimeout int64 // nanoseconds
+	SlowStart   int64
 	Down        bool
-	shared      *counters
+	Drain       bool
+	Backup      bool
+	SID         string // what requests stick to
+	*State
+
+	of *Server // of which it is an address that was resolved
 }
 
 // Method chooses among the peers of a group.
@@ -72,11 +104,23 @@ const (
 	ConsistentHash
 	Random
 	RandomTwo
+	RandomLeastTime
+	RandomLeastTimeLast
+	LeastTime
+	LeastTimeLast
 )
+
+var methodNames = [...]string{"round_robin", "least_conn", "ip_hash", "hash", "hash consistent", "random", "random two", "random two least_time=header", "random two least_time=last_byte", "least_time header", "least_time last_byte"}
+
+func (m Method) String() string { return methodNames[m] }
+
+// timed reports whether the method looks at response times.
+func (m Method) timed() bool { return m >= RandomLeastTime }
 
 // Keepalive describes the idle connections a worker keeps to a group.
 type Keepalive struct {
-	Max      int // 0: none
+	Max      int  // 0: none
+	Local    bool // a connection is used again by the location that made it only
 	Requests int
 	Timeout  time.Duration
 	Time     time.Duration
@@ -100,29 +144,15 @@ func NewAddr(a netip.AddrPort) Addr {
 // UnixAddr makes an Addr of the path of a socket.
 func UnixAddr(path string) Addr { return Addr{&syscall.SockaddrUnix{Name: path}, "unix:" + path} }
 
-// Init makes the peers once all servers are known.
-func (g *Group) Init() {
-	for _, s := range g.Servers {
-		for _, a := range s.Addrs {
-			p := Peer{Addr: a, Server: s.Name, Weight: s.Weight, MaxConns: s.MaxConns, MaxFails: s.MaxFails, FailTimeout: int64(s.FailTimeout), Down: s.Down}
-			if g.Zone {
-				p.shared = &counters{}
-			}
-			if s.Backup {
-				g.Backup = append(g.Backup, p)
-			} else {
-				g.Main = append(g.Main, p)
-			}
-		}
-	}
-	if g.Method == ConsistentHash {
-		g.points = makePoints(g.Main)
-	}
-}
-
 // Implicit adds the addresses of a host as servers with default parameters.
 func (g *Group) Implicit(addrs []Addr) {
 	for _, a := range addrs {
 		g.Servers = append(g.Servers, Server{Name: a.Name, Addrs: []Addr{a}, Weight: 1, MaxFails: DefaultMaxFails, FailTimeout: DefaultFailTimeout})
+	}
+}
+
+func (g *Group) logf(level nlog.Level, format string, args ...any) {
+	if g.Log != nil {
+		g.Log().Logf(level, nil, nil, format, args...)
 	}
 }

@@ -50,10 +50,9 @@ type point struct {
 const pointsPerWeight = 160
 
 // makePoints is compatible with Cache::Memcached::Fast: each point's hash is made of the one before.
-func makePoints(peers []Peer) []point {
+func makePoints(peers []*Peer) []point {
 	var all []point
-	for i := range peers {
-		p := &peers[i]
+	for _, p := range peers {
 		host, port := p.Server, ""
 		if len(host) >= 5 && strings.EqualFold(host[:5], "unix:") {
 			host = host[5:]
@@ -78,13 +77,16 @@ func makePoints(peers []Peer) []point {
 }
 
 // findPoint gives the place of the first point at or behind the key's.
-func (g *Group) findPoint(key []byte) uint32 {
+func (ps *Peers) findPoint(key []byte) uint32 {
 	h := crc32.ChecksumIEEE(key)
-	return uint32(sort.Search(len(g.points), func(i int) bool { return g.points[i].hash >= h }))
+	return uint32(sort.Search(len(ps.points), func(i int) bool { return ps.points[i].hash >= h }))
 }
 
 func (c *Choice) consistent(now int64) int {
-	points := c.b.Group.points
+	points := c.points
+	if len(points) == 0 {
+		return -1
+	}
 	for ; c.misses <= maxMisses; c.misses++ {
 		server := points[int(c.hash)%len(points)].server
 		if i := c.roundRobin(now, 0, func(p *peerState) bool { return p.Server == server }); i >= 0 {

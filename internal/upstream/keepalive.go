@@ -19,6 +19,7 @@ type Conn struct {
 	Values any
 
 	key        string
+	tag        any
 	idleUntil  int64 // the timer may be armed for an earlier moment
 	idle       *Idle
 	timer      netio.Timer
@@ -37,16 +38,17 @@ type Idle struct {
 func (l *Idle) SetConf(k *Keepalive) { l.conf = k }
 
 // New gives a connection object to dial with.
-func (l *Idle) New(loop *netio.Loop) *Conn {
-	c := &Conn{}
+func (l *Idle) New(loop *netio.Loop, tag any) *Conn {
+	c := &Conn{tag: tag}
 	c.timer.Init(c.expire)
 	return c
 }
 
-// Take removes an idle connection to the peer named key; nil when there is none.
-func (l *Idle) Take(key string) *Conn {
+// Take removes an idle connection to the peer named key; nil when there is none. tag is who asks: with Keepalive.Local a
+// connection that was made for another one does not count.
+func (l *Idle) Take(key string, tag any) *Conn {
 	for c := l.first; c != nil; c = c.next {
-		if c.key == key {
+		if c.key == key && (!l.conf.Local || c.tag == tag) {
 			l.unlink(c)
 			c.Requests++
 			c.Sent = 0
