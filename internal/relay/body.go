@@ -183,7 +183,7 @@ func (x *Exchange) broken(why uint32) engine.Status {
 // truncated ends a response that is not complete: the client must see that. What has come is sent.
 func (x *Exchange) truncated() engine.Status {
 	r := x.R
-	x.KeepConn = false
+	x.KeepConn, x.cut = false, true
 	if r.Parent != nil {
 		return engine.Done
 	}

@@ -55,7 +55,8 @@ func (x *Exchange) find() engine.Status {
 	if x.Group != nil {
 		x.bal = l.balancer(x.Group)
 		x.bal.Begin(&x.choice, x.hashKey())
-		return engine.OK
+		x.stick()
+		return x.enter()
 	}
 	u := x.URL
 	if u.Port == 0 && !u.Unix {
@@ -117,7 +118,7 @@ func (x *Exchange) resolve() engine.Status {
 	for i, ip := range ips {
 		addrs[i] = upstream.NewAddr(netip.AddrPortFrom(ip, uint16(u.Port)))
 	}
-	x.bal = adHoc(u.Host, addrs)
+	x.bal = adHoc(u.Host, addrs, x.w.ID)
 	x.bal.Begin(&x.choice, nil)
 	return engine.OK
 }
@@ -145,7 +146,7 @@ func (x *Exchange) connect() uint32 {
 	if netio.Family(d.Addr) == syscall.AF_UNIX {
 		d.Local = nil
 	}
-	c := x.bal.Idle.New(loop)
+	c := x.bal.Idle.New(loop, x.Conf)
 	err := loop.Dial(&c.FD, &d)
 	if x.gone {
 		if err == nil {

@@ -117,6 +117,11 @@ type Exchange struct {
 	gone     bool // the client is
 	tlsName  string
 	tlsCert  string // the name of a certificate that depends on the request
+	cut      bool   // the response is not complete
+	entered  bool   // the group has given leave
+	retries  int    // of the group's retry policy
+	retrying bool   // one is under way
+	stuck    stuck
 	pump     pump
 	mux      mux
 }
@@ -258,6 +263,9 @@ func (x *Exchange) try() uint32 {
 		if why := x.connect(); why != 0 {
 			return why
 		}
+		x.choice.Connected(false)
+	} else {
+		x.choice.Connected(true)
 	}
 	x.state().Connect = loop.Now() - x.tryBegun
 	if why := x.send(); why != 0 {
@@ -294,10 +302,11 @@ func (x *Exchange) pick() uint32 {
 			return onNoLive
 		}
 		x.peer = x.choice.Peer.Name
+		x.setCookie()
 	}
 	x.state().Peer = x.peer
 	if l := x.idle(); l != nil && !x.Multiplexed {
-		if c := l.Take(x.poolKey()); c != nil {
+		if c := l.Take(x.poolKey(), x.Conf); c != nil {
 			// The failure of a connection that a Chooser wanted kept counts as any other.
 			x.conn, x.cached = c, !(x.ownPeer && x.Peer.Keep)
 		}
@@ -348,8 +357,9 @@ func (x *Exchange) next(why uint32) engine.Status {
 		outcome = upstream.Next
 	}
 	x.countSent()
-	x.Last = LastTry{Failed: outcome == upstream.Failed, Next: outcome == upstream.Next, Status: 0}
-	if x.choice.Done(outcome, x.w.Loop.Now()) {
+	st := statusOf(why)
+	x.Last = LastTry{Failed: outcome == upstream.Failed, Next: outcome == upstream.Next, Status: int(st)}
+	if x.done(outcome, int(st)) {
 		x.log(nlog.Warn, nil, "upstream server temporarily disabled")
 	}
 	if why == onTimeout {
@@ -361,23 +371,7 @@ func (x *Exchange) next(why uint32) engine.Status {
 	if x.cached && why == onError {
 		x.choice.Tries++ // the server had closed an idle connection: that does not count
 	}
-	st := engine.Status(502)
-	switch why {
-	case onTimeout, on504:
-		st = 504
-	case on500:
-		st = 500
-	case on503:
-		st = 503
-	case on403:
-		st = 403
-	case on404:
-		st = 404
-	case on429:
-		st = 429
-	}
 	x.state().Status = int(st)
-	x.Last.Status = int(st)
 	if x.sent && x.nonIdempotent() {
 		why |= onNonIdempotent
 	}
@@ -385,7 +379,26 @@ func (x *Exchange) next(why uint32) engine.Status {
 		return st
 	}
 	x.closeConn()
-	return engine.OK
+	return x.retry(why, st)
+}
+
+// statusOf is the status that stands for a failure.
+func statusOf(why uint32) engine.Status {
+	switch why {
+	case onTimeout, on504:
+		return 504
+	case on500:
+		return 500
+	case on503:
+		return 503
+	case on403:
+		return 403
+	case on404:
+		return 404
+	case on429:
+		return 429
+	}
+	return 502
 }
 
 // nginxBit is the number that nginx's debug line has for a failure.
@@ -462,7 +475,11 @@ func (x *Exchange) finish() {
 		x.rec.tries[n-1].Whole = x.w.Loop.Now() - x.tryBegun
 		x.countSent()
 	}
-	x.choice.Done(upstream.Good, x.w.Loop.Now())
+	if x.choice.Peer != nil {
+		x.learn(false)
+		x.done(upstream.Good, x.state().Status)
+	}
+	x.leave()
 	x.closeConn()
 	x.task = nil
 	x.action(toClient)

@@ -5,10 +5,12 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"moongate/internal/conf"
 	"moongate/internal/engine"
 	"moongate/internal/h2client"
+	"moongate/internal/resolve"
 	"moongate/internal/upstream"
 )
 
@@ -24,6 +26,10 @@ type Group struct {
 	// Placeholder says that the block has no servers: they are all chosen.
 	Placeholder bool
 	URL         upstream.URL // of a group that a directive named
+	Sticky      *Sticky      // nil: requests stick to no server
+	// Resolver finds the addresses of servers that are resolved at run time.
+	Resolver        *resolve.Config
+	ResolverTimeout time.Duration
 }
 
 // Chooser chooses servers by other means than a method of the group.
@@ -59,6 +65,14 @@ func Groups(h *engine.HTTP) []*Group {
 		}
 	}
 	return out
+}
+
+// AllGroups lists the upstream blocks and the hosts that directives name.
+func AllGroups(h *engine.HTTP) []*Group { return groupsOf(h).list }
+
+// BalancerOf gives a worker's state of a group.
+func BalancerOf(h *engine.HTTP, w *engine.Worker, g *Group) *upstream.Balancer {
+	return localOf(h, w).balancer(g)
 }
 
 // AddBlock makes the group of an upstream block.
@@ -120,9 +134,28 @@ func Setup(h *engine.HTTP) error {
 		if g.ChosenIdle == 0 {
 			g.ChosenIdle = defaultChosenIdle
 		}
-		if len(g.Main) == 0 {
-			return g.errorf("no servers in upstream \"" + g.Name + "\"")
+		if err := g.checkServers(); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// checkServers reports what is wrong with the servers all together.
+func (g *Group) checkServers() error {
+	resolves, main := false, false
+	for i := range g.Servers {
+		s := &g.Servers[i]
+		resolves = resolves || s.Host != ""
+		main = main || !s.Backup
+	}
+	switch {
+	case resolves && !g.Zone:
+		return &conf.Error{Level: "emerg", Msg: "resolving names at run time requires upstream \"" + g.Name + "\" in " + g.File + ":" + strconv.Itoa(g.Line) + " to be in shared memory"}
+	case resolves && (g.Resolver == nil || len(g.Resolver.Servers) == 0):
+		return g.errorf("no resolver defined to resolve names at run time in upstream \"" + g.Name + "\"")
+	case !main:
+		return g.errorf("no servers in upstream \"" + g.Name + "\"")
 	}
 	return nil
 }
@@ -143,6 +176,7 @@ func (gs *groups) find(u *upstream.URL) *Group {
 
 // local is what a worker has of the groups of one snapshot.
 type local struct {
+	worker    int
 	balancers []*upstream.Balancer
 	// named has balancers of addresses that were named at run time.
 	named map[string]*upstream.Balancer
@@ -165,7 +199,7 @@ var (
 func localOf(h *engine.HTTP, w *engine.Worker) *local {
 	l, _ := h.Local(w, localSlot).(*local)
 	if l == nil {
-		l = &local{balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}, addrs: map[string]upstream.Addr{},
+		l = &local{worker: w.ID, balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}, addrs: map[string]upstream.Addr{},
 			keys: map[string]string{}, sessions: map[string]*tls.ClientSessionState{}}
 		h.SetLocal(w, localSlot, l)
 	}
@@ -175,7 +209,7 @@ func localOf(h *engine.HTTP, w *engine.Worker) *local {
 func (l *local) balancer(g *Group) *upstream.Balancer {
 	b := l.balancers[g.Index]
 	if b == nil {
-		b = upstream.NewBalancer(&g.Group)
+		b = upstream.NewBalancer(&g.Group, l.worker)
 		b.Chosen.SetConf(&upstream.Keepalive{Max: g.ChosenIdle, Time: math.MaxInt64})
 		l.balancers[g.Index] = b
 	}
@@ -193,17 +227,17 @@ func (l *local) at(a upstream.Addr) *upstream.Balancer {
 	if len(l.named) >= maxNamed {
 		clear(l.named)
 	}
-	b := adHoc(a.Name, []upstream.Addr{a})
+	b := adHoc(a.Name, []upstream.Addr{a}, l.worker)
 	l.named[a.Name] = b
 	return b
 }
 
 // adHoc makes a balancer of addresses that no group has.
-func adHoc(name string, addrs []upstream.Addr) *upstream.Balancer {
+func adHoc(name string, addrs []upstream.Addr, worker int) *upstream.Balancer {
 	g := &upstream.Group{Name: name}
 	g.Implicit(addrs)
 	g.Init()
-	return upstream.NewBalancer(g)
+	return upstream.NewBalancer(g, worker)
 }
 
 // Retire closes the idle connections of a snapshot that the worker does not use any more.

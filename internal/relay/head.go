@@ -55,6 +55,8 @@ func (x *Exchange) readHead() uint32 {
 		t := x.state()
 		t.Header = loop.Now() - x.tryBegun
 		t.Status = x.Resp.Status
+		x.choice.Head(t.Header, loop.Now())
+		x.learn(true)
 		if why := x.statusFails(); why != 0 {
 			return why
 		}

@@ -62,6 +62,7 @@ type waiter struct {
 	loop *netio.Loop
 	task *netio.Task
 	has  bool
+	in   bool // still waiting; for the loop's own
 }
 
 // Load tells what the group has to do.
@@ -108,7 +109,8 @@ func (g *Group) connection(loop *netio.Loop, deadline int64) (full string, err e
 		l.mu.Unlock()
 		return "max_pending_requests", nil
 	}
-	w := &waiter{loop: loop, task: loop.Current()}
+	w := &waiter{loop: loop, task: loop.Current(), in: true}
+	defer func() { w.in = false }()
 	l.waiting = append(l.waiting, w)
 	l.pending.Add(1)
 	l.mu.Unlock()
@@ -158,7 +160,11 @@ func (g *Group) freeConnection() {
 	w.has = true
 	l.pending.Add(-1)
 	l.mu.Unlock()
-	w.loop.Post(func() { w.loop.Ready(w.task) })
+	w.loop.Post(func() {
+		if w.in {
+			w.loop.Ready(w.task)
+		}
+	})
 }
 
 // BeginRetry asks for leave to try again; EndRetry gives it back.
