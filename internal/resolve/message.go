@@ -11,6 +11,7 @@ const (
 	typeA     = 1
 	typeCNAME = 5
 	typeAAAA  = 28
+	typeSRV   = 33
 	classIN   = 1
 
 	formatError = 1
@@ -45,8 +46,15 @@ type answer struct {
 	code  int
 	cut   bool // the rest is to be had over TCP
 	addrs []netip.Addr
+	srvs  []srv
 	ttl   uint32
 	cname string // where the name leads, when no address of it came along
+}
+
+// srv is a record of a service (RFC 2782).
+type srv struct {
+	priority, weight, port int
+	target                 string
 }
 
 // parseReply reads the reply to a question; false means that it is none.
@@ -86,9 +94,16 @@ func parseReply(b []byte, name string, qtype uint16) (a answer, ok bool) {
 		case typ == qtype && typ == typeAAAA && size == 16:
 			a.addrs = append(a.addrs, netip.AddrFrom16([16]byte(b[data:i])))
 			a.ttl = min(a.ttl, ttl)
+		case typ == qtype && typ == typeSRV && size > 6:
+			target, _, ok := readName(b, data+6)
+			if !ok {
+				return a, a.cut
+			}
+			a.srvs = append(a.srvs, srv{int(binary.BigEndian.Uint16(b[data:])), int(binary.BigEndian.Uint16(b[data+2:])), int(binary.BigEndian.Uint16(b[data+4:])), target})
+			a.ttl = min(a.ttl, ttl)
 		}
 	}
-	if len(a.addrs) == 0 && want != asked {
+	if len(a.addrs)+len(a.srvs) == 0 && want != asked {
 		a.cname = want
 	}
 	return a, true

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+	"time"
 
 	"moongate/internal/netio"
 )
@@ -33,6 +34,8 @@ const (
 	maxChain   = 50 // CNAMEs followed
 
 	maxCache = 4096
+
+	hostsValid = 10 * time.Second // how long an entry of /etc/hosts counts for who asks again
 
 	forgetAfter = 60 * second // how long a resolver that nobody asks is kept beside a new one
 )
@@ -108,9 +111,15 @@ func For(l *netio.Loop, cfg *Config) *Resolver {
 // Lookup gives the addresses of a name; it parks until the deadline at most. The error is an *Error, or that of
 // waiting. The caller does not change what it gets.
 func (r *Resolver) Lookup(name string, deadline int64) ([]netip.Addr, error) {
+	addrs, _, err := r.LookupUntil(name, deadline)
+	return addrs, err
+}
+
+// LookupUntil is Lookup which tells too how long the answer counts, in monotonic nanoseconds.
+func (r *Resolver) LookupUntil(name string, deadline int64) ([]netip.Addr, int64, error) {
 	key := strings.ToLower(strings.TrimSuffix(name, "."))
 	if a := r.cfg.hosts[key]; len(a) > 0 {
-		return a, nil
+		return a, r.loop.Now() + int64(hostsValid), nil
 	}
 	e := r.cache[key]
 	if e == nil || !e.asking && e.until <= r.loop.Now() {
@@ -130,7 +139,7 @@ func (r *Resolver) Lookup(name string, deadline int64) ([]netip.Addr, error) {
 			err = errTimedOut
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	return e.result()
@@ -158,11 +167,11 @@ func (r *Resolver) fill(e *entry, key, name string) {
 	}
 }
 
-func (e *entry) result() ([]netip.Addr, error) {
+func (e *entry) result() ([]netip.Addr, int64, error) {
 	if e.err != nil {
-		return nil, e.err
+		return nil, 0, e.err
 	}
-	return e.addrs, nil
+	return e.addrs, e.until, nil
 }
 
 func (e *entry) forget(t *netio.Task) {
@@ -226,17 +235,7 @@ func (r *Resolver) askName(e *entry, name string) ([]netip.Addr, uint32, error) 
 				n++
 			}
 		}
-		err := r.wait(e, qs[:n])
-		for _, q := range qs[:n] {
-			delete(r.pending, q.id)
-		}
-		if len(r.pending) == 0 {
-			// The next question leaves from another port, which forged answers do not know.
-			for _, s := range r.servers {
-				s.close()
-			}
-		}
-		if err != nil {
+		if err := r.round(e, qs[:n]); err != nil {
 			return nil, 0, err
 		}
 		var addrs []netip.Addr
@@ -251,10 +250,7 @@ func (r *Resolver) askName(e *entry, name string) ([]netip.Addr, uint32, error) 
 		}
 		switch {
 		case code != 0:
-			if e := errorsByCode[code]; e != nil {
-				return nil, 0, e
-			}
-			return nil, 0, errUnknown
+			return nil, 0, errorOf(code)
 		case len(addrs) > 0:
 			return addrs, ttl, nil
 		case cname == "", qs[n-1].a.cname == "":
@@ -263,6 +259,28 @@ func (r *Resolver) askName(e *entry, name string) ([]netip.Addr, uint32, error) 
 		name = strings.ToLower(cname)
 	}
 	return nil, 0, errUnknown
+}
+
+// round asks questions and waits for all answers.
+func (r *Resolver) round(e *entry, qs []*query) error {
+	err := r.wait(e, qs)
+	for _, q := range qs {
+		delete(r.pending, q.id)
+	}
+	if len(r.pending) == 0 {
+		// The next question leaves from another port, which forged answers do not know.
+		for _, s := range r.servers {
+			s.close()
+		}
+	}
+	return err
+}
+
+func errorOf(code int) *Error {
+	if e := errorsByCode[code]; e != nil {
+		return e
+	}
+	return errUnknown
 }
 
 // begin makes a question with a number of its own.

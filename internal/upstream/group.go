@@ -44,8 +44,7 @@ type Group struct {
 	live   atomic.Pointer[Peers]
 	shared *shared
 	panic  atomic.Bool
-	// OnEject, when set, is told from any goroutine that a server was ejected.
-	OnEject func()
+	onEject atomic.Pointer[func()]
 }
 
 // Server is one "server" of an upstream block.
@@ -141,6 +140,9 @@ func NewAddr(a netip.AddrPort) Addr {
 	return Addr{&syscall.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}, a.String()}
 }
 
+// NewAddrPort makes an Addr of an address and a port.
+func NewAddrPort(a netip.Addr, port int) Addr { return NewAddr(netip.AddrPortFrom(a, uint16(port))) }
+
 // UnixAddr makes an Addr of the path of a socket.
 func UnixAddr(path string) Addr { return Addr{&syscall.SockaddrUnix{Name: path}, "unix:" + path} }
 
@@ -155,4 +157,13 @@ func (g *Group) logf(level nlog.Level, format string, args ...any) {
 	if g.Log != nil {
 		g.Log().Logf(level, nil, nil, format, args...)
 	}
+}
+
+// OnEject has f be told, from any goroutine, that a server was ejected; nil ends that.
+func (g *Group) OnEject(f func()) {
+	if f == nil {
+		g.onEject.Store(nil)
+		return
+	}
+	g.onEject.Store(&f)
 }

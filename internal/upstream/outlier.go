@@ -105,8 +105,8 @@ func (g *Group) eject(p *Peer, now int64, why string) {
 	p.setOut(outEjected)
 	g.logf(nlog.Warn, "upstream server %s of \"%s\" is ejected for %v: %s", p.Name, g.Name, for_, why)
 	g.Assess()
-	if g.OnEject != nil {
-		g.OnEject()
+	if f := g.onEject.Load(); f != nil {
+		(*f)()
 	}
 }
 

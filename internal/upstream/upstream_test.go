@@ -30,7 +30,7 @@ func letters(b *Balancer, n int, key string) string {
 			continue
 		}
 		out.WriteByte('a' + c.Peer.Name[len(c.Peer.Name)-1] - '1')
-		c.Done(Good, 1e9)
+		c.Done(&Result{}, 1e9)
 	}
 	return out.String()
 }
@@ -38,7 +38,7 @@ func letters(b *Balancer, n int, key string) string {
 func TestRoundRobinIsSmooth(t *testing.T) {
 	g := group(RoundRobin, 5, 1, 1)
 	g.Init()
-	if got := letters(NewBalancer(g), 7, ""); got != "aabacaa" {
+	if got := letters(NewBalancer(g, 0), 7, ""); got != "aabacaa" {
 		t.Errorf("5:1:1 gives %s, want aabacaa", got)
 	}
 }
@@ -47,7 +47,7 @@ func TestFailuresAndBackup(t *testing.T) {
 	g := group(RoundRobin, 1, 1, 1)
 	g.Servers[2].Backup = true
 	g.Init()
-	b := NewBalancer(g)
+	b := NewBalancer(g, 0)
 	var c Choice
 	b.Begin(&c, nil)
 	if c.Tries != 3 {
@@ -56,7 +56,7 @@ func TestFailuresAndBackup(t *testing.T) {
 	var asked []string
 	for c.Next(100 * second) {
 		asked = append(asked, c.Peer.Name)
-		if !c.Done(Failed, 100*second) {
+		if !c.Done(&Result{Outcome: Failed}, 100*second) {
 			t.Errorf("%s is not disabled after max_fails=1", asked[len(asked)-1])
 		}
 	}
@@ -76,14 +76,14 @@ func TestFailuresAndBackup(t *testing.T) {
 func TestSinglePeerIsAlwaysAsked(t *testing.T) {
 	g := group(RoundRobin, 1)
 	g.Init()
-	b := NewBalancer(g)
+	b := NewBalancer(g, 0)
 	for range 3 {
 		var c Choice
 		b.Begin(&c, nil)
 		if !c.Next(second) {
 			t.Fatal("not asked")
 		}
-		c.Done(Failed, second)
+		c.Done(&Result{Outcome: Failed}, second)
 		if c.Tries != 0 {
 			t.Fatal("a single peer is tried twice")
 		}
@@ -94,7 +94,7 @@ func TestLeastConnAndMaxConns(t *testing.T) {
 	g := group(LeastConn, 1, 1)
 	g.Servers[0].MaxConns, g.Servers[1].MaxConns = 2, 1
 	g.Init()
-	b := NewBalancer(g)
+	b := NewBalancer(g, 0)
 	var cs [4]Choice
 	var got []string
 	for i := range cs {
@@ -112,7 +112,7 @@ func TestHashesStay(t *testing.T) {
 	for _, m := range []Method{Hash, ConsistentHash, IPHash} {
 		g := group(m, 1, 1, 1, 1)
 		g.Init()
-		b := NewBalancer(g)
+		b := NewBalancer(g, 0)
 		seen := map[string]bool{}
 		for i := range 64 {
 			key := fmt.Sprintf("%03d", i)
@@ -131,12 +131,12 @@ func TestHashesStay(t *testing.T) {
 func TestChoosingAllocatesNothing(t *testing.T) {
 	g := group(RoundRobin, 2, 1)
 	g.Init()
-	b := NewBalancer(g)
+	b := NewBalancer(g, 0)
 	var c Choice
 	if n := testing.AllocsPerRun(100, func() {
 		b.Begin(&c, nil)
 		c.Next(second)
-		c.Done(Good, second)
+		c.Done(&Result{Status: 200}, second)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -206,7 +206,7 @@ func TestIdleConnections(t *testing.T) {
 				t.Fatal(err)
 			}
 			peers = append(peers, p[1])
-			c := l.New(loop)
+			c := l.New(loop, nil)
 			c.Requests, c.Start = 1, loop.Now()
 			if err := loop.AddTo(&c.FD, p[0], nil); err != nil {
 				t.Fatal(err)
@@ -220,7 +220,7 @@ func TestIdleConnections(t *testing.T) {
 		if l.Len() != 2 || a.Sysfd() >= 0 {
 			t.Errorf("%d idle; the oldest is open: %v", l.Len(), a.Sysfd() >= 0)
 		}
-		if got := l.Take("x"); got != c || got.Requests != 2 {
+		if got := l.Take("x", nil); got != c || got.Requests != 2 {
 			t.Error("not the connection used last")
 		}
 		l.Put(c, "x")
