@@ -41,9 +41,9 @@ type Group struct {
 	// Log gives the log that changes of the servers' states are written to; nil for none.
 	Log func() *nlog.Logger
 
-	live   atomic.Pointer[Peers]
-	shared *shared
-	panic  atomic.Bool
+	live    atomic.Pointer[Peers]
+	shared  *shared
+	panic   atomic.Bool
 	onEject atomic.Pointer[func()]
 }
 
