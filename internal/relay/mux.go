@@ -314,6 +314,8 @@ func (x *Exchange) muxHead() uint32 {
 	t.Header = x.w.Loop.Now() - x.tryBegun
 	t.Status = resp.Status
 	t.Received += int64(b.Size)
+	x.choice.Head(t.Header, x.w.Loop.Now())
+	x.learn(true)
 	if rt, ok := x.P.(Retrier); ok && !x.mux.spent && rt.Retry(x, end) {
 		return onRetry
 	}
@@ -325,7 +327,7 @@ func (x *Exchange) again(why uint32) engine.Status {
 	x.closeConn()
 	x.countSent()
 	left := max(x.choice.Tries, 1)
-	x.choice.Done(upstream.Good, x.w.Loop.Now())
+	x.done(upstream.Good, x.state().Status)
 	x.state().Whole = x.w.Loop.Now() - x.tryBegun
 	switch why {
 	case onDeadline:
