@@ -28,6 +28,7 @@ type SrvConf struct {
 	MergeSlashes         conf.Opt[bool]
 	Underscores          conf.Opt[bool]
 	AllowConnect         conf.Opt[bool]
+	EarlyRead            conf.Opt[Predicates]
 	names                []serverName
 	limits               http1.Limits
 	srv                  *Server
@@ -142,6 +143,8 @@ type LocConf struct {
 	Files                FileConf
 	Gzip                 GzipConf
 	AuthDelay            conf.Opt[time.Duration]
+	EarlyHints           conf.Opt[Predicates]
+	PostAction           conf.Opt[string]
 	ResolverTimeout      conf.Opt[time.Duration]
 	Resolver             conf.Opt[*resolve.Config]
 
@@ -265,6 +268,8 @@ var coreRows = []conf.Directive{
 		Doc: "Takes header names with underscores for valid."},
 	{Name: "allow_connect", In: httpSrv, Default: "off", Set: conf.Slot(srvLevel, conf.Flag, func(c *SrvConf) *conf.Opt[bool] { return &c.AllowConnect }),
 		Doc: "Lets CONNECT requests reach the handlers."},
+	{Name: "client_body_early_read", In: httpSrv, Set: conf.Slot(srvLevel, predicates, func(c *SrvConf) *conf.Opt[Predicates] { return &c.EarlyRead }),
+		Doc: "Reads the request body before the phases when one of the values is neither empty nor 0."},
 
 	{Name: "default_type", In: httpAll, Default: "text/plain", Set: conf.Slot(locLevel, conf.Str, func(c *LocConf) *conf.Opt[string] { return &c.DefaultType }),
 		Doc: "The MIME type of responses whose file extension is not in types."},
@@ -284,6 +289,10 @@ var coreRows = []conf.Directive{
 		Doc: "Whether all access modules must let a request in, or any one."},
 	{Name: "auth_delay", In: httpAll, Default: "0s", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.AuthDelay }),
 		Doc: "Holds answers back that ask for credentials (401), against guessing and the measuring of times."},
+	{Name: "early_hints", In: httpAll, Set: conf.Slot(locLevel, predicates, func(c *LocConf) *conf.Opt[Predicates] { return &c.EarlyHints }),
+		Doc: "Passes the early hints (103) of servers on to clients when one of the values is neither empty nor 0."},
+	{Name: "post_action", In: httpIf, Syntax: "uri", Set: conf.Slot(locLevel, postActionType, func(c *LocConf) *conf.Opt[string] { return &c.PostAction }),
+		Doc: "A location, by URI or name, that requests are passed to once their responses have been sent; what it answers goes nowhere. off is for none."},
 	{Name: "internal", In: conf.Location, Args: conf.NoArgs, Set: conf.Func(func(c *conf.Cmd) error {
 		locLevel.Of(c.Scope).Internal = conf.Opt[bool]{V: true, IsSet: true}
 		return nil

@@ -332,6 +332,9 @@ func (r *Request) RunLog() {
 	if r.Logged {
 		return
 	}
+	if r.Core().PostAction.V != "" {
+		r.postAction()
+	}
 	r.Logged = true
 	r.Conn.Action = "logging request"
 	defer func() {

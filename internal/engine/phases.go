@@ -13,6 +13,12 @@ const maxURIChanges = 10
 // is the driver's to ask for (RunLog) once the response has left. It may park.
 func (r *Request) Serve() {
 	defer r.rescue()
+	if c := CoreSrv(r.Server.Scope); c.EarlyRead.V.Any(r) {
+		if st := r.ReadBody(); st != OK {
+			r.finish(st)
+			return
+		}
+	}
 	r.serve(PostRead)
 }
 
@@ -222,6 +228,9 @@ func (r *Request) findConfig() Status {
 		return 404
 	}
 	r.enter()
+	if r.Logger.On(nlog.Debug) {
+		r.Logf(nlog.Debug, "http cl:%d max:%d", r.ContentLength, core.ClientMaxBodySize.V)
+	}
 	if n := core.ClientMaxBodySize.V; n != 0 && r.ContentLength > n && !r.Discarded && r.IsMain() {
 		r.Logf(nlog.Error, "client intended to send too large body: %d bytes", r.ContentLength)
 		return 413

@@ -197,6 +197,7 @@ type life struct {
 	Discarded   bool   // the request body was thrown away
 	Aborted     bool   // the client is gone
 	Logged      bool
+	PostAction  bool // the response has been sent; this is about post_action
 	HeaderOnlyR bool // only the head shall be sent: expect no body
 	LastSent    bool
 	Complete    bool // the whole response has left

@@ -122,7 +122,7 @@ func target(c *conf.Cmd) (t nlog.Target, err error) {
 		}
 		report := Process(c.Config())
 		s.OnFailure(func(what string, err error) {
-			report.Logf(nlog.Alert, nil, err, "%s failed while logging to syslog", what)
+			report.Logf(nlog.FailureLevel(err), nil, err, "%s failed while logging to syslog", what)
 		})
 		t.Writer = s.Writer()
 		return t, nil

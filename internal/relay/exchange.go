@@ -19,7 +19,8 @@ type Protocol interface {
 	// Reset prepares for a response, the first or that of the next server.
 	Reset(x *Exchange)
 	// Head looks at what has come of the response, from its first byte on. With HeadDone n bytes were the head and
-	// x.Resp is filled; it has logged what is wrong with one that is Invalid.
+	// x.Resp is filled; it has logged what is wrong with one that is Invalid. With HeadMore n bytes are done with (an
+	// interim response) and will not be shown again.
 	Head(x *Exchange, in []byte) (n int, st HeadState)
 	// Body takes n bytes of what follows the head; data, a part of them, is a piece of the body.
 	Body(x *Exchange, in []byte) (data []byte, n int, st BodyState)
@@ -106,6 +107,7 @@ type Exchange struct {
 	tryBegun int64
 	sent     bool // a part of the request was sent
 	allSent  bool
+	hints    int64 // bytes of early hints
 
 	head     []byte // of the request
 	buf      []byte // the response, from the worker's buffers
@@ -192,7 +194,7 @@ func (x *Exchange) Run() engine.Status {
 func (x *Exchange) run() engine.Status {
 	r := x.R
 	x.task = x.w.Loop.Current()
-	if !x.Conf.IgnoreClientAbort.V {
+	if !x.Conf.IgnoreClientAbort.V && !r.PostAction {
 		x.watching = true
 		r.Conn.Watch(x)
 		if r.Stream.Gone() {

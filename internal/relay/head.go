@@ -16,7 +16,7 @@ func (x *Exchange) readHead() uint32 {
 	x.action(readingHead)
 	loop, size := x.w.Loop, int(x.Conf.BufferSize.V)
 	x.P.Reset(x)
-	x.KeepConn, x.Upgrade = false, false
+	x.KeepConn, x.Upgrade, x.hints = false, false, 0
 	in := x.buf[:0]
 	for {
 		if why := x.waitRead(); why != 0 {
@@ -45,6 +45,9 @@ func (x *Exchange) readHead() uint32 {
 		case HeadInvalid:
 			return onInvalidHeader
 		case HeadMore:
+			if used > 0 {
+				in = in[:copy(in, in[used:])]
+			}
 			if len(in) == size {
 				x.log(nlog.Error, nil, "upstream sent too big header")
 				return onInvalidHeader
@@ -99,6 +102,21 @@ func (x *Exchange) waitRead() uint32 {
 		x.gone = true
 	}
 	return clientGone
+}
+
+// EarlyHints passes the fields of early hints on, which were size bytes; the protocol calls it.
+func (x *Exchange) EarlyHints(list []http1.Header, size int) {
+	if x.hints += int64(size); x.hints > x.Conf.BufferSize.V {
+		x.log(nlog.Info, nil, "upstream sent too big early hints")
+		return
+	}
+	kept := list[:0]
+	for i := range list {
+		if h := &list[i]; !x.Conf.hidden.has(h.ID, h.Name) {
+			kept = append(kept, *h)
+		}
+	}
+	x.R.SendHints(kept) // a client that does not take them is found gone soon enough
 }
 
 // statusFails gives the bit of next_upstream of an error response when the next server is to be asked.

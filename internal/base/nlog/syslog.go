@@ -248,3 +248,12 @@ func (s *Syslog) Close() {
 		s.fd = -1
 	}
 }
+
+// FailureLevel is the severity of a failure to send: that nobody listens is less than what should not happen.
+func FailureLevel(err error) Level {
+	switch no, _ := err.(syscall.Errno); no {
+	case syscall.ECONNRESET, syscall.EPIPE, syscall.ENOTCONN, syscall.ETIMEDOUT, syscall.ECONNREFUSED, syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH:
+		return Error
+	}
+	return Alert
+}

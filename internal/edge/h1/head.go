@@ -16,6 +16,24 @@ func (x *exchange) Continue(r *engine.Request) error {
 	return x.flush()
 }
 
+var hintsLine = []byte("HTTP/1.1 103 Early Hints\r\n")
+
+// Hints sends early hints to a client that may understand them.
+func (x *exchange) Hints(r *engine.Request, fields []http1.Header) error {
+	if r.In.Version < http1.Version11 {
+		return nil
+	}
+	x.queue(hintsLine)
+	for i := range fields {
+		x.queue(fields[i].Name)
+		x.queueString(": ")
+		x.queue(fields[i].Value)
+		x.queueString("\r\n")
+	}
+	x.queueString("\r\n")
+	return x.flush()
+}
+
 // SendHead writes the response head, in nginx's order.
 func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	if x.c.closed || x.c.fd.Sysfd() < 0 {

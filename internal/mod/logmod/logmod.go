@@ -181,7 +181,7 @@ func (t *target) place(c *conf.Cmd, path string) (err error) {
 		}
 		report := errlog.Process(c.Config())
 		t.syslog.OnFailure(func(what string, err error) {
-			report.Logf(nlog.Alert, nil, err, "%s failed while logging to syslog", what)
+			report.Logf(nlog.FailureLevel(err), nil, err, "%s failed while logging to syslog", what)
 		})
 		return nil
 	}

@@ -14,7 +14,7 @@ func (protocol) Reset(x *relay.Exchange) {
 	e.dec.KeepTrailers = e.conf.trailers.V
 }
 
-// Head reads the response's head. Interim responses are passed over.
+// Head reads the response's head. Of interim responses early hints are passed on.
 func (protocol) Head(x *relay.Exchange, in []byte) (int, relay.HeadState) {
 	e := x.Data.(*exchange)
 	p := &e.parser
@@ -23,10 +23,10 @@ func (protocol) Head(x *relay.Exchange, in []byte) (int, relay.HeadState) {
 		n, st := p.Parse(in[skipped:], 0)
 		switch st {
 		case http1.ResponseMore:
-			if skipped > 0 { // the next call begins at the first byte again
+			if skipped > 0 { // the next call begins anew, with what is left
 				p.Reset()
 			}
-			return 0, relay.HeadMore
+			return skipped, relay.HeadMore
 		case http1.ResponseDone:
 			st = p.Check()
 		}
@@ -37,6 +37,13 @@ func (protocol) Head(x *relay.Exchange, in []byte) (int, relay.HeadState) {
 		skipped += n
 		if p.Status >= 200 || p.Status == 101 {
 			break
+		}
+		if p.Status == 103 {
+			if p.Version < http1.Version11 {
+				x.R.Logf(nlog.Error, "upstream sent HTTP/1.0 response with early hints")
+				return 0, relay.HeadInvalid
+			}
+			x.EarlyHints(p.List, n)
 		}
 		p.Reset()
 	}
