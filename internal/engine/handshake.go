@@ -14,8 +14,8 @@ type TLSHooks struct {
 	// Certificate may set h.Certificates, Cleared and Staple, and change h.Config.
 	Certificate func(h *Handshake) error
 	// Fetch looks a session up by its number and gives it as Store had it, nil when there is none; Store keeps one.
-	Fetch func(h *Handshake, id []byte) ([]byte, error)
-	Store func(h *Handshake, id, session []byte)
+	Fetch func(h *Handshake, version uint16, id []byte) ([]byte, error)
+	Store func(h *Handshake, version uint16, id, session []byte)
 	// Done is told that the handshake is over, whatever its end.
 	Done func(h *Handshake, ok bool)
 }
@@ -185,6 +185,11 @@ func (h *Handshake) Done(err error) {
 		st.ConnectionState = h.io.State()
 		st.ClientRandom, st.ServerRandom = h.io.Randoms()
 		st.Judge(h.TLS)
+		if h.Server.Loc.Core.Logger().On(nlog.Debug) {
+			for _, l := range tlsio.Describe(&st.ConnectionState) {
+				h.Logf(nlog.Debug, "%s", l)
+			}
+		}
 	}
 	for _, k := range []*TLSHooks{h.hello, h.hooks} {
 		if k != nil && k.Done != nil {

@@ -3,6 +3,7 @@ package lua
 import (
 	"moongate/internal/luajit"
 	"moongate/internal/netio"
+	"strings"
 )
 
 // Status is how a handler ended.
@@ -53,7 +54,7 @@ func (e *RunError) Error() string {
 	if Yieldable.Has(e.Phase) {
 		return "lua entry thread aborted: runtime error: " + e.Msg + "\n" + e.Trace
 	}
-	return "failed to run " + e.Phase.String() + ": " + e.Msg + "\n" + e.Trace
+	return "failed to run " + strings.TrimPrefix(e.Phase.String(), "ssl_") + ": " + e.Msg + "\n" + e.Trace // OpenResty's own inconsistency
 }
 
 // Thread is a light thread: the entry thread of a run, or one which ngx.thread.spawn began.

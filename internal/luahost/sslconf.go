@@ -43,7 +43,7 @@ func (c *SSLConf) load(cfg *conf.Config) error {
 		all = map[string]*SSLFiles{}
 		h.Values[sslFilesKey{}] = all
 	}
-	key := fmt.Sprintf("%q %q %d %q %q %q", c.Trusted.V, c.CRL.V, c.VerifyDepth.V, c.Certificates.V, c.Keys.V, c.KeyLog.V)
+	key := fmt.Sprintf("%q %q %d %q %q %q %q", c.Trusted.V, c.CRL.V, c.VerifyDepth.V, c.Certificates.V, c.Keys.V, c.KeyLog.V, c.Commands.V)
 	if c.SSLFiles = all[key]; c.SSLFiles != nil {
 		return nil
 	}
@@ -56,6 +56,18 @@ func (c *SSLConf) load(cfg *conf.Config) error {
 }
 
 func (c *SSLConf) files(full func(string) string) (*SSLFiles, error) {
+	var list [][2]string
+	for _, p := range c.Commands.V {
+		list = append(list, [2]string{p.Key, p.Value})
+	}
+	said, err := tlsio.Commands(&tls.Config{}, list)
+	if err != nil {
+		return nil, err
+	}
+	certs, keys := c.Certificates.V, c.Keys.V
+	if said.Certificate != "" && said.PrivateKey != "" {
+		certs, keys = []string{full(said.Certificate)}, []string{full(said.PrivateKey)}
+	}
 	out := &SSLFiles{Verifier: &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.VerifyDepth.V, Server: true}}
 	if name := c.Trusted.V; name != "" {
 		if err := out.Verifier.TrustFile(name, nil); err != nil {
@@ -67,11 +79,11 @@ func (c *SSLConf) files(full func(string) string) (*SSLFiles, error) {
 			return nil, err
 		}
 	}
-	if len(c.Certificates.V) > len(c.Keys.V) {
-		return nil, fmt.Errorf("no \"lua_ssl_certificate_key\" is defined for certificate \"%s\"", c.Certificates.V[len(c.Keys.V)])
+	if len(certs) > len(keys) {
+		return nil, fmt.Errorf("no \"lua_ssl_certificate_key\" is defined for certificate \"%s\"", certs[len(keys)])
 	}
-	for i, name := range c.Certificates.V {
-		pair, err := tlsio.LoadPair(full, name, c.Keys.V[i], nil)
+	for i, name := range certs {
+		pair, err := tlsio.LoadPair(full, name, keys[i], nil)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package tlsio
 
 import (
 	"crypto/tls"
+	"fmt"
 	"math"
 	"strings"
 )
@@ -73,6 +74,22 @@ func SuiteName(id uint16) string {
 		}
 	}
 	return tls.CipherSuiteName(id)
+}
+
+// Describe says what a handshake has agreed on, as the lines of nginx's debug log do.
+func Describe(st *tls.ConnectionState) []string {
+	since := "TLSv1.2"
+	switch name := SuiteName(st.CipherSuite); {
+	case strings.HasPrefix(name, "TLS_"):
+		since = "TLSv1.3"
+	case strings.HasSuffix(name, "-SHA"):
+		since = "TLSv1"
+	}
+	lines := []string{fmt.Sprintf("SSL: %s, cipher: \"%s %s\"", VersionName(st.Version), SuiteName(st.CipherSuite), since)}
+	if st.DidResume {
+		lines = append(lines, "SSL reused session")
+	}
+	return lines
 }
 
 var byName = map[string]uint16{

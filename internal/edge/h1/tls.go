@@ -66,6 +66,7 @@ func (c *conn) secure(sc *engine.SrvConf) bool {
 	}
 	early := append([]byte(nil), c.buf[c.rpos:]...)
 	c.buf, c.rpos = c.buf[:0], 0
+	c.log(nlog.Debug, nil, "reusable connection: 0")
 	h := engine.NewHandshake(&c.Conn, c.w, a)
 	t := tlsio.Server(&c.fd, h.Choose, early)
 	h.Attach(t)

@@ -155,6 +155,12 @@ func (s *sock) shake(c *lua.Call, resume *session) string {
 		return s.shakeFailed(c, err)
 	}
 	cn.tls, cn.wire, s.handshaken = t, t, true
+	if debugs(c) {
+		st := t.State()
+		for _, l := range tlsio.Describe(&st) {
+			debugf(c, "%s", l)
+		}
+	}
 	if !verify {
 		return ""
 	}
@@ -236,6 +242,11 @@ func tlsConfig(c *luahost.SSLConf) *tls.Config {
 	}
 	cf.MinVersion, cf.MaxVersion = tlsio.Versions(c.Protocols.V)
 	cf.CipherSuites, _ = tlsio.Suites(c.Ciphers.V)
+	var list [][2]string
+	for _, p := range c.Commands.V {
+		list = append(list, [2]string{p.Key, p.Value})
+	}
+	tlsio.Commands(cf, list) // which the configuration was asked for once
 	if c.Secrets != nil {
 		cf.KeyLogWriter = c.Secrets
 	}

@@ -58,5 +58,5 @@ var socketRows = []conf.Directive{
 		o := &luahost.Level.Of(c.Scope).SSL.Commands
 		*o = conf.Some(append(o.V, conf.Pair{Key: c.Args[0], Value: c.Args[1]}))
 		return nil
-	}), Doc: "Accepted for compatibility: these are commands of OpenSSL."},
+	}), Doc: "A configuration command of OpenSSL for sslhandshake: those about versions, suites, curves and certificates are carried out, others are passed over."},
 }

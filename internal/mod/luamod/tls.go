@@ -1,6 +1,7 @@
 package luamod
 
 import (
+	"crypto/tls"
 	"errors"
 
 	"moongate/internal/base/nlog"
@@ -52,7 +53,6 @@ func during(h *engine.Handshake, action string) func() {
 }
 
 func clientHello(h *engine.Handshake) error {
-	h.Logf(nlog.Debug, "reusable connection: 0")
 	h.Logf(nlog.Debug, "ssl client hello: connection reusable: 0")
 	defer during(h, "loading SSL client hello by lua")()
 	s := luahost.ShakeOf(h)
@@ -60,7 +60,6 @@ func clientHello(h *engine.Handshake) error {
 }
 
 func certificate(h *engine.Handshake) error {
-	h.Logf(nlog.Debug, "reusable connection: 0")
 	h.Logf(nlog.Debug, "ssl cert: connection reusable: 0")
 	defer during(h, "loading SSL certificate by lua")()
 	code := luahost.ConfOf(h.Server.Scope).Certificate
@@ -80,13 +79,28 @@ func hookEnds(s *luahost.Shake, err error, name, what string, failure error) err
 	} else {
 		failure = nil
 	}
-	s.H.Logf(nlog.Debug, "%s: handler return value: %d, %s exit code: %d", name, s.ExitCode, what, code)
+	value := s.ExitCode
+	if s.Phase() == lua.PhaseSSLSessionStore {
+		value = 0 // it is not run as the others are
+	}
+	s.H.Logf(nlog.Debug, "%s: handler return value: %d, %s exit code: %d", name, value, what, code)
 	s.H.Logf(nlog.Debug, "%s: %s exit code: %d", name, what, code)
 	return failure
 }
 
-func fetchSession(h *engine.Handshake, id []byte) ([]byte, error) {
-	h.Logf(nlog.Debug, "reusable connection: 0")
+// skips tells that a session is left to OpenResty's rule: its hooks are for TLS 1.2 and below.
+func skips(h *engine.Handshake, version uint16, name string) bool {
+	if version < tls.VersionTLS13 {
+		return false
+	}
+	h.Logf(nlog.Debug, "%s: skipped since TLS version >= 1.3 (%x)", name, version)
+	return true
+}
+
+func fetchSession(h *engine.Handshake, version uint16, id []byte) ([]byte, error) {
+	if skips(h, version, "ssl_session_fetch_by_lua*") {
+		return nil, nil
+	}
 	h.Logf(nlog.Debug, "ssl session fetch: connection reusable: 0")
 	defer during(h, "fetching SSL session by lua")()
 	s := luahost.ShakeOf(h)
@@ -101,8 +115,10 @@ func fetchSession(h *engine.Handshake, id []byte) ([]byte, error) {
 	return session, nil
 }
 
-func storeSession(h *engine.Handshake, id, session []byte) {
-	h.Logf(nlog.Debug, "reusable connection: 0")
+func storeSession(h *engine.Handshake, version uint16, id, session []byte) {
+	if skips(h, version, "ssl_session_store_by_lua*") {
+		return
+	}
 	h.Logf(nlog.Debug, "ssl session store: connection reusable: 0")
 	defer during(h, "storing SSL session by lua")()
 	s := luahost.ShakeOf(h)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"moongate/internal/conf"
 	"moongate/internal/engine"
@@ -51,6 +50,16 @@ func (c *config) build(cfg *conf.Config) (*engine.TLSConf, error) {
 	tc.CipherSuites = suites
 	if err := c.setCurves(tc); err != nil {
 		return nil, err
+	}
+	said, err := tlsio.Commands(tc, c.commands)
+	if err != nil {
+		return nil, emerg("%s", err)
+	}
+	if said.Tickets != nil {
+		c.tickets.V = *said.Tickets
+	}
+	if said.Certificate != "" && said.PrivateKey != "" { // takes the place of one with the same kind of key; there is no telling before
+		c.certificates, c.keys = []string{said.Certificate}, []string{said.PrivateKey}
 	}
 	for i := range c.certificates {
 		pair, err := c.pair(cfg, c.certificates[i], c.keys[i])
@@ -113,26 +122,15 @@ func rank(c *tls.Certificate) int {
 	return 0
 }
 
-var curveIDs = map[string]tls.CurveID{"X25519MLKEM768": tls.X25519MLKEM768, "X25519": tls.X25519, "prime256v1": tls.CurveP256, "P-256": tls.CurveP256, "secp256r1": tls.CurveP256,
-	"secp384r1": tls.CurveP384, "P-384": tls.CurveP384, "secp521r1": tls.CurveP521, "P-521": tls.CurveP521}
-
-// unknownCurves are those that OpenSSL has and crypto/tls has not: passed over.
-var unknownCurves = map[string]bool{"X448": true, "ffdhe2048": true, "ffdhe3072": true, "ffdhe4096": true, "secp256k1": true, "brainpoolP256r1": true, "brainpoolP384r1": true,
-	"brainpoolP512r1": true, "secp224r1": true, "SecP256r1MLKEM768": true, "SecP384r1MLKEM1024": true}
-
 func (c *config) setCurves(tc *tls.Config) error {
 	if c.curves.V == "auto" {
 		return nil
 	}
-	for name := range strings.SplitSeq(c.curves.V, ":") {
-		id, ok := curveIDs[name]
-		switch {
-		case ok:
-			tc.CurvePreferences = append(tc.CurvePreferences, id)
-		case !unknownCurves[name]:
-			return emerg("SSL_CTX_set1_curves_list(\"%s\") failed (SSL: error:0A080106:SSL routines::passed invalid argument:group '%s' cannot be set)", c.curves.V, name)
-		}
+	ids, ok := tlsio.Curves(c.curves.V)
+	if !ok {
+		return emerg("SSL_CTX_set1_curves_list(\"%s\") failed (SSL: error:0A080106:SSL routines::passed invalid argument:group '%s' cannot be set)", c.curves.V, c.curves.V)
 	}
+	tc.CurvePreferences = ids
 	return nil
 }
 

@@ -210,8 +210,8 @@ func (s *sessions) adapt(h *engine.Handshake) (*tls.Config, error) {
 			s.cache.put(id, b)
 		}
 		h.State.SessionID = id
-		if hooks != nil && hooks.Store != nil && st.Version < tls.VersionTLS13 {
-			hooks.Store(h, id, b)
+		if hooks != nil && hooks.Store != nil {
+			hooks.Store(h, st.Version, id, b)
 		}
 		return id, nil
 	}
@@ -225,9 +225,9 @@ func (s *sessions) adapt(h *engine.Handshake) (*tls.Config, error) {
 				b = []byte(text)
 			}
 		}
-		if b == nil && hooks != nil && hooks.Fetch != nil && st.Version < tls.VersionTLS13 {
+		if b == nil && hooks != nil && hooks.Fetch != nil {
 			var err error
-			if b, err = hooks.Fetch(h, id); err != nil {
+			if b, err = hooks.Fetch(h, st.Version, id); err != nil {
 				return nil, err
 			}
 		}

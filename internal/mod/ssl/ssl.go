@@ -16,6 +16,7 @@ import (
 
 type config struct {
 	certificates, keys             []string // as in the text
+	commands                       [][2]string
 	passwords                      conf.Opt[[][]byte]
 	ticketKeys                     []*ticketKey
 	cache                          conf.Opt[cacheConf]
@@ -76,7 +77,8 @@ var rows = []conf.Directive{
 	{Name: "ssl_stapling_responder", In: httpSrv, Set: conf.Slot(srv, conf.Str, func(c *config) *conf.Opt[string] { return &c.staplingResponder }), Doc: "Accepted for compatibility: responses come from ssl_stapling_file."},
 	{Name: "ssl_stapling_verify", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.staplingVerify }), Doc: "Accepted for compatibility: clients verify."},
 	{Name: "ssl_early_data", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.early }), Doc: "Accepted for compatibility: early data is refused, and the client sends it again."},
-	{Name: "ssl_conf_command", In: httpSrv, Args: conf.Take2, Syntax: "name value", Set: conf.Ignore(), Doc: "Accepted for compatibility: there is no OpenSSL to command."},
+	{Name: "ssl_conf_command", In: httpSrv, Args: conf.Take2, Syntax: "name value", Set: conf.List(srv, func(c *conf.Cmd) ([2]string, error) { return [2]string{c.Args[0], c.Args[1]}, nil }, func(c *config) *[][2]string { return &c.commands }),
+		Doc: "A configuration command of OpenSSL: those about versions, suites, curves, certificates and tickets are carried out, others are passed over."},
 	{Name: "ssl_reject_handshake", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.reject }), Doc: "Refuses every handshake with the server, by the alert unrecognized_name."},
 }
 
