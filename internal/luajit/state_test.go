@@ -89,3 +89,34 @@ func TestFFILibcrypto(t *testing.T) {
 		t.Fatalf("got %q, %v; want %q", got, err, want)
 	}
 }
+
+// Libraries take functions of nginx's core by its names.
+func TestFFINginxNames(t *testing.T) {
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	got, err := s.Eval(`
+		local ffi = require "ffi"
+		ffi.cdef [[
+			unsigned char *ngx_hex_dump(unsigned char *dst, const unsigned char *src, size_t len);
+			intptr_t ngx_atoi(const unsigned char *line, size_t n);
+			void ngx_encode_base64url(ngx_str_t *dst, const ngx_str_t *src);
+			intptr_t ngx_decode_base64url(ngx_str_t *dst, const ngx_str_t *src);
+		]]
+		local hex = ffi.new("unsigned char[8]")
+		local n = ffi.C.ngx_hex_dump(hex, "a\0\255", 3) - hex
+		local from, to = ffi.new("ngx_str_t"), ffi.new("ngx_str_t")
+		local a, b = ffi.new("unsigned char[16]"), ffi.new("unsigned char[16]")
+		from.data, from.len, to.data = "\255\254x", 3, a
+		ffi.C.ngx_encode_base64url(to, from)
+		local text = ffi.string(to.data, to.len)
+		from.data = b
+		local rc = ffi.C.ngx_decode_base64url(from, to)
+		return table.concat({ffi.string(hex, n), tonumber(ffi.C.ngx_atoi("0120", 4)), tonumber(ffi.C.ngx_atoi("1x", 2)),
+			tonumber(ffi.C.ngx_atoi("9223372036854775808", 19)), text, tonumber(rc), #ffi.string(from.data, from.len)}, " ")`, "=t")
+	if want := "6100ff 120 -1 -1 __54 0 3"; err != nil || got != want {
+		t.Fatalf("got %q, %v; want %q", got, err, want)
+	}
+}
