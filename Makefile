@@ -27,6 +27,7 @@ run: build ## Serve a built-in site on PORT (8080) until Ctrl-C, or the folder S
 	@bin/moongate run $(if $(wildcard $(or $(SITE),none)/conf/nginx.conf),,-l 127.0.0.1:$(PORT)) $(SITE)
 
 test: build ## Everything below that can fail: vet, tests, race, fuzz smoke, block tests
+	@build/testdeps
 	@build/test
 
 vet: deps ## go vet
