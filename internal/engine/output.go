@@ -327,7 +327,8 @@ func (r *Request) LogStatus() int {
 	return 0
 }
 
-// RunLog runs the log phase; the driver calls it when the response has left.
+// RunLog runs the log phase; the driver calls it when the response has left. It parks while subrequests beside the request
+// are under way.
 func (r *Request) RunLog() {
 	if r.Logged {
 		return
@@ -335,6 +336,7 @@ func (r *Request) RunLog() {
 	if r.Core().PostAction.V != "" {
 		r.postAction()
 	}
+	r.waitBackground()
 	r.Logged = true
 	r.Conn.Action = "logging request"
 	defer func() {

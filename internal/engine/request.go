@@ -255,6 +255,9 @@ type life struct {
 	client    Addr // in place of the connection's, when clientSet
 	clientSet bool
 
+	background int         // children beside the request
+	waiter     *netio.Task // waits for them
+
 	NoLog       bool // subrequests, unless log_subrequest
 	Subrequests int
 	timedOut    bool

@@ -107,6 +107,31 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	return out, OK
 }
 
+// Background serves uri as a child of r beside it, and drops the answer. The request is not logged and recycled before all
+// its children have ended. uri and args must live as long as r.
+func (r *Request) Background(uri, args []byte, o SubOptions) {
+	o.Discard = true
+	r.Main.background++
+	r.W.Loop.Go(func() {
+		if sub, st := r.Subrequest(uri, args, &o); st == OK {
+			sub.Release()
+		}
+		m := r.Main
+		if m.background--; m.background == 0 && m.waiter != nil {
+			r.W.Loop.Ready(m.waiter)
+		}
+	})
+}
+
+// waitBackground parks until the children beside the request have ended.
+func (r *Request) waitBackground() {
+	for r.background > 0 {
+		r.waiter = r.W.Loop.Current()
+		r.W.Loop.Park(0)
+	}
+	r.waiter = nil
+}
+
 // maxKeptBody is the largest memory for a captured body that is kept for the next.
 const maxKeptBody = 64 << 10
 

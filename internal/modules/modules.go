@@ -23,6 +23,7 @@ import (
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/mapvar"
+	"moongate/internal/mod/mirror"
 	"moongate/internal/mod/notmodified"
 	"moongate/internal/mod/proxy"
 	"moongate/internal/mod/ranges"
@@ -33,6 +34,7 @@ import (
 	"moongate/internal/mod/ssl"
 	"moongate/internal/mod/static"
 	"moongate/internal/mod/stubstatus"
+	"moongate/internal/mod/sub"
 	"moongate/internal/mod/tryfiles"
 	"moongate/internal/mod/upstreams"
 )
@@ -63,6 +65,7 @@ func Set() *engine.Set {
 			&echo.Module,
 			&logmod.Module, // behind log_by_lua
 			&tryfiles.Module,
+			&mirror.Module,
 			&index.Module, // index, autoindex, gzip_static, static: the first that has an answer
 			&autoindex.Module,
 			&gzipstatic.Module,
@@ -70,6 +73,7 @@ func Set() *engine.Set {
 			&emptygif.Module,
 			&stubstatus.Module,
 			&headers.Module,
+			&sub.Module,
 			&gzip.Module,
 			&upstreams.Module,
 			&proxy.Module,
@@ -95,6 +99,7 @@ func Set() *engine.Set {
 			luamod.NewFilter(),
 			echo.NewFilter(),
 			&headers.Filter,
+			&sub.Filter,
 			{Name: "postpone"},
 			&gzip.Filter,
 			&ranges.Header,
