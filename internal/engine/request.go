@@ -127,18 +127,20 @@ type RawConn interface {
 // HeadersOut is the response head under construction. ContentType, ContentLength and LastModified have their own
 // fields; everything else stands in List.
 type HeadersOut struct {
-	Status        Status
-	StatusLine    []byte // "599 Own Words": overrides Status on the wire
-	ContentType   []byte
-	Charset       []byte
-	ContentLength int64          // -1: not known
-	LastModified  int64          // seconds since the epoch, -1: none
-	AcceptRanges  bool           // parts of the body may be sent: it is what the handler made
-	ContentOffset int64          // place in the whole of what the handler sends first
-	VaryEncoding  bool           // the body depends on Accept-Encoding: gzip_vary says so
-	OwnLocation   bool           // the Location header was set by Expose
-	List          []http1.Header // an entry with a nil Name is deleted
-	Trailers      []http1.Header
+	Status      Status
+	StatusLine  []byte // "599 Own Words": overrides Status on the wire
+	ContentType []byte
+	Charset     []byte // of ContentType, which may say it itself
+	// OverrideCharset is what the response shall be recoded to, whatever the configuration says (X-Accel-Charset).
+	OverrideCharset []byte
+	ContentLength   int64          // -1: not known
+	LastModified    int64          // seconds since the epoch, -1: none
+	AcceptRanges    bool           // parts of the body may be sent: it is what the handler made
+	ContentOffset   int64          // place in the whole of what the handler sends first
+	VaryEncoding    bool           // the body depends on Accept-Encoding: gzip_vary says so
+	OwnLocation     bool           // the Location header was set by Expose
+	List            []http1.Header // an entry with a nil Name is deleted
+	Trailers        []http1.Header
 }
 
 // Request is one HTTP request, or subrequest, from its head to the log phase. It belongs to one worker; it is reused.

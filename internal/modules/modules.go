@@ -8,6 +8,7 @@ import (
 	"moongate/internal/mod/authbasic"
 	"moongate/internal/mod/authrequest"
 	"moongate/internal/mod/autoindex"
+	"moongate/internal/mod/charset"
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/echo"
 	"moongate/internal/mod/emptygif"
@@ -74,6 +75,7 @@ func Set() *engine.Set {
 			&stubstatus.Module,
 			&headers.Module,
 			&sub.Module,
+			&charset.Module,
 			&gzip.Module,
 			&upstreams.Module,
 			&proxy.Module,
@@ -100,6 +102,7 @@ func Set() *engine.Set {
 			echo.NewFilter(),
 			&headers.Filter,
 			&sub.Filter,
+			&charset.Filter,
 			{Name: "postpone"},
 			&gzip.Filter,
 			&ranges.Header,

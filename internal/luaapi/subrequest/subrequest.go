@@ -371,7 +371,7 @@ func (o *one) result(c *lua.Call) {
 	w.Begin(0, 4)
 	if len(out.ContentType) > 0 {
 		w.Key("Content-Type")
-		if len(out.Charset) > 0 {
+		if len(out.Charset) > 0 && bytes.IndexByte(out.ContentType, ';') < 0 {
 			w.String(string(out.ContentType) + "; charset=" + string(out.Charset))
 		} else {
 			w.Str(out.ContentType)

@@ -1,6 +1,7 @@
 package corevars
 
 import (
+	"bytes"
 	"strconv"
 
 	"moongate/internal/base/ascii"
@@ -49,7 +50,7 @@ func sentContentType(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	if len(t) == 0 {
 		return nil, false
 	}
-	if r.HeaderSent && len(c) > 0 {
+	if r.HeaderSent && len(c) > 0 && bytes.IndexByte(t, ';') < 0 {
 		return join(r, t, c, "; charset=", true), true
 	}
 	return t, true

@@ -5,6 +5,7 @@
 package ranges
 
 import (
+	"bytes"
 	"strconv"
 
 	"moongate/internal/base/ascii"
@@ -147,7 +148,7 @@ func (s *state) several(r *engine.Request) {
 	p = ascii.AppendPadded(p, r.W.Plane.NextTemp(), 20)
 	if len(o.ContentType) > 0 {
 		p = append(append(p, "\r\nContent-Type: "...), o.ContentType...)
-		if len(o.Charset) > 0 {
+		if len(o.Charset) > 0 && bytes.IndexByte(o.ContentType, ';') < 0 {
 			p = append(append(p, "; charset="...), o.Charset...)
 		}
 	}
