@@ -14,6 +14,7 @@ import (
 	"moongate/internal/mod/emptygif"
 	"moongate/internal/mod/geo"
 	"moongate/internal/mod/grpc"
+	"moongate/internal/mod/gunzip"
 	"moongate/internal/mod/gzip"
 	"moongate/internal/mod/gzipstatic"
 	"moongate/internal/mod/headers"
@@ -74,6 +75,7 @@ func Set() *engine.Set {
 			&emptygif.Module,
 			&stubstatus.Module,
 			&headers.Module,
+			&gunzip.Module,
 			&sub.Module,
 			&charset.Module,
 			&gzip.Module,
@@ -101,6 +103,7 @@ func Set() *engine.Set {
 			luamod.NewFilter(),
 			echo.NewFilter(),
 			&headers.Filter,
+			&gunzip.Filter,
 			&sub.Filter,
 			&charset.Filter,
 			{Name: "postpone"},
