@@ -123,11 +123,8 @@ func (c *conn) onData(h http2.FrameHeader, p []byte) error {
 	}
 	end := h.Has(http2.EndStream)
 	s := c.streams[h.Stream]
-	if s == nil {
+	if s == nil || s.reset {
 		return c.strayData(h, end)
-	}
-	if s.reset {
-		return nil
 	}
 	if size > s.body.recvWindow {
 		c.log(nlog.Info, nil, sprintf("client violated flow control for stream %d: received DATA frame length %d, available window %d", s.id, size, s.body.recvWindow))
@@ -243,7 +240,7 @@ func (c *conn) skipBlock(block []byte) error {
 // laterBlock is a header block of a stream that was there before: trailers.
 func (c *conn) laterBlock(id uint32, end bool, block []byte) error {
 	s := c.streams[id]
-	if s == nil {
+	if s == nil || s.reset {
 		err := c.skipBlock(block)
 		switch {
 		case err != nil:
@@ -258,9 +255,6 @@ func (c *conn) laterBlock(id uint32, end bool, block []byte) error {
 			return errorf(http2.StreamClosed, "sent HEADERS frame for closed stream %d", id)
 		}
 		return c.badStream(id)
-	}
-	if s.reset {
-		return c.skipBlock(block)
 	}
 	if s.inClosed {
 		if err := c.skipBlock(block); err != nil {
