@@ -22,24 +22,15 @@ func (x *Exchange) relay() engine.Status {
 			x.w.FreeBuffer(buf)
 		}
 	}()
+	x.beginStore()
 	in := x.rest
 	for {
 		done, st := x.pass(in)
 		if st != engine.OK || done {
 			return st
 		}
-		low := x.Conf.readAhead
-		if !buffering {
-			low = 0
-		}
-		if r.Pending() > 0 {
-			if r.Stream.Flush(r) != nil {
-				return engine.Error
-			}
-			x.action(toClient)
-			if r.Drain(low) != nil {
-				return engine.Error
-			}
+		if !x.deaf && !x.spool.feeding && r.Pending() > 0 && !x.yieldTo(buffering) {
+			return engine.Error
 		}
 		x.action(readingBody)
 		if why := x.waitRead(); why != 0 {
@@ -70,6 +61,27 @@ func (x *Exchange) relay() engine.Status {
 			return x.truncated()
 		}
 	}
+}
+
+// yieldTo lets the client take what is queued: it waits, or begins to spool. False: the client is gone.
+func (x *Exchange) yieldTo(buffering bool) bool {
+	r := x.R
+	low := x.Conf.readAhead
+	if !buffering {
+		low = 0
+	}
+	if r.Stream.Flush(r) != nil {
+		return x.clientLost()
+	}
+	if r.Pending() <= low {
+		return true
+	}
+	if buffering && x.spools() {
+		x.startFeeder(low)
+		return true
+	}
+	x.action(toClient)
+	return r.Drain(low) == nil || x.clientLost()
 }
 
 // pass gives the body's pieces in what was read to the client; done says that it is complete.
@@ -114,7 +126,7 @@ func (x *Exchange) pass(in []byte) (done bool, st engine.Status) {
 // ahead does not see the beginning of a buffer that was never filled, as with nginx, when the server falls silent.
 func (x *Exchange) output(p []byte, late bool) bool {
 	if !late {
-		return x.R.Output(&engine.Chunk{Data: p}) == nil
+		return x.deliver(p)
 	}
 	if x.late == nil {
 		x.late = x.w.Buffer(int(x.Conf.Buffers.V.Size))
@@ -123,7 +135,7 @@ func (x *Exchange) output(p []byte, late bool) bool {
 		n := cap(x.late) - len(x.late)
 		x.late = append(x.late, p[:n]...)
 		p = p[n:]
-		if x.R.Output(&engine.Chunk{Data: x.late}) != nil {
+		if !x.deliver(x.late) {
 			return false
 		}
 		x.late = x.late[:0]
@@ -139,7 +151,7 @@ func (x *Exchange) releaseLate() bool {
 	}
 	p := x.late
 	x.late = x.late[:0]
-	return x.R.Output(&engine.Chunk{Data: p}) == nil
+	return x.deliver(p)
 }
 
 // last sends the last piece; the server is done with before the client may have to be waited for.
@@ -149,6 +161,21 @@ func (x *Exchange) last(held []byte) engine.Status {
 	t.Whole = x.w.Loop.Now() - x.tryBegun
 	x.countSent()
 	x.keep()
+	x.release() // the client may take long yet
+	if x.spool.feeding {
+		if len(held) > 0 && !x.deliver(held) {
+			return engine.Error
+		}
+		held = nil
+		x.action(toClient)
+		x.joinFeeder()
+	} else if x.store != nil {
+		x.store.write(x, held)
+	}
+	x.endStore(true)
+	if x.deaf || x.spool.failed {
+		return engine.Error
+	}
 	r.Out.Trailers = append(r.Out.Trailers, x.Trailers...)
 	if r.Output(&engine.Chunk{Data: held, Last: true}) != nil {
 		return engine.Error

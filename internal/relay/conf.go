@@ -32,6 +32,8 @@ type Conf struct {
 	LimitRate                    conf.Opt[*engine.Template]
 	Local                        conf.Opt[*Local]
 	Temp                         conf.Opt[conf.Directory]
+	Store                        conf.Opt[Store]
+	StoreAccess                  conf.Opt[uint32]
 	SSL                          SSL
 	Hide, Pass                   []string
 	hidden                       names
@@ -195,9 +197,9 @@ func Rows[T any](prefix string, l *conf.Level[T], of func(*T) *Conf) []conf.Dire
 		{Name: prefix + "temp_path", In: anywhere, Default: strings.TrimSuffix(prefix, "_") + "_temp", Set: conf.Slot(l, conf.Dir, func(t *T) *conf.Opt[conf.Directory] { return &of(t).Temp }),
 			Doc: "The folder of temporary files with responses."},
 		{Name: prefix + "max_temp_file_size", In: anywhere, Default: "1024m", Set: conf.Slot(l, conf.Offset, func(t *T) *conf.Opt[int64] { return &of(t).MaxTempFile }),
-			Doc: "How much of a response may go to a temporary file. Responses are kept in memory, as far as the buffers go, and the server has to wait for the client beyond that."},
+			Doc: "How much of a response goes to a temporary file when the buffers are full and the client is slow; beyond that, or with 0, the server has to wait for the client."},
 		{Name: prefix + "temp_file_write_size", In: anywhere, Set: size(func(c *Conf) *conf.Opt[int64] { return &c.TempWrite }), Syntax: "size",
-			Doc: "How much is written to a temporary file at once."},
+			Doc: "Accepted for compatibility and checked: what was read at once is written at once."},
 	}
 }
 

@@ -108,6 +108,9 @@ type Exchange struct {
 	sent     bool // a part of the request was sent
 	allSent  bool
 	hints    int64 // bytes of early hints
+	spool    spool
+	store    *stored // the response is to become a file
+	deaf     bool    // the client is gone, but the response is wanted
 
 	head     []byte // of the request
 	buf      []byte // the response, from the worker's buffers
@@ -194,7 +197,7 @@ func (x *Exchange) Run() engine.Status {
 func (x *Exchange) run() engine.Status {
 	r := x.R
 	x.task = x.w.Loop.Current()
-	if !x.Conf.IgnoreClientAbort.V && !r.PostAction {
+	if !x.Conf.IgnoreClientAbort.V && !x.Conf.Store.V.on && !r.PostAction {
 		x.watching = true
 		r.Conn.Watch(x)
 		if r.Stream.Gone() {
@@ -469,6 +472,8 @@ func (x *Exchange) countSent() {
 // the request ends.
 func (x *Exchange) finish() {
 	x.stopPump()
+	x.endSpool()
+	x.endStore(false)
 	if x.watching {
 		x.R.Conn.Unwatch(x)
 		x.watching = false
@@ -477,14 +482,19 @@ func (x *Exchange) finish() {
 		x.rec.tries[n-1].Whole = x.w.Loop.Now() - x.tryBegun
 		x.countSent()
 	}
+	x.release()
+	x.closeConn()
+	x.task = nil
+	x.action(toClient)
+}
+
+// release gives the server back once it has done what it should.
+func (x *Exchange) release() {
 	if x.choice.Peer != nil {
 		x.learn(false)
 		x.done(upstream.Good, x.state().Status)
 	}
 	x.leave()
-	x.closeConn()
-	x.task = nil
-	x.action(toClient)
 }
 
 // keep makes the connection idle when it may carry another request; the body is complete.

@@ -86,7 +86,13 @@ func (x *Exchange) waitRead() uint32 {
 	if c.Sysfd() >= 0 && c.Readable() {
 		return 0
 	}
-	err := x.R.Stream.WaitRead(x.R, &c.FD, x.w.Loop.Now()+or(x.Peer.Read, x.Conf.ReadTimeout.V))
+	var err error
+	deadline := x.w.Loop.Now() + or(x.Peer.Read, x.Conf.ReadTimeout.V)
+	if x.spool.feeding || x.deaf { // another task writes to the client, or nobody
+		err = c.WaitRead(deadline)
+	} else {
+		err = x.R.Stream.WaitRead(x.R, &c.FD, deadline)
+	}
 	switch {
 	case x.gone:
 		return clientGone

@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"slices"
 	"strings"
 
 	"moongate/internal/conf"
@@ -77,7 +78,7 @@ var Module = engine.Module{
 			Doc: "Flags that cookies get (secure, httponly, samesite=...) or lose (nosecure, ...)."},
 		{Name: "proxy_headers_hash_max_size", In: anywhere, Args: conf.Take1, Default: "512", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
 		{Name: "proxy_headers_hash_bucket_size", In: anywhere, Args: conf.Take1, Default: "64", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
-	}, append(relay.Rows("proxy_", loc, confOf), relay.SSLRows("proxy_", loc, confOf)...)...)},
+	}, slices.Concat(relay.Rows("proxy_", loc, confOf), relay.SSLRows("proxy_", loc, confOf), relay.StoreRows("proxy_", loc, confOf))...)},
 	Vars: []engine.Var{
 		{Name: "proxy_host", NoCache: true, Get: getHost, Changeable: true, Doc: "The host and port that proxy_pass names."},
 		{Name: "proxy_port", NoCache: true, Get: getPort, Changeable: true, Doc: "The port that proxy_pass names, or the scheme's."},
