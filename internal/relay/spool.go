@@ -20,6 +20,7 @@ type spool struct {
 	failed  bool        // the client is gone
 	waiting *netio.Task // for the feeder to end
 	off     bool        // the disk does not take more
+	told    bool        // the log was
 }
 
 // feedPiece is how much of the file is queued at once; it takes no memory.
@@ -69,7 +70,10 @@ func (x *Exchange) spoolWrite(p []byte) bool {
 			s.off = true
 			return false
 		}
-		r.Logf(nlog.Warn, "an upstream response is buffered to a temporary file %s", f.Name())
+		if !s.told {
+			s.told = true
+			r.Logf(nlog.Warn, "an upstream response is buffered to a temporary file %s", f.Name())
+		}
 		os.Remove(f.Name())
 		s.os, s.file = f, x.w.NewFile(f)
 	}
@@ -124,8 +128,10 @@ func (x *Exchange) joinFeeder() {
 		x.w.Loop.Park(0)
 	}
 	s.waiting = nil
-	if x.R.Pending() == 0 { // nobody reads the file: it may be written anew
-		s.wrote, s.fed = 0, 0
+	if s.file != nil && x.R.Pending() == 0 {
+		// The next one is another file: the kernel may still be sending from the pages of this one.
+		s.file.Unref()
+		s.file, s.os, s.wrote, s.fed = nil, nil, 0, 0
 	}
 }
 

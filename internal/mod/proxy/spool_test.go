@@ -66,7 +66,7 @@ func TestSlowClients(t *testing.T) {
 		location /small { proxy_pass http://UP; proxy_max_temp_file_size 1m; }
 		location /chunked { proxy_pass http://UP; }
 		error_log logs/error.log warn;`, "UP", up))
-	cases :=  []struct {
+	cases := []struct {
 		uri   string
 		ahead bool // the server is read to the end before the client reads
 		log   string
