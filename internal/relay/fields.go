@@ -39,7 +39,7 @@ func NewFieldSet(s *conf.Scope, pairs []conf.Pair, own map[string]func(x *Exchan
 		key := strings.ToLower(p.Key)
 		named[key] = true
 		fs.skip.add(p.Key)
-		if p.Value == "" {
+		if p.Value == "" || http2.ConnectionSpecific([]byte(key)) {
 			continue
 		}
 		t, err := h.Compile(p.Value)

@@ -18,7 +18,8 @@ type config struct {
 	target    *target
 	headers   []conf.Pair // as written
 	fields    []field     // what is sent: headers, then the defaults that these leave
-	skip      fieldSet    // of the client's that are not passed on
+	fields2   *relay.FieldSet
+	skip      fieldSet // of the client's that are not passed on
 	compiled  bool
 	version   conf.Opt[int]
 	method    conf.Opt[*engine.Template]
@@ -64,8 +65,8 @@ var Module = engine.Module{
 			Doc: "The method of the request to the server."},
 		{Name: "proxy_set_body", In: anywhere, Syntax: "value", Set: conf.Slot(loc, engine.TemplateType(), func(c *config) *conf.Opt[*engine.Template] { return &c.body }),
 			Doc: "The body of the request to the server."},
-		{Name: "proxy_http_version", In: anywhere, Default: "1.0", Set: conf.Slot(loc, conf.Enum(conf.Case("1.0", http1.Version10), conf.Case("1.1", http1.Version11)), func(c *config) *conf.Opt[int] { return &c.version }),
-			Doc: "The version of HTTP that requests to servers have; idle connections to them need 1.1."},
+		{Name: "proxy_http_version", In: anywhere, Default: "1.0", Set: conf.Slot(loc, conf.Enum(conf.Case("1.0", http1.Version10), conf.Case("1.1", http1.Version11), conf.Case("2", http1.Version20)), func(c *config) *conf.Opt[int] { return &c.version }),
+			Doc: "The version of HTTP that requests to servers have; idle connections to them need 1.1 or 2. With 2, requests to a group with keepalive share connections."},
 		{Name: "proxy_pass_trailers", In: anywhere, Default: "off", Set: conf.Slot(loc, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.trailers }),
 			Doc: "Whether the fields behind a chunked response body are passed on."},
 		{Name: "proxy_redirect", Syntax: "default | off | redirect replacement", In: anywhere, Args: conf.Take12, Default: "default", Set: conf.Func(readRedirect),
@@ -183,6 +184,9 @@ func merge(parent, child *config, s *conf.Scope) error {
 	}
 	if child.headers == nil {
 		child.headers = parent.headers
+	}
+	if err := child.compile2(s); err != nil {
+		return err
 	}
 	return child.compile(s)
 }

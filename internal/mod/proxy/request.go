@@ -155,6 +155,9 @@ func handle(r *engine.Request) engine.Status {
 	if !c.RequestBuffering.V && !x.NoBody && (!r.ChunkedBody || c.version.V == http1.Version11) && r.IsMain() && r.HasBody() {
 		x.Unbuffered, x.ChunkBody = true, r.ChunkedBody
 	}
+	if c.version.V == http1.Version20 {
+		e.multiplex(x)
+	}
 	return x.Run()
 }
 
@@ -185,6 +188,9 @@ func (e *exchange) eval(x *relay.Exchange) bool {
 func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 	r := x.R
 	e := x.Data.(*exchange)
+	if x.Multiplexed {
+		return dst, e.request2(x)
+	}
 	c := e.conf
 	method := r.MethodName
 	if c.method.V != nil {
