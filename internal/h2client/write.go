@@ -108,6 +108,7 @@ func (s *Stream) TrySend(p []byte, last bool) (n int, done bool) {
 				return n, false
 			}
 		} else if !last || n > 0 {
+			c.wakeWaiters() // who else waits has its turn
 			return n, true
 		}
 		flags := http2.Flags(0)
@@ -129,6 +130,7 @@ func (s *Stream) TrySend(p []byte, last bool) (n int, done bool) {
 		}
 		if flags != 0 {
 			s.endLocal()
+			c.wakeWaiters()
 			return n, true
 		}
 	}
@@ -137,33 +139,36 @@ func (s *Stream) TrySend(p []byte, last bool) (n int, done bool) {
 // Send queues all of p; it parks while the windows or the socket do not allow it, no longer than timeout (nanoseconds)
 // without progress. The error is the stream's, ErrStopped or that of waiting.
 func (s *Stream) Send(p []byte, last bool, timeout int64) error {
-	c, loop := s.c, s.c.env.Loop
 	for {
 		n, done := s.TrySend(p, last)
 		if done {
-			c.wakeWaiters() // who else waits has its turn
 			return nil
 		}
 		p = p[n:]
-		switch {
-		case s.err != nil:
-			return s.err
-		case s.localEnd || s.shut:
-			return ErrStopped
-		}
-		if s.sendWin.Free() > 0 || len(p) == 0 {
-			c.wait(s)
-		} else if c.sendWin.Free() > 0 {
-			c.wakeWaiters()
-		}
-		s.sender = loop.Current()
-		err := loop.Park(loop.Now() + timeout)
-		s.sender = nil
-		c.unwait(s)
-		if err != nil {
+		if err := s.WaitSend(timeout); err != nil {
 			return err
 		}
 	}
+}
+
+// WaitSend parks, after a TrySend that was not done, until more may be sent, no longer than timeout (nanoseconds).
+func (s *Stream) WaitSend(timeout int64) error {
+	c, loop := s.c, s.c.env.Loop
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.localEnd || s.shut:
+		return ErrStopped
+	case s.sendWin.Free() > 0:
+		c.wait(s)
+	case c.sendWin.Free() > 0:
+		c.wakeWaiters()
+	}
+	s.sender = loop.Current()
+	err := loop.Park(loop.Now() + timeout)
+	s.sender = nil
+	c.unwait(s)
+	return err
 }
 
 // wait puts a stream at the end of those that wait for the connection.

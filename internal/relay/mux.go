@@ -380,6 +380,9 @@ func (x *Exchange) relayMux() engine.Status {
 	}
 	obs, _ := x.P.(Observer)
 	for {
+		if e := s.Err(); e != nil && e.Invalid { // what came with the fault is not passed on, as nginx does
+			return x.muxBroken(e)
+		}
 		for p := s.Peek(); len(p) > 0; p = s.Peek() {
 			if rate > 0 {
 				p = p[:x.throttle(rate, len(p))]
@@ -484,17 +487,15 @@ func (x *Exchange) runMuxPump() {
 
 func (x *Exchange) muxPumpAll() uint32 {
 	p, b := &x.pump, &x.R.Body
+	if x.Unbuffered {
+		return x.muxPumpClient()
+	}
 	if len(p.rest) > 0 {
-		if why := x.muxSend(p.rest, !x.Unbuffered && b.File == nil); why != 0 {
+		if why := x.muxSend(p.rest, x.NoBody || b.File == nil); why != 0 {
 			return why
 		}
 	}
-	switch {
-	case x.NoBody:
-		return 0
-	case x.Unbuffered:
-		return x.muxPumpClient()
-	case b.File == nil:
+	if x.NoBody || b.File == nil {
 		return 0
 	}
 	buf := x.w.Buffer(16 << 10)
@@ -527,22 +528,42 @@ func (x *Exchange) muxSend(p []byte, last bool) uint32 {
 	return clientGone // the reader finds out what the server has to say
 }
 
-// muxPumpClient passes the request body on as it comes. While nothing comes it holds no memory.
+// muxPumpClient passes the request body on as it comes. What fits the memory of the body is kept there: while all of it
+// does, the request can be sent again. While nothing comes there is no other memory.
 func (x *Exchange) muxPumpClient() uint32 {
-	r := x.R
-	d := r.Stream.(engine.Downstream)
+	d := x.R.Stream.(engine.Downstream)
+	b, s := &x.R.Body, x.mux.stream
+	in := piece{buf: b.Mem, from: len(b.Mem) - len(x.pump.rest), kept: cap(b.Mem) > 0, end: b.Read}
+	defer in.drop(x)
 	for {
-		end, why := x.passPiece(d)
+		err := in.fill(x, d)
+		if err != nil && err != syscall.EAGAIN {
+			return x.clientFailed(err)
+		}
+		if x.pump.status != 0 {
+			return failedInternally
+		}
+		n, done := s.TrySend(in.buf[in.from:], in.end)
+		x.observeSent(in.buf[in.from : in.from+n])
+		in.from += n
 		switch {
-		case why == wouldWait:
-		case why != 0:
-			return why
-		case end:
+		case done && in.end:
 			return 0
-		default:
+		case !done:
+			switch s.WaitSend(or(x.Peer.Send, x.Conf.SendTimeout.V)) {
+			case nil:
+			case netio.ErrTimeout:
+				return onTimeout
+			default:
+				return clientGone // the reader finds out what the server has to say
+			}
 			continue
 		}
-		switch err := d.WaitBody(x.w.Loop.Now() + int64(r.Core().ClientBodyTimeout.V)); err {
+		in.drop(x)
+		if err == nil {
+			continue
+		}
+		switch err := d.WaitBody(x.w.Loop.Now() + int64(x.R.Core().ClientBodyTimeout.V)); err {
 		case nil:
 		case netio.ErrTimeout:
 			return x.clientFailed(engine.ErrBodyTimeout)
@@ -554,55 +575,60 @@ func (x *Exchange) muxPumpClient() uint32 {
 	}
 }
 
-// wouldWait says that the client has sent nothing more.
-const wouldWait uint32 = 1 << 29
+// piece is what has come of the request body and was not sent: buf from place from on.
+type piece struct {
+	buf  []byte
+	from int
+	kept bool // buf is the memory of the body
+	end  bool // nothing follows
+}
 
-// passPiece sends what has come of the request body. What fits the memory of the body is kept there: while it does, the
-// request can be sent again.
-func (x *Exchange) passPiece(d engine.Downstream) (end bool, why uint32) {
+// fill takes what has come, as far as there is room. EAGAIN: nothing more has.
+func (in *piece) fill(x *Exchange, d engine.Downstream) error {
 	r, b := x.R, &x.R.Body
-	buf := b.Mem[len(b.Mem):cap(b.Mem)]
-	kept := len(buf) > 0 && !x.mux.spent
-	if !kept {
-		buf = x.w.Buffer(16 << 10)
-		buf = buf[:cap(buf)]
-		defer x.w.FreeBuffer(buf)
-	}
-	n := 0
-	var err error
-	for n < len(buf) && err == nil { // the end is to go with the last bytes
-		var m int
-		m, err = d.TryBody(r, buf[n:])
-		n += m
-	}
-	end = err == io.EOF
 	switch {
-	case n > 0 && kept:
-		b.Mem = b.Mem[:len(b.Mem)+n]
-	case n > 0:
+	case in.buf == nil:
+		in.buf = x.w.Buffer(16 << 10)
+	case !in.kept && in.from > 0: // what the windows have left behind makes room, so that frames are not small for it
+		in.buf, in.from = in.buf[:copy(in.buf, in.buf[in.from:])], 0
+	}
+	at, err := len(in.buf), error(nil)
+	for !in.end && len(in.buf) < cap(in.buf) && err == nil { // the end is to go with the last bytes
+		var n int
+		n, err = d.TryBody(r, in.buf[len(in.buf):cap(in.buf)])
+		in.buf = in.buf[:len(in.buf)+n]
+		in.end = err == io.EOF
+	}
+	n := len(in.buf) - at
+	if in.kept {
+		b.Mem = in.buf
+	} else if n > 0 {
 		x.mux.spent = true
 	}
-	b.Read = b.Read || end
+	b.Read = b.Read || in.end
 	if n > 0 {
 		b.Received += int64(n)
 		if max := r.Core().ClientMaxBodySize.V; max > 0 && b.Received > max {
 			r.Logf(nlog.Error, "client intended to send too large chunked body: %d+%d bytes", b.Received-int64(n), n)
 			x.pump.status = 413
-			return end, failedInternally
 		}
 	}
-	if n > 0 || end {
-		if why := x.muxSend(buf[:n], end); why != 0 {
-			return end, why
-		}
+	if in.end {
+		return nil
 	}
+	return err
+}
+
+// drop forgets what was sent; the memory of the body is left when it is full.
+func (in *piece) drop(x *Exchange) {
 	switch {
-	case err == syscall.EAGAIN:
-		return false, wouldWait
-	case err != nil && !end:
-		return false, x.clientFailed(err)
+	case in.kept && len(in.buf) < cap(in.buf):
+	case in.kept:
+		in.kept, in.buf, in.from = false, nil, 0
+	case in.buf != nil:
+		x.w.FreeBuffer(in.buf)
+		in.buf, in.from = nil, 0
 	}
-	return end, 0
 }
 
 // Retries is how many tries were made after responses that were to be tried again.

@@ -97,7 +97,7 @@ func (s *stream) SendHead(r *engine.Request, last bool) error {
 		b = c.enc.Append(b, staticOf[h.ID], h.Name, h.Value, mode(h.ID))
 	}
 	flags := http2.Flags(0)
-	if last {
+	if last || o.ContentLength == 0 && !r.ExpectTrailers && len(o.Trailers) == 0 {
 		flags = http2.EndStream
 		s.last, s.outClosed = true, true
 	}
