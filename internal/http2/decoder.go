@@ -83,6 +83,7 @@ var (
 	errUpdateLong = &Error{CompressionError, "sent header block with too long size update value"}
 	errLengthLong = &Error{CompressionError, "sent header field with too long length value"}
 	errBlockShort = &Error{CompressionError, "sent header block with incorrect length"}
+	errIntShort   = &Error{FrameSizeError, "sent header block with incorrect length"} // nginx's code
 	errFieldShort = &Error{CompressionError, "sent header field with incorrect length"}
 	errHuffman    = &Error{CompressionError, "sent invalid encoded header field"}
 	errNoName     = &Error{ProtocolError, "sent zero header name length"}
@@ -254,7 +255,7 @@ func integer(p []byte, mask byte, long *Error) (uint32, []byte, error) {
 	}
 	for i := 1; i < maxInteger; i++ {
 		if i >= len(p) {
-			return 0, p, errBlockShort
+			return 0, p, errIntShort
 		}
 		c := p[i]
 		v += uint32(c&0x7f) << (7 * (i - 1))

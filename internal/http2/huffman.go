@@ -146,7 +146,8 @@ func appendDecoded(dst, src []byte) ([]byte, bool) {
 			n -= l
 		}
 	}
-	// What is left: a symbol of fewer than 8 bits, then padding of at most 7 ones.
+	// What is left: a symbol of fewer than 8 bits, then padding of ones; a whole byte of it is one too many, but nginx takes
+	// that, and so there are clients that send it.
 	for n > 0 {
 		e := huff.first[acc>>(64-firstBits)]
 		if l := int(e >> 8); e != 0 && l <= n {
@@ -158,7 +159,7 @@ func appendDecoded(dst, src []byte) ([]byte, bool) {
 		}
 		break
 	}
-	if n > 7 || n > 0 && bits.LeadingZeros64(^acc) < n {
+	if n > 8 || n > 0 && bits.LeadingZeros64(^acc) < n {
 		return dst, false
 	}
 	return out[:at], true

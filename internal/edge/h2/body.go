@@ -22,6 +22,9 @@ type body struct {
 
 func (s *stream) waitingBody() int { return len(s.body.buf) - s.body.pos }
 
+// narrowWindow is a window that is always made wider when a body is read, as clients expect of nginx.
+const narrowWindow = 16 << 10
+
 // wideWindow is how much of a body that is being read may be on its way.
 const wideWindow = 256 << 10
 
@@ -92,7 +95,7 @@ func (s *stream) grant(most int64) {
 		return
 	}
 	free := most - b.recvWindow - int64(s.waitingBody())
-	if b.left >= 0 && !s.tunnel && b.left <= b.recvWindow { // all of it may come already
+	if b.left >= 0 && !s.tunnel && b.left <= b.recvWindow && b.recvWindow >= narrowWindow { // all of it may come already
 		return
 	}
 	if free < most/2 && (b.recvWindow > 0 || s.waitingBody() > 0) || free <= 0 {

@@ -52,7 +52,9 @@ type conn struct {
 	flood   flood
 
 	lastID     uint32
-	processing int // requests under way, whatever became of their streams
+	partial    uint32 // the stream of a HEADERS frame that has not come in full
+	expired    uint32 // the stream whose head took too long
+	processing int    // requests under way, whatever became of their streams
 	epoch      uint32
 	greeted    bool // the preface has come
 	acked      bool // our settings were acknowledged
@@ -93,6 +95,7 @@ func Take(h Host, base *engine.Conn, fd *netio.FD, tls *tlsio.Conn, buf []byte, 
 	c.out = http2.AppendSettings(c.out,
 		http2.Setting{ID: http2.MaxConcurrentStreams, Value: uint32(cf.streams.V)},
 		http2.Setting{ID: http2.InitialWindowSize, Value: uint32(cf.preread.V)},
+		http2.Setting{ID: http2.MaxFrameSizeID, Value: maxFrame},
 		http2.Setting{ID: http2.EnableConnectProtocol, Value: 1})
 	c.out = http2.AppendWindowUpdate(c.out, 0, http2.MaxWindow-http2.DefaultWindow)
 	c.until(int64(c.server().ClientHeaderTimeout.V))
@@ -130,10 +133,17 @@ func (c *conn) expire() {
 		c.w.Loop.Arm(&c.timer, c.idleUntil)
 		return
 	}
-	switch {
-	case c.block.stream != 0 || !c.greeted:
+	switch id := max(c.block.stream, c.partial); {
+	case !c.greeted:
 		c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
 		c.finish(http2.ProtocolError)
+	case id != 0 && id != c.expired:
+		c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
+		c.expired = id
+		c.resetStream(id, http2.ProtocolError)
+		c.until(int64(c.core().KeepaliveTimeout.V.Timeout))
+	case id != 0 && c.processing == 0:
+		c.finish(http2.NoError)
 	case c.processing == 0 && c.idling:
 		c.finish(http2.NoError)
 	case c.processing == 0:
@@ -300,10 +310,11 @@ func (c *conn) enter(s *stream) {
 // turns is how many requests a connection may have served in a row before others have their turn.
 const turns = 128
 
-// readBuffer is the size of the buffer that is read into at first, largeBuffer of one that holds the longest frame.
 const (
-	readBuffer  = 16 << 10
-	largeBuffer = 64 << 10
+	// readBuffer is the size of the buffer that is read into at first; it grows with what comes of a long frame.
+	readBuffer = 16 << 10
+	// maxFrame is the longest frame that we take: a head of the usual limits is one.
+	maxFrame = 64 << 10
 )
 
 // run takes frames as long as there are any.
@@ -414,7 +425,7 @@ func (c *conn) makeRoom() {
 			c.buf, c.rpos = c.buf[:n], 0
 			return
 		}
-		nb := append(c.w.Buffer(max(largeBuffer, 2*len(live))), live...)
+		nb := append(c.w.Buffer(4*len(live)), live...)
 		c.w.FreeBuffer(c.buf)
 		c.buf, c.rpos = nb, 0
 	}

@@ -16,18 +16,17 @@ func (c *conn) frame() bool {
 		return false
 	}
 	h := http2.ParseHeader(p)
-	if h.Length > http2.DefaultFrameSize {
+	if h.Length > maxFrame {
 		c.fail(&http2.Error{Code: http2.FrameSizeError, Text: "sent frame that is too long"})
 		return false
 	}
 	size := http2.HeaderSize + int(h.Length)
 	if len(p) < size {
-		if size > cap(c.buf)-c.rpos {
-			c.enlarge()
-		}
+		c.part(h)
 		return false
 	}
 	c.rpos += size
+	c.partial = 0
 	if err := c.take(h, p[http2.HeaderSize:size]); err != nil {
 		c.fail(err)
 		return false
@@ -35,18 +34,21 @@ func (c *conn) frame() bool {
 	return true
 }
 
-// enlarge moves an unfinished frame to a buffer that holds all of it.
-func (c *conn) enlarge() {
-	live := c.buf[c.rpos:]
-	if cap(c.buf) >= largeBuffer {
-		n := copy(c.buf[:cap(c.buf)], live)
-		c.buf, c.rpos = c.buf[:n], 0
+// part is called when a frame has begun to come.
+func (c *conn) part(h http2.FrameHeader) {
+	switch h.Type {
+	case http2.PushPromise: // will not do, whatever it holds
+		c.fail(errPush)
 		return
+	case http2.Headers, http2.Continuation:
+		if c.partial == 0 {
+			c.partial = h.Stream
+			c.until(int64(c.server().ClientHeaderTimeout.V))
+		}
 	}
-	nb := append(c.w.Buffer(largeBuffer), live...)
-	c.w.FreeBuffer(c.buf)
-	c.buf, c.rpos = nb, 0
 }
+
+var errPush = &http2.Error{Code: http2.ProtocolError, Text: "sent PUSH_PROMISE frame"}
 
 // greet looks for the preface.
 func (c *conn) greet(p []byte) bool {
@@ -99,7 +101,7 @@ func (c *conn) take(h http2.FrameHeader, p []byte) error {
 		_, _, _, err := http2.GoAwayPayload(h, p)
 		return err
 	case http2.PushPromise:
-		return &http2.Error{Code: http2.ProtocolError, Text: "sent PUSH_PROMISE frame"}
+		return errPush
 	}
 	if lg := c.core().Logger(); lg.On(nlog.Info) {
 		lg.Logf(nlog.Info, c.base, nil, "client sent frame with unknown type %d", h.Type)
@@ -212,6 +214,10 @@ func (c *conn) onBlock(id uint32, end bool, block []byte) error {
 	}
 	c.lastID = id
 	if c.goaway {
+		return c.skipBlock(block)
+	}
+	if id == c.expired {
+		c.past.add(id, endedByUs)
 		return c.skipBlock(block)
 	}
 	if why := c.refuse(end); why != "" {

@@ -21,7 +21,7 @@ var staticOf = func() (t [256]uint8) {
 
 // Fields whose values hardly ever come twice.
 var plain = func() (t [256]bool) {
-	for _, id := range []http1.HeaderID{http1.HContentRange, http1.HLastModified, http1.HETag, http1.HLocation, http1.HAge, http1.HExpires, http1.HContentMD5} {
+	for _, id := range []http1.HeaderID{http1.HContentRange, http1.HLastModified, http1.HETag, http1.HLocation, http1.HAge, http1.HExpires, http1.HContentMD5, http1.HSetCookie} {
 		t[id] = true
 	}
 	return t
@@ -30,10 +30,7 @@ var plain = func() (t [256]bool) {
 // mode says what may become of a response field in the client's table. A cookie is a secret: nobody shall find it out by
 // comparing lengths (RFC 7541 7.1).
 func mode(id http1.HeaderID) http2.Mode {
-	switch {
-	case id == http1.HSetCookie:
-		return http2.Never
-	case plain[id]:
+	if plain[id] {
 		return http2.Plain
 	}
 	return http2.Indexed

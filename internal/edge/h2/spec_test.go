@@ -54,6 +54,7 @@ const specConf = `
 		listen 127.0.0.1:8080;
 		listen 127.0.0.1:8081 ssl;
 		http2 on;
+		large_client_header_buffers 8 32k; # one of its heads is to be longer than a frame of ours
 		ssl_certificate c.pem;
 		ssl_certificate_key k.pem;
 		location / {
@@ -77,7 +78,7 @@ func TestSpec(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, _ := strconv.Atoi(port)
-			runSpec(t, &config.Config{Host: host, Port: n, Path: "/", Timeout: 2 * time.Second, MaxHeaderLen: 4000, Strict: true, TLS: c.tls, Insecure: true})
+			runSpec(t, &config.Config{Host: host, Port: n, Path: "/", Timeout: 2 * time.Second, MaxHeaderLen: 20000, Strict: true, TLS: c.tls, Insecure: true})
 		})
 	}
 }
