@@ -23,6 +23,7 @@ func (x *Exchange) relay() engine.Status {
 		}
 	}()
 	x.beginStore()
+	x.action(readingBody)
 	in := x.rest
 	for {
 		done, st := x.pass(in)
