@@ -2,8 +2,10 @@ package engine
 
 import (
 	"crypto/tls"
+	"strings"
 
 	"moongate/internal/base/nlog"
+	"moongate/internal/http1"
 	"moongate/internal/tlsio"
 )
 
@@ -61,6 +63,7 @@ func (h *Handshake) Attach(t *tlsio.Conn) { h.io = t }
 func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 	h.Info = info
 	st := h.State
+	st.ServerName = info.ServerName
 	st.Hello = HelloInfo{Suites: info.CipherSuites, Curves: info.SupportedCurves}
 	def := h.addr.DefaultServer()
 	h.Server, h.TLS = def, def.TLS
@@ -185,6 +188,9 @@ func (h *Handshake) Done(err error) {
 		st.ConnectionState = h.io.State()
 		st.ClientRandom, st.ServerRandom = h.io.Randoms()
 		st.Judge(h.TLS)
+		if h.TLS.Status != nil && st.VerifyCode == 0 && len(st.PeerCertificates) > 0 {
+			st.StatusText = h.TLS.Status(h)
+		}
 		if h.Server.Loc.Core.Logger().On(nlog.Debug) {
 			for _, l := range tlsio.Describe(&st.ConnectionState) {
 				h.Logf(nlog.Debug, "%s", l)
@@ -198,6 +204,22 @@ func (h *Handshake) Done(err error) {
 		}
 	}
 	h.io.Forget()
+}
+
+// Eval evaluates a template as for a request to the handshake's server that has nothing but the connection.
+func (h *Handshake) Eval(t *Template) string {
+	r := h.Worker.newRequest()
+	r.Conn, r.H, r.In = h.Conn, h.HTTP, &http1.Message{}
+	r.Main = r
+	r.Start, r.StartWall = h.Worker.Loop.Now(), h.Worker.Loop.Wall()
+	r.begin()
+	r.SetServer(h.Server)
+	before := h.Conn.TLS
+	h.Conn.TLS = h.State
+	v := strings.Clone(t.EvalString(r))
+	h.Conn.TLS = before
+	h.Worker.freeRequest(r)
+	return v
 }
 
 // Version is the version that will be agreed on, as far as that is known before.

@@ -257,6 +257,7 @@ type Server struct {
 	File    string
 	Line    int
 	TLS     *TLSConf // nil: its directives say nothing that a handshake could be done with
+	Asks    *TLSConf // what a server without TLS of its own asks of clients; nil for nothing
 	HTTP2   bool     // the directive http2
 }
 

@@ -20,6 +20,9 @@ type TLSConf struct {
 	Verify       ClientVerify
 	// Check judges a client's chain: OpenSSL's number and words of the fault, 0 for none. It is not called without one.
 	Check func(chain []*x509.Certificate) (code int, text string)
+	// Status asks others about a client's certificates once Check has found no fault, and may park: the words of what is
+	// wrong. nil: nobody is asked.
+	Status func(h *Handshake) string
 	// Verifier is what Check goes by, and Depth its ssl_verify_depth.
 	Verifier *tlsio.Verifier
 	Depth    int
@@ -53,6 +56,8 @@ type TLSState struct {
 	// VerifyCode and VerifyText say what is wrong with the client's certificate, 0 for nothing.
 	VerifyCode int
 	VerifyText string
+	// StatusText is what Status has found.
+	StatusText string
 	// Matched is whether a server was found by the name that the client asked for.
 	Matched bool
 	// SessionID is the number that the session is kept under at the server's side; empty for one that only the client
@@ -127,6 +132,9 @@ func (r *Request) CheckTLS() Status {
 		return StatusToHTTPS
 	}
 	c := r.Server.TLS
+	if c == nil {
+		c = r.Server.Asks
+	}
 	if c == nil || c.Verify == VerifyOff {
 		return OK
 	}
@@ -142,6 +150,10 @@ func (r *Request) CheckTLS() Status {
 	if c.Verify == VerifyOn && len(st.PeerCertificates) == 0 {
 		r.Logf(nlog.Info, "client sent no required SSL certificate")
 		return StatusNoCert
+	}
+	if st.StatusText != "" {
+		r.Logf(nlog.Info, "client SSL certificate verify error: %s", st.StatusText)
+		return StatusCertError
 	}
 	return OK
 }

@@ -47,7 +47,7 @@ func (c *SSLConf) load(cfg *conf.Config) error {
 	if c.SSLFiles = all[key]; c.SSLFiles != nil {
 		return nil
 	}
-	f, err := c.files(cfg.FullConfName)
+	f, err := c.files(tlsio.Files{Full: cfg.FullConfName, Read: cfg.ReadFile})
 	if err != nil {
 		return &conf.Error{Level: "emerg", Msg: err.Error()}
 	}
@@ -55,7 +55,7 @@ func (c *SSLConf) load(cfg *conf.Config) error {
 	return nil
 }
 
-func (c *SSLConf) files(full func(string) string) (*SSLFiles, error) {
+func (c *SSLConf) files(f tlsio.Files) (*SSLFiles, error) {
 	var list [][2]string
 	for _, p := range c.Commands.V {
 		list = append(list, [2]string{p.Key, p.Value})
@@ -66,16 +66,16 @@ func (c *SSLConf) files(full func(string) string) (*SSLFiles, error) {
 	}
 	certs, keys := c.Certificates.V, c.Keys.V
 	if said.Certificate != "" && said.PrivateKey != "" {
-		certs, keys = []string{full(said.Certificate)}, []string{full(said.PrivateKey)}
+		certs, keys = []string{f.Full(said.Certificate)}, []string{f.Full(said.PrivateKey)}
 	}
 	out := &SSLFiles{Verifier: &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.VerifyDepth.V, Server: true}}
 	if name := c.Trusted.V; name != "" {
-		if err := out.Verifier.TrustFile(name, nil); err != nil {
+		if err := out.Verifier.TrustFile(f, name, nil); err != nil {
 			return nil, err
 		}
 	}
 	if name := c.CRL.V; name != "" {
-		if err := out.Verifier.RevokedFile(name); err != nil {
+		if err := out.Verifier.RevokedFile(f, name); err != nil {
 			return nil, err
 		}
 	}
@@ -83,7 +83,7 @@ func (c *SSLConf) files(full func(string) string) (*SSLFiles, error) {
 		return nil, fmt.Errorf("no \"lua_ssl_certificate_key\" is defined for certificate \"%s\"", certs[len(keys)])
 	}
 	for i, name := range certs {
-		pair, err := tlsio.LoadPair(full, name, keys[i], nil)
+		pair, err := tlsio.LoadPair(f, name, keys[i], nil)
 		if err != nil {
 			return nil, err
 		}
@@ -91,11 +91,11 @@ func (c *SSLConf) files(full func(string) string) (*SSLFiles, error) {
 		out.Own = append(out.Own, pair)
 	}
 	if name := c.KeyLog.V; name != "" {
-		f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		log, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("open() \"%s\" failed %s", name, conf.SysError(err))
 		}
-		out.Secrets = f
+		out.Secrets = log
 	}
 	return out, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -113,7 +114,9 @@ func (x *Exchange) certificate(cfg *tls.Config, h *Hooks) bool {
 	var pair *tls.Certificate
 	var err error
 	now := time.Now()
-	x.w.Loop.Offload(func() { pair, err = l.loadPair(cert, key, now) })
+	x.w.Loop.Offload(func() {
+		pair, err = l.Cache.V.Load(tlsio.Files{Full: l.full, Read: os.ReadFile}, cert, key, l.Passwords.V, now)
+	})
 	if err != nil {
 		x.log(nlog.Error, nil, err.Error())
 		return false

@@ -23,7 +23,7 @@ type SSL struct {
 	Ciphers, Trusted, CRL, KeyLog    conf.Opt[string]
 	Name, Certificate, Key           conf.Opt[*engine.Template]
 	Passwords                        conf.Opt[[][]byte]
-	Cache                            conf.Opt[*pairCache]
+	Cache                            conf.Opt[*tlsio.PairCache]
 
 	commands []conf.Pair
 	settings *settings
@@ -53,7 +53,7 @@ func SSLRows[T any](prefix string, l *conf.Level[T], of func(*T) *Conf) []conf.D
 			Doc: "The certificate, in PEM, that a server is shown when it asks for one. The name may have variables; an empty one stands for no certificate."},
 		{Name: prefix + "ssl_certificate_key", In: anywhere, Syntax: "file", Set: text(func(s *SSL) *conf.Opt[*engine.Template] { return &s.Key }),
 			Doc: "The secret key of the certificate, in PEM. The name may have variables."},
-		{Name: prefix + "ssl_certificate_cache", In: anywhere, Default: "off", Set: conf.Slot(l, pairCacheType(prefix), func(t *T) *conf.Opt[*pairCache] { return &of(t).SSL.Cache }),
+		{Name: prefix + "ssl_certificate_cache", In: anywhere, Default: "off", Set: conf.Slot(l, PairCacheType(prefix), func(t *T) *conf.Opt[*tlsio.PairCache] { return &of(t).SSL.Cache }),
 			Doc: "How many certificates whose names have variables are kept, for how long unused, and after how long the files are looked at again."},
 		{Name: prefix + "ssl_password_file", In: anywhere, Set: conf.Slot(l, passwordFile, func(t *T) *conf.Opt[[][]byte] { return &of(t).SSL.Passwords }),
 			Doc: "Passwords of secret keys, one a line; they are tried in turn."},
@@ -84,17 +84,17 @@ func SSLRows[T any](prefix string, l *conf.Level[T], of func(*T) *Conf) []conf.D
 
 var passwordFile = conf.NewType("file", conf.Take1, func(c *conf.Cmd) ([][]byte, error) {
 	name := c.Config().FullConfName(c.Args[0])
-	text, err := os.ReadFile(name)
+	text, err := c.Config().ReadFile(name)
 	if err != nil {
 		return nil, c.Errorf("open() \"%s\" failed %s", name, conf.SysError(err))
 	}
 	return tlsio.Passwords(text), nil
 })
 
-// pairCacheType reads "off" or "max=N [inactive=time] [valid=time]".
-func pairCacheType(prefix string) conf.Type[*pairCache] {
-	return conf.NewType("off | max=N [inactive=time] [valid=time]", conf.Take123, func(c *conf.Cmd) (*pairCache, error) {
-		pc := &pairCache{inactive: defaultInactive, valid: defaultValid}
+// PairCacheType is the type of the directive PREFIXssl_certificate_cache: it reads "off" or "max=N [inactive=time] [valid=time]".
+func PairCacheType(prefix string) conf.Type[*tlsio.PairCache] {
+	return conf.NewType("off | max=N [inactive=time] [valid=time]", conf.Take123, func(c *conf.Cmd) (*tlsio.PairCache, error) {
+		pc := &tlsio.PairCache{Inactive: tlsio.CacheInactive, Valid: tlsio.CacheValid}
 		for _, a := range c.Args {
 			key, val, _ := strings.Cut(a, "=")
 			ok := true
@@ -106,11 +106,11 @@ func pairCacheType(prefix string) conf.Type[*pairCache] {
 				return nil, nil
 			case "max":
 				n, err := strconv.Atoi(val)
-				pc.max, ok = n, err == nil && n > 0
+				pc.Max, ok = n, err == nil && n > 0
 			case "inactive":
-				pc.inactive, ok = units.Sec(val)
+				pc.Inactive, ok = units.Sec(val)
 			case "valid":
-				pc.valid, ok = units.Sec(val)
+				pc.Valid, ok = units.Sec(val)
 			default:
 				ok = false
 			}
@@ -118,7 +118,7 @@ func pairCacheType(prefix string) conf.Type[*pairCache] {
 				return nil, c.InvalidParameter(a)
 			}
 		}
-		if pc.max == 0 {
+		if pc.Max == 0 {
 			return nil, c.Errorf("\"%sssl_certificate_cache\" must have the \"max\" parameter", prefix)
 		}
 		return pc, nil
@@ -137,12 +137,13 @@ func (c *Conf) CompleteSSL(prefix string, s *conf.Scope) error {
 	}
 	l := &c.SSL
 	l.full = s.Config().FullConfName
+	files := tlsio.Files{Full: l.full, Read: s.Config().ReadFile}
 	key := l.text()
 	if l.settings = all[key]; l.settings != nil {
 		return nil
 	}
 	st := &settings{id: strconv.Itoa(len(all))}
-	if err := l.build(prefix, st); err != nil {
+	if err := l.build(prefix, files, st); err != nil {
 		return &conf.Error{Level: "emerg", Msg: err.Error()}
 	}
 	all[key] = st
@@ -163,7 +164,7 @@ func source(t *engine.Template) string {
 	return t.Text
 }
 
-func (l *SSL) build(prefix string, st *settings) error {
+func (l *SSL) build(prefix string, files tlsio.Files, st *settings) error {
 	// Certificates are verified after the handshake, as nginx does and in OpenSSL's words.
 	tc := &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true}
 	st.config = tc
@@ -177,7 +178,7 @@ func (l *SSL) build(prefix string, st *settings) error {
 			return fmt.Errorf("no \"%sssl_certificate_key\" is defined for certificate \"%s\"", prefix, cert.Text)
 		}
 		if cert.IsLiteral() && key.IsLiteral() {
-			pair, err := tlsio.LoadPair(l.full, cert.Text, key.Text, l.Passwords.V)
+			pair, err := tlsio.LoadPair(files, cert.Text, key.Text, l.Passwords.V)
 			if err != nil {
 				return err
 			}
@@ -189,11 +190,11 @@ func (l *SSL) build(prefix string, st *settings) error {
 			return fmt.Errorf("no %sssl_trusted_certificate for %sssl_verify", prefix, prefix)
 		}
 		st.verify = &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: l.VerifyDepth.V, Server: true}
-		if err := st.verify.TrustFile(l.Trusted.V, nil); err != nil {
+		if err := st.verify.TrustFile(files, l.Trusted.V, nil); err != nil {
 			return err
 		}
 		if l.CRL.V != "" {
-			if err := st.verify.RevokedFile(l.CRL.V); err != nil {
+			if err := st.verify.RevokedFile(files, l.CRL.V); err != nil {
 				return err
 			}
 		}

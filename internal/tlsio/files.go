@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"syscall"
 )
@@ -34,34 +33,41 @@ func OpenFault(name string, err error) string {
 	return fmt.Sprintf("error:8%07X:system library::%s:calling fopen(%s, r)%s", int(no), why, name, tail)
 }
 
+// Files is where files come from: Full makes a name whole, Read reads. While a configuration loads both are its own
+// (conf.Config), for only root may read some files.
+type Files struct {
+	Full func(name string) string
+	Read func(name string) ([]byte, error)
+}
+
 // load reads a file, or the text behind "data:".
-func load(full func(string) string, name, what string) (shown string, text []byte, err error) {
+func load(f Files, name, what string) (shown string, text []byte, err error) {
 	if data, ok := strings.CutPrefix(name, "data:"); ok {
 		return name, []byte(data), nil
 	}
-	name = full(name)
-	if text, err = os.ReadFile(name); err != nil {
+	name = f.Full(name)
+	if text, err = f.Read(name); err != nil {
 		return name, nil, fmt.Errorf("cannot load %s \"%s\": BIO_new_file() failed (SSL: %s)", what, name, OpenFault(name, err))
 	}
 	return name, text, nil
 }
 
-// LoadPair loads a certificate with those of its issuers, and its key; full makes a file's name whole. The names may
+// LoadPair loads a certificate with those of its issuers, and its key. The names may
 // also be "data:" and the text. It blocks.
-func LoadPair(full func(string) string, certName, keyName string, passwords [][]byte) (out tls.Certificate, err error) {
-	if out, err = LoadCertificate(full, certName); err != nil {
+func LoadPair(f Files, certName, keyName string, passwords [][]byte) (out tls.Certificate, err error) {
+	if out, err = LoadCertificate(f, certName); err != nil {
 		return out, err
 	}
-	key, _, err := LoadKey(full, keyName, passwords)
+	key, _, err := LoadKey(f, keyName, passwords)
 	if err != nil {
 		return out, err
 	}
-	return out, SetKey(full, &out, keyName, key)
+	return out, SetKey(f, &out, keyName, key)
 }
 
 // LoadCertificate is the first half of LoadPair.
-func LoadCertificate(full func(string) string, name string) (out tls.Certificate, err error) {
-	shown, text, err := load(full, name, "certificate")
+func LoadCertificate(f Files, name string) (out tls.Certificate, err error) {
+	shown, text, err := load(f, name, "certificate")
 	if err != nil {
 		return out, err
 	}
@@ -84,8 +90,8 @@ func LoadCertificate(full func(string) string, name string) (out tls.Certificate
 }
 
 // LoadKey loads a secret key; secret says that a password was needed.
-func LoadKey(full func(string) string, name string, passwords [][]byte) (key crypto.PrivateKey, secret bool, err error) {
-	shown, text, err := load(full, name, "certificate key")
+func LoadKey(f Files, name string, passwords [][]byte) (key crypto.PrivateKey, secret bool, err error) {
+	shown, text, err := load(f, name, "certificate key")
 	if err != nil {
 		return nil, false, err
 	}
@@ -96,11 +102,11 @@ func LoadKey(full func(string) string, name string, passwords [][]byte) (key cry
 }
 
 // SetKey makes key that of a certificate, if it is.
-func SetKey(full func(string) string, c *tls.Certificate, name string, key crypto.PrivateKey) error {
+func SetKey(f Files, c *tls.Certificate, name string, key crypto.PrivateKey) error {
 	pub, ok := key.(crypto.Signer).Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !pub.Equal(c.Leaf.PublicKey) {
 		if !strings.HasPrefix(name, "data:") {
-			name = full(name)
+			name = f.Full(name)
 		}
 		return fmt.Errorf("SSL_CTX_use_PrivateKey(\"%s\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)", name)
 	}
@@ -168,8 +174,8 @@ func Passwords(text []byte) (out [][]byte) {
 }
 
 // TrustFile adds the certificates of a file; also, when not nil, is given its text.
-func (v *Verifier) TrustFile(name string, also *x509.CertPool) error {
-	text, err := os.ReadFile(name)
+func (v *Verifier) TrustFile(f Files, name string, also *x509.CertPool) error {
+	text, err := f.Read(name)
 	if err != nil {
 		return fmt.Errorf("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, OpenFault(name, err))
 	}
@@ -183,8 +189,8 @@ func (v *Verifier) TrustFile(name string, also *x509.CertPool) error {
 }
 
 // RevokedFile adds the lists of revoked certificates of a file.
-func (v *Verifier) RevokedFile(name string) error {
-	text, err := os.ReadFile(name)
+func (v *Verifier) RevokedFile(f Files, name string) error {
+	text, err := f.Read(name)
 	if err != nil {
 		return fmt.Errorf("X509_LOOKUP_load_file(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, OpenFault(name, err))
 	}

@@ -21,6 +21,27 @@ type Verifier struct {
 
 // Check returns OpenSSL's number and words of the first fault, 0 for none. The chain is not empty.
 func (v *Verifier) Check(chain []*x509.Certificate) (code int, text string) {
+	best, err := v.best(chain)
+	if err != nil {
+		return fault(chain, err)
+	}
+	if len(best)-2 > v.Depth {
+		return 22, "certificate chain too long"
+	}
+	if len(v.Revoked) > 0 {
+		return v.revoked(best)
+	}
+	return 0, ""
+}
+
+// Chain is the way from a peer's certificate to a root that is trusted; nil when there is none.
+func (v *Verifier) Chain(chain []*x509.Certificate) []*x509.Certificate {
+	best, _ := v.best(chain)
+	return best
+}
+
+// best is the shortest way to a root.
+func (v *Verifier) best(chain []*x509.Certificate) ([]*x509.Certificate, error) {
 	roots := v.Roots
 	if roots == nil {
 		roots = x509.NewCertPool()
@@ -38,7 +59,7 @@ func (v *Verifier) Check(chain []*x509.Certificate) (code int, text string) {
 	}
 	chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{usage}})
 	if err != nil {
-		return fault(chain, err)
+		return nil, err
 	}
 	best := chains[0]
 	for _, ch := range chains[1:] {
@@ -46,13 +67,7 @@ func (v *Verifier) Check(chain []*x509.Certificate) (code int, text string) {
 			best = ch
 		}
 	}
-	if len(best)-2 > v.Depth {
-		return 22, "certificate chain too long"
-	}
-	if len(v.Revoked) > 0 {
-		return v.revoked(best)
-	}
-	return 0, ""
+	return best, nil
 }
 
 // Optional reports whether ssl_verify_client optional_no_ca lets the fault pass: the issuer is not known.
@@ -92,18 +107,23 @@ func fault(chain []*x509.Certificate, err error) (int, string) {
 
 // Trust adds the certificates of a PEM text; it reports whether there are any.
 func (v *Verifier) Trust(text []byte) bool {
-	found := false
+	all := Certificates(text)
+	for _, c := range all {
+		v.Add(c)
+	}
+	return len(all) > 0
+}
+
+// Certificates are those of a PEM text that can be read.
+func Certificates(text []byte) (all []*x509.Certificate) {
 	for {
 		var b *pem.Block
 		if b, text = pem.Decode(text); b == nil {
-			return found
+			return all
 		}
-		c, err := x509.ParseCertificate(b.Bytes)
-		if err != nil {
-			continue
+		if c, err := x509.ParseCertificate(b.Bytes); err == nil {
+			all = append(all, c)
 		}
-		found = true
-		v.Add(c)
 	}
 }
 

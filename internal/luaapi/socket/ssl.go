@@ -10,13 +10,12 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/crypto/ocsp"
-
 	"moongate/internal/base/nlog"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 	"moongate/internal/luajit"
 	"moongate/internal/netio"
+	"moongate/internal/ocsp"
 	"moongate/internal/tlsio"
 )
 
@@ -192,16 +191,14 @@ func checkStaple(st *tls.ConnectionState, now time.Time) (code int, text string)
 	if len(st.OCSPResponse) == 0 || len(st.PeerCertificates) < 2 {
 		return 0, ""
 	}
-	r, err := ocsp.ParseResponseForCert(st.OCSPResponse, st.PeerCertificates[0], st.PeerCertificates[1])
+	a, err := ocsp.Judge(st.OCSPResponse, st.PeerCertificates[0], st.PeerCertificates[1], true)
 	switch {
-	case err != nil:
+	case err != nil || !a.Fresh(now):
 		return 94, "OCSP verification failed"
-	case r.Status == ocsp.Revoked:
+	case a.Status == ocsp.Revoked:
 		return 23, "certificate revoked"
-	case r.Status != ocsp.Good:
+	case a.Status != ocsp.Good:
 		return 75, "OCSP unknown cert"
-	case !r.NextUpdate.IsZero() && now.After(r.NextUpdate):
-		return 94, "OCSP verification failed"
 	}
 	return 0, ""
 }

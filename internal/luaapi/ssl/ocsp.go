@@ -5,12 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
-
-	"golang.org/x/crypto/ocsp"
 
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
+	"moongate/internal/ocsp"
 )
 
 const ocspPrefix = prefix + "ocsp."
@@ -27,7 +27,7 @@ var ocspFuncs = []*lua.Func{
 }
 
 // pair reads a certificate and the one of its issuer.
-func pair(der []byte, needIssuer bool) (leaf, issuer *x509.Certificate, problem string) {
+func pair(der []byte) (leaf, issuer *x509.Certificate, problem string) {
 	chain, err := x509.ParseCertificates(append([]byte{}, der...))
 	if err != nil || len(chain) == 0 {
 		return nil, nil, badDERCert
@@ -39,7 +39,7 @@ func pair(der []byte, needIssuer bool) (leaf, issuer *x509.Certificate, problem 
 }
 
 func responder(c *lua.Call) lua.Outcome {
-	leaf, issuer, problem := pair(c.Str(1), true)
+	leaf, issuer, problem := pair(c.Str(1))
 	if problem != "" {
 		return c.ReturnNilErr(problem)
 	}
@@ -60,11 +60,11 @@ func responder(c *lua.Call) lua.Outcome {
 }
 
 func createRequest(c *lua.Call) lua.Outcome {
-	leaf, issuer, problem := pair(c.Str(1), true)
+	leaf, issuer, problem := pair(c.Str(1))
 	if problem != "" {
 		return c.ReturnNilErr(problem)
 	}
-	b, err := ocsp.CreateRequest(leaf, issuer, nil)
+	b, err := ocsp.Request(leaf, issuer)
 	if err != nil {
 		return c.ReturnNilErr("OCSP_cert_to_id() failed")
 	}
@@ -73,9 +73,6 @@ func createRequest(c *lua.Call) lua.Outcome {
 	}
 	return c.ReturnStr(b)
 }
-
-// clockSkew is how far clocks may be apart.
-const clockSkew = 5 * time.Minute
 
 func validateResponse(c *lua.Call) lua.Outcome {
 	next, problem := checkResponse(append([]byte{}, c.Str(1)...), c.Str(2), time.Now())
@@ -95,46 +92,28 @@ func validateResponse(c *lua.Call) lua.Outcome {
 	return c.Return()
 }
 
-// Words of OpenSSL for what a responder says.
-var (
-	responseWords = map[ocsp.ResponseStatus]string{1: "malformedrequest", 2: "internalerror", 3: "trylater", 5: "sigrequired", 6: "unauthorized"}
-	statusWords   = map[int]string{ocsp.Revoked: "revoked", ocsp.Unknown: "unknown"}
-)
-
+// checkResponse judges a response about the first certificate of a chain; next is zero when there is no such time in it.
 func checkResponse(resp, chain []byte, now time.Time) (next time.Time, problem string) {
-	any, err := ocsp.ParseResponse(resp, nil)
-	var refused ocsp.ResponseError
+	leaf, issuer, bad := pair(chain)
+	if bad != "" {
+		leaf, issuer = &x509.Certificate{SerialNumber: new(big.Int)}, &x509.Certificate{}
+	}
+	a, err := ocsp.Judge(resp, leaf, issuer, true)
+	var refused ocsp.Refused
 	switch {
-	case errors.As(err, &refused):
-		return next, fmt.Sprintf("OCSP response not successful (%d: %s)", int(refused.Status), responseWords[refused.Status])
-	case err != nil && any == nil && !looksLikeResponse(resp):
-		return next, "d2i_OCSP_RESPONSE() failed"
+	case errors.As(err, &refused), err == ocsp.ErrFormat:
+		return next, err.Error()
+	case bad != "":
+		return next, bad
+	case err != nil:
+		return next, err.Error()
+	case a.Status != ocsp.Good:
+		return next, fmt.Sprintf("certificate status \"%s\" in the OCSP response", a.Status)
+	case !a.Fresh(now):
+		return next, ocsp.ErrTime.Error()
 	}
-	leaf, issuer, problem := pair(chain, true)
-	if problem != "" {
-		return next, problem
-	}
-	r, err := ocsp.ParseResponseForCert(resp, leaf, nil)
-	if err != nil {
-		if _, err := ocsp.ParseResponse(resp, issuer); err != nil && any == nil {
-			return next, "OCSP_basic_verify() failed"
-		}
-		return next, "certificate status not found in the OCSP response"
-	}
-	if _, err := ocsp.ParseResponseForCert(resp, leaf, issuer); err != nil {
-		return next, "OCSP_basic_verify() failed"
-	}
-	switch {
-	case r.Status != ocsp.Good:
-		return next, fmt.Sprintf("certificate status %q in the OCSP response", statusWords[r.Status])
-	case now.Add(clockSkew).Before(r.ThisUpdate), !r.NextUpdate.IsZero() && now.Add(-clockSkew).After(r.NextUpdate):
-		return next, "OCSP_check_validity() failed"
-	}
-	return r.NextUpdate, ""
+	return a.Next, ""
 }
-
-// looksLikeResponse reports whether the bytes are a sequence of DER, whatever is in it.
-func looksLikeResponse(b []byte) bool { return len(b) > 4 && b[0] == 0x30 && b[1] >= 0x80 }
 
 func setStaple(c *lua.Call, v view) lua.Outcome {
 	if v.shake == nil {

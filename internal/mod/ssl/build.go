@@ -1,16 +1,14 @@
 package ssl
 
 import (
-	"crypto"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
-	"slices"
 
 	"moongate/internal/conf"
 	"moongate/internal/engine"
+	"moongate/internal/ocsp"
 	"moongate/internal/tlsio"
 )
 
@@ -19,9 +17,12 @@ func setup(h *engine.HTTP) error {
 	for _, s := range h.Servers {
 		c := srv.Of(s.Scope)
 		if n := len(c.certificates); n > len(c.keys) {
-			return emerg("no \"ssl_certificate_key\" is defined for certificate \"%s\"", c.certificates[n-1])
+			return emerg("no \"ssl_certificate_key\" is defined for certificate \"%s\"", c.certificates[n-1].text)
 		}
 		if len(c.certificates) == 0 && !c.reject.V {
+			if c.verify.V != engine.VerifyOff {
+				s.Asks = &engine.TLSConf{Verify: c.verify.V, Optional: tlsio.Optional, Check: (&tlsio.Verifier{Depth: c.depth.V}).Check}
+			}
 			continue
 		}
 		t, err := c.build(h.Config)
@@ -59,68 +60,85 @@ func (c *config) build(cfg *conf.Config) (*engine.TLSConf, error) {
 		c.tickets.V = *said.Tickets
 	}
 	if said.Certificate != "" && said.PrivateKey != "" { // takes the place of one with the same kind of key; there is no telling before
-		c.certificates, c.keys = []string{said.Certificate}, []string{said.PrivateKey}
+		c.certificates, c.keys = []fileName{{text: said.Certificate}}, []fileName{{text: said.PrivateKey}}
 	}
-	for i := range c.certificates {
-		pair, err := c.pair(cfg, c.certificates[i], c.keys[i])
+	if name := c.keyLog.V; name != "" {
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
-			return nil, err
+			return nil, emerg("open() \"%s\" failed %s", name, conf.SysError(err))
 		}
-		tc.Certificates = append(tc.Certificates, pair)
+		tc.KeyLogWriter = f
 	}
-	t.Certificates = len(tc.Certificates)
-	if c.reject.V {
-		tc.Certificates = nil // which makes crypto/tls refuse with the alert that is wanted
-	} else {
-		if len(tc.Certificates) > 0 && c.stapling.V && c.staplingFile.V != "" {
-			text, err := os.ReadFile(c.staplingFile.V)
-			if err != nil {
-				return nil, emerg("BIO_new_file(\"%s\") failed (SSL: %s)", c.staplingFile.V, tlsio.OpenFault(c.staplingFile.V, err))
-			}
-			tc.Certificates[0].OCSPStaple = text
-		}
-		if len(tc.Certificates) > 1 {
-			choose(tc)
-		}
-	}
-	if err := c.clients(t); err != nil {
+	st, err := c.newStore(filesOf(cfg))
+	if err != nil {
 		return nil, err
 	}
-	c.sessions(t)
+	t.Certificates = len(c.certificates)
+	sv := &server{c: c, conf: tc, reject: c.reject.V, store: st}
+	if c.stapling.V && t.Certificates > 0 && !c.reject.V {
+		if sv.stapler, err = c.newStapler(cfg); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.clients(cfg, t); err != nil {
+		return nil, err
+	}
+	sv.sessions = c.sessions()
+	t.Adapt = sv.adapt
 	return t, nil
+}
+
+// newStapler prepares ssl_stapling.
+func (c *config) newStapler(cfg *conf.Config) (*stapler, error) {
+	s := &stapler{c: c, m: map[*tls.Certificate]*staple{}}
+	if name := c.staplingFile.V; name != "" {
+		text, err := cfg.ReadFile(name)
+		if err != nil {
+			return nil, emerg("BIO_new_file(\"%s\") failed (SSL: %s)", name, tlsio.OpenFault(name, err))
+		}
+		s.fixed = text
+	}
+	if name := c.trusted.V; name != "" {
+		text, err := cfg.ReadFile(name)
+		if err != nil {
+			return nil, emerg("SSL_CTX_load_verify_locations(\"%s\") failed (SSL: %s error:05880002:x509 certificate routines::system lib)", name, tlsio.OpenFault(name, err))
+		}
+		s.trust = tlsio.Certificates(text)
+	}
+	return s, nil
+}
+
+// server is what handshakes with one server go by.
+type server struct {
+	c        *config
+	conf     *tls.Config
+	reject   bool
+	store    *store
+	stapler  *stapler // nil without ssl_stapling
+	sessions *sessions
+}
+
+// adapt gives the configuration of one handshake.
+func (sv *server) adapt(h *engine.Handshake) (*tls.Config, error) {
+	if sv.c.watch.V > 0 {
+		sv.store.refresh(h)
+	}
+	cfg := sv.conf.Clone()
+	if !sv.reject { // without a certificate crypto/tls refuses with the alert that is wanted
+		cfg.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := sv.store.pick(h, info)
+			if err == nil && sv.stapler != nil {
+				cert = sv.stapler.attach(h, cert)
+			}
+			return cert, err
+		}
+	}
+	sv.sessions.adapt(h, cfg)
+	return cfg, nil
 }
 
 // protocols are what a client may ask for by ALPN; one that knows none of them is refused, as by nginx.
 var protocols = []string{"http/1.1", "http/1.0", "http/0.9"}
-
-// choose makes a server of several certificates take the first elliptic one that the client understands, whatever name
-// it has asked for.
-func choose(tc *tls.Config) {
-	var order []*tls.Certificate
-	for i := range tc.Certificates {
-		order = append(order, &tc.Certificates[i])
-	}
-	slices.SortStableFunc(order, func(a, b *tls.Certificate) int { return rank(a) - rank(b) })
-	first := &tc.Certificates[0]
-	tc.Certificates = nil
-	tc.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		any := *h
-		any.ServerName = ""
-		for _, c := range order {
-			if any.SupportsCertificate(c) == nil {
-				return c, nil
-			}
-		}
-		return first, nil
-	}
-}
-
-func rank(c *tls.Certificate) int {
-	if _, ok := c.Leaf.PublicKey.(*rsa.PublicKey); ok {
-		return 1
-	}
-	return 0
-}
 
 func (c *config) setCurves(tc *tls.Config) error {
 	if c.curves.V == "auto" {
@@ -134,20 +152,25 @@ func (c *config) setCurves(tc *tls.Config) error {
 	return nil
 }
 
-// pair loads a certificate and its key.
-func (c *config) pair(cfg *conf.Config, certName, keyName string) (tls.Certificate, error) {
-	out, err := tlsio.LoadPair(cfg.FullConfName, certName, keyName, c.passwords.V)
-	if err != nil {
-		return out, emerg("%s", err)
-	}
-	out.PrivateKey = tlsio.FastKey(out.PrivateKey.(crypto.Signer))
-	return out, nil
+func filesOf(cfg *conf.Config) tlsio.Files {
+	return tlsio.Files{Full: cfg.FullConfName, Read: cfg.ReadFile}
 }
 
 // clients sets up what is asked of clients.
-func (c *config) clients(t *engine.TLSConf) error {
+func (c *config) clients(cfg *conf.Config, t *engine.TLSConf) error {
 	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.depth.V}
 	t.Check, t.Verifier, t.Depth = v.Check, v, v.Depth
+	if c.ocsp.V != ocspOff {
+		if c.verify.V == engine.VerifyOptionalNoCA {
+			return emerg("\"ssl_ocsp\" is incompatible with \"ssl_verify_client optional_no_ca\"")
+		}
+		if url := c.ocspResponder.V; url != "" {
+			if _, err := ocsp.ParseURL(url); err != nil {
+				return emerg("%s", err)
+			}
+		}
+		t.Status = c.clientStatus
+	}
 	if c.verify.V != engine.VerifyOff {
 		if c.verify.V != engine.VerifyOptionalNoCA && c.clientCertificate.V == "" && c.trusted.V == "" {
 			return emerg("no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client")
@@ -156,18 +179,18 @@ func (c *config) clients(t *engine.TLSConf) error {
 		t.Config.ClientAuth = tls.RequestClientCert
 		if c.clientCertificate.V != "" {
 			t.Config.ClientCAs = x509.NewCertPool()
-			if err := v.TrustFile(c.clientCertificate.V, t.Config.ClientCAs); err != nil {
+			if err := v.TrustFile(filesOf(cfg), c.clientCertificate.V, t.Config.ClientCAs); err != nil {
 				return emerg("%s", err)
 			}
 		}
 	}
 	if c.trusted.V != "" {
-		if err := v.TrustFile(c.trusted.V, nil); err != nil {
+		if err := v.TrustFile(filesOf(cfg), c.trusted.V, nil); err != nil {
 			return emerg("%s", err)
 		}
 	}
 	if name := c.crl.V; name != "" {
-		if err := v.RevokedFile(name); err != nil {
+		if err := v.RevokedFile(filesOf(cfg), name); err != nil {
 			return emerg("%s", err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +48,7 @@ var sessionCache = conf.NewType("off | none | [builtin[:size]] [shared:name:size
 			if name == "" || !ok {
 				return cc, bad
 			}
-			if int(n) < 8*os.Getpagesize() {
+			if n < minCache {
 				return cc, c.Errorf("session cache \"%s\" is too small", a)
 			}
 			cc.shared, cc.size = name, n
@@ -59,6 +58,9 @@ var sessionCache = conf.NewType("off | none | [builtin[:size]] [shared:name:size
 	}
 	return cc, nil
 })
+
+// minCache is the least size of a cache.
+const minCache = 8 * 4096
 
 // builtinSize is the room of a builtin cache.
 const builtinSize = 5 << 20
@@ -146,40 +148,24 @@ type sessions struct {
 	life  time.Duration
 	keys  func() []*ticketKey // nil: clients keep nothing but a number
 	cache *cache
-	conf  *tls.Config
-	off   *tls.Config // without sessions
 }
 
 // sessions sets up how sessions are resumed, for no longer than ssl_session_timeout.
-func (c *config) sessions(t *engine.TLSConf) {
-	s := &sessions{life: c.timeout.V, conf: t.Config}
+func (c *config) sessions() *sessions {
+	s := &sessions{life: c.timeout.V}
 	mark := sha256.New()
-	for _, l := range [][]string{c.certificates, {c.clientCertificate.V, c.trusted.V, c.crl.V}} {
-		fmt.Fprintf(mark, "%q", l)
+	for i := range c.certificates {
+		fmt.Fprintf(mark, "%q", c.certificates[i].text)
 	}
-	fmt.Fprint(mark, c.verify.V, c.depth.V)
-	s.mark = mark.Sum([]byte("moongate"))[:24]
+	fmt.Fprintf(mark, "%q", []string{c.clientCertificate.V, c.trusted.V, c.crl.V})
+	fmt.Fprint(mark, c.verify.V, c.depth.V, c.ocsp.V)
+	s.mark = mark.Sum([]byte("moongate"))[:markSize]
 	if c.tickets.V {
 		s.keys = ringOf(max(s.life, time.Second)).now
 		if len(c.ticketKeys) > 0 {
 			s.keys = func() []*ticketKey { return c.ticketKeys }
 		}
-		t.Config.WrapSession = func(st tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
-			b, err := s.stamp(ss)
-			if err != nil {
-				return nil, err
-			}
-			return s.keys()[0].seal(b), nil
-		}
-		t.Config.UnwrapSession = func(ticket []byte, st tls.ConnectionState) (*tls.SessionState, error) {
-			for _, k := range s.keys() {
-				if b := k.open(ticket); b != nil {
-					return s.check(b), nil
-				}
-			}
-			return nil, nil
-		}
-		return
+		return s
 	}
 	switch cc := c.cache.V; {
 	case cc.shared != "":
@@ -187,78 +173,109 @@ func (c *config) sessions(t *engine.TLSConf) {
 	case cc.builtin:
 		s.cache = newCache(builtinSize)
 	}
-	t.Config.SessionTicketsDisabled = true
-	t.Adapt = s.adapt
+	return s
 }
 
-// adapt gives the configuration of a handshake whose session is kept here.
-func (s *sessions) adapt(h *engine.Handshake) (*tls.Config, error) {
+// adapt makes a handshake's configuration resume sessions.
+func (s *sessions) adapt(h *engine.Handshake, cfg *tls.Config) {
 	hooks := h.SessionHooks()
-	if s.cache == nil && hooks == nil {
-		return s.conf, nil
-	}
-	cfg := s.conf.Clone()
-	cfg.SessionTicketsDisabled = false
-	cfg.WrapSession = func(st tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
-		b, err := s.stamp(ss)
-		if err != nil {
-			return nil, err
-		}
-		id := make([]byte, sessionID)
-		rand.Read(id)
-		if s.cache != nil {
-			s.cache.put(id, b)
-		}
-		h.State.SessionID = id
-		if hooks != nil && hooks.Store != nil {
-			hooks.Store(h, st.Version, id, b)
-		}
-		return id, nil
-	}
-	cfg.UnwrapSession = func(id []byte, st tls.ConnectionState) (*tls.SessionState, error) {
-		if len(id) != sessionID {
-			return nil, nil
-		}
-		b := []byte(nil)
-		if s.cache != nil {
-			if text, ok := s.cache.get(id); ok {
-				b = []byte(text)
-			}
-		}
-		if b == nil && hooks != nil && hooks.Fetch != nil {
-			var err error
-			if b, err = hooks.Fetch(h, st.Version, id); err != nil {
+	switch {
+	case s.keys != nil:
+		cfg.WrapSession = func(st tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+			b, err := s.stamp(ss, newID())
+			if err != nil {
 				return nil, err
 			}
+			return s.keys()[0].seal(b), nil
 		}
-		ss := s.check(b)
-		if ss != nil {
-			h.State.SessionID = bytes.Clone(id)
+		cfg.UnwrapSession = func(ticket []byte, st tls.ConnectionState) (*tls.SessionState, error) {
+			for _, k := range s.keys() {
+				if b := k.open(ticket); b != nil {
+					return s.check(h, b), nil
+				}
+			}
+			return nil, nil
 		}
-		return ss, nil
+	case s.cache == nil && hooks == nil:
+		cfg.SessionTicketsDisabled = true
+	default:
+		cfg.WrapSession = func(st tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+			return s.keep(h, hooks, st.Version, ss)
+		}
+		cfg.UnwrapSession = func(id []byte, st tls.ConnectionState) (*tls.SessionState, error) {
+			return s.find(h, hooks, st.Version, id)
+		}
 	}
-	return cfg, nil
 }
 
-// sessionID is the length of a session's number.
-const sessionID = 32
+// keep keeps a new session here and gives its number.
+func (s *sessions) keep(h *engine.Handshake, hooks *engine.TLSHooks, version uint16, ss *tls.SessionState) ([]byte, error) {
+	id := newID()
+	b, err := s.stamp(ss, id)
+	if err != nil {
+		return nil, err
+	}
+	if s.cache != nil {
+		s.cache.put(id, b)
+	}
+	h.State.SessionID = id
+	if hooks != nil && hooks.Store != nil {
+		hooks.Store(h, version, id, b)
+	}
+	return id, nil
+}
 
-// stamp gives a session as bytes, with the mark and the time.
-func (s *sessions) stamp(ss *tls.SessionState) ([]byte, error) {
-	ss.Extra = append(ss.Extra, binary.BigEndian.AppendUint64(slices.Clip(s.mark), uint64(time.Now().Unix())))
+// find looks a session up; nil when there is none.
+func (s *sessions) find(h *engine.Handshake, hooks *engine.TLSHooks, version uint16, id []byte) (*tls.SessionState, error) {
+	if len(id) != idSize {
+		return nil, nil
+	}
+	var b []byte
+	if s.cache != nil {
+		if text, ok := s.cache.get(id); ok {
+			b = []byte(text)
+		}
+	}
+	if b == nil && hooks != nil && hooks.Fetch != nil {
+		var err error
+		if b, err = hooks.Fetch(h, version, id); err != nil {
+			return nil, err
+		}
+	}
+	return s.check(h, b), nil
+}
+
+// Sizes of what is kept with a session: the mark, the time, the number.
+const (
+	markSize = 24
+	timeSize = 8
+	idSize   = 32
+)
+
+func newID() []byte {
+	id := make([]byte, idSize)
+	rand.Read(id)
+	return id
+}
+
+// stamp gives a session as bytes, with the mark, the time and its number.
+func (s *sessions) stamp(ss *tls.SessionState, id []byte) ([]byte, error) {
+	x := binary.BigEndian.AppendUint64(slices.Clip(s.mark), uint64(time.Now().Unix()))
+	ss.Extra = append(ss.Extra, append(x, id...))
 	return ss.Bytes()
 }
 
-// check reads a session; nil when it is none of this server's, or too old.
-func (s *sessions) check(b []byte) *tls.SessionState {
+// check reads a session that a client wants to resume; nil when it is none of this server's, or too old.
+func (s *sessions) check(h *engine.Handshake, b []byte) *tls.SessionState {
 	ss, err := tls.ParseSessionState(b)
 	if err != nil {
 		return nil
 	}
 	for _, x := range ss.Extra {
-		if len(x) == len(s.mark)+8 && bytes.Equal(x[:len(s.mark)], s.mark) {
-			age := time.Now().Unix() - int64(binary.BigEndian.Uint64(x[len(s.mark):]))
+		if len(x) == markSize+timeSize+idSize && bytes.Equal(x[:markSize], s.mark) {
+			age := time.Now().Unix() - int64(binary.BigEndian.Uint64(x[markSize:]))
 			if age >= 0 && age < int64(s.life/time.Second) {
+				h.State.SessionID = bytes.Clone(x[markSize+timeSize:])
 				ss.Extra = nil // the next ticket of the session begins its own time
 				return ss
 			}

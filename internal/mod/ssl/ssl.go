@@ -3,36 +3,39 @@
 package ssl
 
 import (
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
-	"moongate/internal/base/units"
 	"moongate/internal/conf"
 	"moongate/internal/engine"
+	"moongate/internal/relay"
 	"moongate/internal/tlsio"
 )
 
 type config struct {
-	certificates, keys             []string // as in the text
-	commands                       [][2]string
-	passwords                      conf.Opt[[][]byte]
-	ticketKeys                     []*ticketKey
-	cache                          conf.Opt[cacheConf]
-	protocols                      conf.Opt[uint32]
-	ciphers, curves                conf.Opt[string]
-	verify                         conf.Opt[engine.ClientVerify]
-	depth                          conf.Opt[int]
-	clientCertificate, trusted     conf.Opt[string]
-	crl, dhparam, staplingFile     conf.Opt[string]
-	stapling, tickets, reject      conf.Opt[bool]
-	preferServer, early, compress  conf.Opt[bool]
-	staplingVerify                 conf.Opt[bool]
-	staplingResponder, ocspAddress conf.Opt[string]
-	ocsp                           conf.Opt[string]
-	bufferSize                     conf.Opt[int64]
-	timeout                        conf.Opt[time.Duration]
+	certificates, keys            []fileName
+	pairs                         conf.Opt[*tlsio.PairCache]
+	watch                         conf.Opt[time.Duration]
+	commands                      [][2]string
+	passwords                     conf.Opt[[][]byte]
+	ticketKeys                    []*ticketKey
+	cache                         conf.Opt[cacheConf]
+	protocols                     conf.Opt[uint32]
+	ciphers, curves               conf.Opt[string]
+	verify                        conf.Opt[engine.ClientVerify]
+	depth                         conf.Opt[int]
+	clientCertificate, trusted    conf.Opt[string]
+	crl, dhparam, staplingFile    conf.Opt[string]
+	keyLog                        conf.Opt[string]
+	stapling, tickets, reject     conf.Opt[bool]
+	preferServer, early, compress conf.Opt[bool]
+	staplingVerify                conf.Opt[bool]
+	staplingResponder             conf.Opt[string]
+	ocsp                          conf.Opt[int]
+	ocspResponder                 conf.Opt[string]
+	ocspCache                     conf.Opt[*answers]
+	bufferSize                    conf.Opt[int64]
+	timeout                       conf.Opt[time.Duration]
 }
 
 var srv = conf.NewLevel[config](conf.KindServer)
@@ -43,12 +46,14 @@ const httpSrv = conf.HTTP | conf.Server
 var Module = engine.Module{Module: conf.Module{Name: "http_ssl", Directives: rows}, Vars: vars, Setup: setup}
 
 var rows = []conf.Directive{
-	{Name: "ssl_certificate", In: httpSrv, Args: conf.Take1, Syntax: "file", Set: conf.List(srv, readName, func(c *config) *[]string { return &c.certificates }),
-		Doc: "A file with the server's certificate and those of its issuers, in PEM, or `data:` and the PEM text. It may be given once for each kind of key: RSA, ECDSA."},
-	{Name: "ssl_certificate_key", In: httpSrv, Args: conf.Take1, Syntax: "file", Set: conf.List(srv, readName, func(c *config) *[]string { return &c.keys }),
+	{Name: "ssl_certificate", In: httpSrv, Args: conf.Take1, Syntax: "file", Set: conf.List(srv, readName, func(c *config) *[]fileName { return &c.certificates }),
+		Doc: "A file with the server's certificate and those of its issuers, in PEM, or `data:` and the PEM text. It may be given once for each kind of key: RSA, ECDSA. The name may have variables."},
+	{Name: "ssl_certificate_key", In: httpSrv, Args: conf.Take1, Syntax: "file", Set: conf.List(srv, readName, func(c *config) *[]fileName { return &c.keys }),
 		Doc: "The secret key of the certificate at the same place of the list of certificates, in PEM."},
-	{Name: "ssl_certificate_cache", In: httpSrv, Args: conf.Take123, Syntax: "off | max=N [inactive=time] [valid=time]", Default: "off", Set: conf.Func(certificateCache),
-		Doc: "Accepted for compatibility: certificates are read when the configuration is."},
+	{Name: "ssl_certificate_cache", In: httpSrv, Default: "off", Set: conf.Slot(srv, relay.PairCacheType(""), func(c *config) *conf.Opt[*tlsio.PairCache] { return &c.pairs }),
+		Doc: "How many certificates whose names have variables are kept, for how long unused, and after how long the files are looked at again."},
+	{Name: "ssl_certificate_watch", In: httpSrv, Default: "off", Set: conf.Slot(srv, watchTime, func(c *config) *conf.Opt[time.Duration] { return &c.watch }),
+		Doc: "How often the files of certificates and keys are looked at: what has changed serves new handshakes without a reload. What cannot be read, or does not fit together, is logged, and what was there before serves on. Not of nginx."},
 	{Name: "ssl_certificate_compression", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.compress }), Doc: "Accepted for compatibility: certificates are sent as they are."},
 	{Name: "ssl_password_file", In: httpSrv, Set: conf.Slot(srv, passwordType, func(c *config) *conf.Opt[[][]byte] { return &c.passwords }),
 		Doc: "Passwords of secret keys, one a line; they are tried in turn."},
@@ -72,57 +77,49 @@ var rows = []conf.Directive{
 	{Name: "ssl_session_ticket_key", In: httpSrv, Args: conf.Take1, Syntax: "file", Set: conf.List(srv, readTicketKey, func(c *config) *[]*ticketKey { return &c.ticketKeys }),
 		Doc: "A file of 48 or 80 random bytes that tickets are encrypted with, so that several machines understand them. The first file encrypts, the others decrypt."},
 	{Name: "ssl_session_timeout", In: httpSrv, Default: "5m", Set: conf.Slot(srv, conf.Sec, func(c *config) *conf.Opt[time.Duration] { return &c.timeout }), Doc: "How long a session can be resumed."},
-	{Name: "ssl_stapling", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.stapling }), Doc: "Sends the OCSP response of ssl_stapling_file along with the certificate."},
+	{Name: "ssl_stapling", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.stapling }), Doc: "Sends an OCSP response along with the certificate: of ssl_stapling_file, or of the responder that the certificate or ssl_stapling_responder names, fetched when it is first needed."},
 	{Name: "ssl_stapling_file", In: httpSrv, Set: conf.Slot(srv, conf.ConfPath, func(c *config) *conf.Opt[string] { return &c.staplingFile }), Doc: "An OCSP response in DER."},
-	{Name: "ssl_stapling_responder", In: httpSrv, Set: conf.Slot(srv, conf.Str, func(c *config) *conf.Opt[string] { return &c.staplingResponder }), Doc: "Accepted for compatibility: responses come from ssl_stapling_file."},
-	{Name: "ssl_stapling_verify", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.staplingVerify }), Doc: "Accepted for compatibility: clients verify."},
+	{Name: "ssl_stapling_responder", In: httpSrv, Set: conf.Slot(srv, conf.Str, func(c *config) *conf.Opt[string] { return &c.staplingResponder }), Syntax: "url", Doc: "The URL of the OCSP responder, in place of the one that the certificate names."},
+	{Name: "ssl_stapling_verify", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.staplingVerify }), Doc: "Whether a response of a responder must be signed by the issuer of the certificate, or by whom that has entitled."},
+	{Name: "ssl_ocsp", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Enum(conf.Case("off", ocspOff), conf.Case("on", ocspAll), conf.Case("leaf", ocspLeaf)), func(c *config) *conf.Opt[int] { return &c.ocsp }),
+		Doc: "Asks OCSP responders about the certificates of clients, or only about the first of each chain."},
+	{Name: "ssl_ocsp_responder", In: httpSrv, Syntax: "url", Set: conf.Slot(srv, conf.Str, func(c *config) *conf.Opt[string] { return &c.ocspResponder }), Doc: "The URL of the OCSP responder for clients' certificates, in place of those that they name."},
+	{Name: "ssl_ocsp_cache", In: httpSrv, Default: "off", Set: conf.Slot(srv, ocspCache, func(c *config) *conf.Opt[*answers] { return &c.ocspCache }), Doc: "Keeps what responders have said of clients' certificates, as long as it is valid."},
+	{Name: "ssl_key_log", In: httpSrv, Syntax: "path", Set: conf.Slot(srv, conf.ConfPath, func(c *config) *conf.Opt[string] { return &c.keyLog }), Doc: "A file that the secrets of connections are written to, for analysers. Not of nginx's free edition."},
 	{Name: "ssl_early_data", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.early }), Doc: "Accepted for compatibility: early data is refused, and the client sends it again."},
 	{Name: "ssl_conf_command", In: httpSrv, Args: conf.Take2, Syntax: "name value", Set: conf.List(srv, func(c *conf.Cmd) ([2]string, error) { return [2]string{c.Args[0], c.Args[1]}, nil }, func(c *config) *[][2]string { return &c.commands }),
 		Doc: "A configuration command of OpenSSL: those about versions, suites, curves, certificates and tickets are carried out, others are passed over."},
 	{Name: "ssl_reject_handshake", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.reject }), Doc: "Refuses every handshake with the server, by the alert unrecognized_name."},
 }
 
-// readName takes the name of a file as it is: the words of errors show it so.
-func readName(c *conf.Cmd) (string, error) {
-	if strings.Contains(c.Args[0], "$") {
-		return "", c.Errorf("variables in \"ssl_certificate\" and \"ssl_certificate_key\" directives are not supported on this platform")
-	}
-	return c.Args[0], nil
+// fileName is the name of a file as it is, since the words of errors show it so, or, with variables, what it is made of.
+type fileName struct {
+	text string
+	vars *engine.Template
 }
 
-func certificateCache(c *conf.Cmd) error {
-	most := false
-	for _, a := range c.Args {
-		key, val, _ := strings.Cut(a, "=")
-		ok := true
-		switch key {
-		case "off":
-			if len(c.Args) > 1 || a != "off" {
-				return c.InvalidParameter(a)
-			}
-			return nil
-		case "max":
-			n, err := strconv.Atoi(val)
-			ok = err == nil && n > 0
-			most = true
-		case "inactive", "valid":
-			_, ok = units.Sec(val)
-		default:
-			ok = false
-		}
-		if !ok {
-			return c.InvalidParameter(a)
+func readName(c *conf.Cmd) (n fileName, err error) {
+	n.text = c.Args[0]
+	if strings.Contains(n.text, "$") && !strings.HasPrefix(n.text, "data:") {
+		n.vars, err = engine.CompileArg(c, n.text)
+		if n.vars != nil && n.vars.IsLiteral() {
+			n.vars = nil
 		}
 	}
-	if !most {
-		return c.Errorf("\"ssl_certificate_cache\" must have the \"max\" parameter")
-	}
-	return nil
+	return n, err
 }
+
+// watchTime is off, which is 0, or a time.
+var watchTime = conf.NewType("off | time", conf.Take1, func(c *conf.Cmd) (time.Duration, error) {
+	if c.Args[0] == "off" {
+		return 0, nil
+	}
+	return conf.Msec.Parse(c)
+})
 
 var passwordType = conf.NewType("file", conf.Take1, func(c *conf.Cmd) ([][]byte, error) {
 	name := c.Config().FullConfName(c.Args[0])
-	text, err := os.ReadFile(name)
+	text, err := c.Config().ReadFile(name)
 	if err != nil {
 		return nil, c.Errorf("open() \"%s\" failed %s", name, conf.SysError(err))
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"os"
 	"sync"
 	"time"
 
@@ -38,7 +37,7 @@ func newTicketKey(text []byte) *ticketKey {
 
 func readTicketKey(c *conf.Cmd) (*ticketKey, error) {
 	name := c.Config().FullConfName(c.Args[0])
-	text, err := os.ReadFile(name)
+	text, err := c.Config().ReadFile(name)
 	if err != nil {
 		return nil, c.Errorf("open() \"%s\" failed %s", name, conf.SysError(err))
 	}

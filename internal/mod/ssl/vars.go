@@ -46,7 +46,7 @@ var vars = []engine.Var{
 	of("ssl_ciphers", "The cipher suites that the client offered.", func(s *engine.TLSState) string { return list(s.Hello.Suites, suiteName) }),
 	of("ssl_curve", "The curve of the key agreement.", func(s *engine.TLSState) string { return curveName(s.CurveID) }),
 	of("ssl_curves", "The curves that the client offered.", func(s *engine.TLSState) string { return list(s.Hello.Curves, curveName) }),
-	of("ssl_session_id", "Empty: sessions are kept by clients and have no numbers.", func(*engine.TLSState) string { return "" }),
+	of("ssl_session_id", "The number of the session, in hexadecimal digits.", func(s *engine.TLSState) string { return hex.EncodeToString(s.SessionID) }),
 	of("ssl_session_reused", "`r` for a resumed session, else `.`.", func(s *engine.TLSState) string {
 		if s.DidResume {
 			return "r"
@@ -62,6 +62,8 @@ var vars = []engine.Var{
 			return "NONE"
 		case s.VerifyCode != 0:
 			return "FAILED:" + s.VerifyText
+		case s.StatusText != "":
+			return "FAILED:" + s.StatusText
 		}
 		return "SUCCESS"
 	}),

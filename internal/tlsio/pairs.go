@@ -1,4 +1,4 @@
-package relay
+package tlsio
 
 import (
 	"crypto"
@@ -7,20 +7,18 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"moongate/internal/tlsio"
 )
 
 // Defaults of the parameters of ssl_certificate_cache.
 const (
-	defaultInactive = 10 * time.Second
-	defaultValid    = 60 * time.Second
+	CacheInactive = 10 * time.Second
+	CacheValid    = 60 * time.Second
 )
 
-// pairCache has certificates, and secret keys, whose names were made of variables. All workers use it.
-type pairCache struct {
-	max             int
-	inactive, valid time.Duration
+// PairCache has certificates, and secret keys, whose names were made of variables. All workers use it.
+type PairCache struct {
+	Max             int
+	Inactive, Valid time.Duration
 
 	mu  sync.Mutex
 	all map[string]*cached // by a letter for the kind and the name
@@ -34,42 +32,42 @@ type cached struct {
 	changed       time.Time // the file
 }
 
-// loadPair loads a certificate and its key, by way of the cache when there is one. It blocks.
-func (l *SSL) loadPair(cert, key string, now time.Time) (*tls.Certificate, error) {
-	if l.Cache.V == nil {
-		pair, err := tlsio.LoadPair(l.full, cert, key, l.Passwords.V)
+// Load loads a certificate and its key, by way of the cache when there is one: pc may be nil. It blocks.
+func (pc *PairCache) Load(f Files, cert, key string, passwords [][]byte, now time.Time) (*tls.Certificate, error) {
+	if pc == nil {
+		pair, err := LoadPair(f, cert, key, passwords)
 		return &pair, err
 	}
-	pair, err := l.cachedPair(cert, key, now, false)
+	pair, err := pc.pair(f, cert, key, passwords, now, false)
 	if err != nil { // one of the two may have changed before the other
-		pair, err = l.cachedPair(cert, key, now, true)
+		pair, err = pc.pair(f, cert, key, passwords, now, true)
 	}
 	return pair, err
 }
 
-func (l *SSL) cachedPair(cert, key string, now time.Time, fresh bool) (*tls.Certificate, error) {
-	c, err := l.Cache.V.get(l, 'c', cert, now, fresh)
+func (pc *PairCache) pair(f Files, cert, key string, passwords [][]byte, now time.Time, fresh bool) (*tls.Certificate, error) {
+	c, err := pc.get(f, 'c', cert, nil, now, fresh)
 	if err != nil {
 		return nil, err
 	}
-	k, err := l.Cache.V.get(l, 'k', key, now, fresh)
+	k, err := pc.get(f, 'k', key, passwords, now, fresh)
 	if err != nil {
 		return nil, err
 	}
 	pair := c.cert
-	return &pair, tlsio.SetKey(l.full, &pair, key, k.key)
+	return &pair, SetKey(f, &pair, key, k.key)
 }
 
 // get gives what is cached or loads it; fresh: it loads it in any case. What had a password is not kept.
-func (pc *pairCache) get(l *SSL, kind byte, name string, now time.Time, fresh bool) (*cached, error) {
+func (pc *PairCache) get(f Files, kind byte, name string, passwords [][]byte, now time.Time, fresh bool) (*cached, error) {
 	id := string(kind) + name
 	changed := time.Time{}
 	e := pc.find(id, now)
-	if e != nil && !fresh && now.Sub(e.checked) <= pc.valid {
+	if e != nil && !fresh && now.Sub(e.checked) <= pc.Valid {
 		return e, nil
 	}
 	if !strings.HasPrefix(name, "data:") {
-		if fi, err := os.Stat(l.full(name)); err == nil {
+		if fi, err := os.Stat(f.Full(name)); err == nil {
 			changed = fi.ModTime()
 		}
 	}
@@ -81,9 +79,9 @@ func (pc *pairCache) get(l *SSL, kind byte, name string, now time.Time, fresh bo
 	var err error
 	secret := false
 	if kind == 'c' {
-		n.cert, err = tlsio.LoadCertificate(l.full, name)
+		n.cert, err = LoadCertificate(f, name)
 	} else {
-		n.key, secret, err = tlsio.LoadKey(l.full, name, l.Passwords.V)
+		n.key, secret, err = LoadKey(f, name, passwords)
 	}
 	switch {
 	case err != nil:
@@ -96,14 +94,14 @@ func (pc *pairCache) get(l *SSL, kind byte, name string, now time.Time, fresh bo
 	return n, nil
 }
 
-func (pc *pairCache) find(id string, now time.Time) *cached {
+func (pc *PairCache) find(id string, now time.Time) *cached {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	e := pc.all[id]
 	if e == nil {
 		return nil
 	}
-	if now.Sub(e.used) > pc.inactive {
+	if now.Sub(e.used) > pc.Inactive {
 		delete(pc.all, id)
 		return nil
 	}
@@ -111,20 +109,20 @@ func (pc *pairCache) find(id string, now time.Time) *cached {
 	return e
 }
 
-func (pc *pairCache) drop(id string) {
+func (pc *PairCache) drop(id string) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	delete(pc.all, id)
 }
 
 // keep adds or replaces something; what was used longest ago makes room.
-func (pc *pairCache) keep(id string, e *cached) {
+func (pc *PairCache) keep(id string, e *cached) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	if pc.all == nil {
 		pc.all = map[string]*cached{}
 	}
-	if pc.all[id] == nil && len(pc.all) >= pc.max {
+	if pc.all[id] == nil && len(pc.all) >= pc.Max {
 		oldest := ""
 		for k, q := range pc.all {
 			if oldest == "" || q.used.Before(pc.all[oldest].used) {
