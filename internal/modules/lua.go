@@ -24,6 +24,7 @@ import (
 	"moongate/internal/luaapi/timer"
 	"moongate/internal/luaapi/variable"
 	"moongate/internal/luaapi/workerthread"
+	"moongate/internal/mod/grpcserver"
 )
 
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
@@ -52,5 +53,6 @@ func LuaLibraries() []*lua.Library {
 		&socket.Library,
 		&ssl.Library,
 		&balancer.Library,
+		&grpcserver.Library,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"moongate/internal/mod/emptygif"
 	"moongate/internal/mod/geo"
 	"moongate/internal/mod/grpc"
+	"moongate/internal/mod/grpcserver"
 	"moongate/internal/mod/gunzip"
 	"moongate/internal/mod/gzip"
 	"moongate/internal/mod/gzipstatic"
@@ -65,7 +66,8 @@ func Set() *engine.Set {
 			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua
 			&luamod.Module,
 			&echo.Module,
-			&logmod.Module, // behind log_by_lua
+			&logmod.Module,     // behind log_by_lua
+			&grpcserver.Module, // before try_files: its calls have no file
 			&tryfiles.Module,
 			&mirror.Module,
 			&index.Module, // index, autoindex, gzip_static, static: the first that has an answer

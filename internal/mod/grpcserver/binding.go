@@ -1,0 +1,106 @@
+package grpcserver
+
+import (
+	"sync"
+	"unsafe"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"moongate/internal/conf"
+	"moongate/internal/grpc"
+	"moongate/internal/grpc/descriptor"
+	"moongate/internal/lua"
+)
+
+// method is a method as served in a location.
+type method struct {
+	desc    protoreflect.MethodDescriptor
+	service string
+	name    string
+	module  string    // whose function name answers; or
+	code    *lua.Code // whose function does; or
+	native  func(c *call) *grpc.Status
+	conf    *locConf
+
+	clientStream, serverStream bool
+	input                      bool // one message at most is to be read before the handler runs
+}
+
+// standard are the descriptors of the services that are served beside the configured ones, and of what status details are
+// made of.
+var standard = sync.OnceValues(func() (*descriptor.Set, error) {
+	return (&descriptor.Sources{}).Compile("grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto",
+		"grpc/reflection/v1alpha/reflection.proto", "google/rpc/status.proto")
+})
+
+// initLoc prepares what is served: methods by path, and rules of JSON.
+func initLoc(lc *locConf, s *conf.Scope) error {
+	if len(lc.services) == 0 {
+		return nil
+	}
+	m := mainLevel.Of(s)
+	if err := m.complete(); err != nil {
+		return err
+	}
+	lc.set, lc.encoded = m.full, m.encoded
+	lc.methods, lc.served = map[string]*method{}, map[string]bool{}
+	for _, svc := range lc.services {
+		d := lc.set.Service(svc.name)
+		lc.served[svc.name] = true
+		for i := range d.Methods().Len() {
+			md := d.Methods().Get(i)
+			m := lc.add(svc.name, md)
+			m.module, m.code = svc.module, svc.code[m.name]
+			if err := lc.rules.Add(md); err != nil {
+				return err
+			}
+		}
+	}
+	lc.rules.Sort()
+	if lc.health.V {
+		lc.addNative("grpc.health.v1.Health", map[string]func(*call) *grpc.Status{"Check": healthCheck, "Watch": healthWatch})
+	}
+	if lc.reflect.V {
+		for _, v := range []string{"v1", "v1alpha"} {
+			lc.addNative("grpc.reflection."+v+".ServerReflection", map[string]func(*call) *grpc.Status{"ServerReflectionInfo": reflection})
+		}
+	}
+	return nil
+}
+
+func (lc *locConf) add(service string, md protoreflect.MethodDescriptor) *method {
+	m := &method{desc: md, service: service, name: string(md.Name()), conf: lc,
+		clientStream: md.IsStreamingClient(), serverStream: md.IsStreamingServer()}
+	lc.methods[service+"/"+m.name] = m
+	return m
+}
+
+func (lc *locConf) addNative(service string, natives map[string]func(*call) *grpc.Status) {
+	if lc.served[service] { // the configuration has its own
+		return
+	}
+	lc.served[service] = true
+	d := lc.set.Service(service)
+	for i := range d.Methods().Len() {
+		m := lc.add(service, d.Methods().Get(i))
+		m.native = natives[m.name]
+	}
+}
+
+// complete adds the standard services to the descriptors, once.
+func (m *mainConf) complete() error {
+	if m.full != nil {
+		return nil
+	}
+	std, err := standard()
+	if err != nil {
+		return err
+	}
+	if m.full, err = descriptor.Join(m.set, std); err == nil {
+		m.encoded = m.full.Bytes()
+	}
+	return err
+}
+
+// id tells the descriptors of a configuration from others', for Lua.
+func (lc *locConf) id() uintptr { return uintptr(unsafe.Pointer(lc.set)) }

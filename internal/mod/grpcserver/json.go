@@ -1,0 +1,178 @@
+package grpcserver
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+
+	"moongate/internal/engine"
+	"moongate/internal/grpc"
+	"moongate/internal/grpc/transcode"
+	"moongate/internal/http1"
+)
+
+// protoJSON is JSON over plain HTTP: by the rules of google.api.http, or with POST to /service/method. Streams of responses
+// are lines of JSON, or events where the client accepts those; streams of requests are JSON values one after the other.
+var protoJSON protocol = &plainJSON{}
+
+type plainJSON struct{}
+
+func (*plainJSON) name() string { return "json" }
+
+func (p *plainJSON) recv(c *call) ([]byte, error) {
+	if c.m.clientStream {
+		return p.value(c)
+	}
+	if c.received > 0 {
+		return nil, io.EOF
+	}
+	body, err := c.whole()
+	if err != nil {
+		return nil, err
+	}
+	return p.message(c, body)
+}
+
+// message makes the message of a body.
+func (p *plainJSON) message(c *call, body []byte) ([]byte, error) {
+	if c.rule == nil {
+		wire, err := transcode.FromJSON(c.conf.set.Types, c.m.desc.Input(), body)
+		if err != nil {
+			return nil, invalid(err)
+		}
+		return wire, nil
+	}
+	m, err := c.rule.Request(c.conf.set.Types, c.values, string(c.r.Args), body)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	wire, err := transcode.Encode(m)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	return wire, nil
+}
+
+// value is the next of a stream of JSON values; the members of an array count one by one.
+func (p *plainJSON) value(c *call) ([]byte, error) {
+	for {
+		text := c.in[c.pos:]
+		skip := 0
+		for skip < len(text) && bytes.IndexByte([]byte(" \t\r\n,[]"), text[skip]) >= 0 {
+			skip++
+		}
+		d := json.NewDecoder(bytes.NewReader(text[skip:]))
+		var raw json.RawMessage
+		err := d.Decode(&raw)
+		switch {
+		case err == nil:
+			c.pos += skip + int(d.InputOffset())
+			return p.message(c, raw)
+		case err != io.EOF && err != io.ErrUnexpectedEOF:
+			return nil, &grpc.Status{Code: grpc.InvalidArgument, Message: "invalid JSON: " + err.Error()}
+		}
+		if int64(len(text)) > c.conf.recvSize.V {
+			return nil, grpc.TooLarge(int64(len(text)), c.conf.recvSize.V)
+		}
+		if moreErr := c.more(len(text) + 1); moreErr != nil {
+			if moreErr == io.EOF && err == io.ErrUnexpectedEOF {
+				return nil, &grpc.Status{Code: grpc.InvalidArgument, Message: "invalid JSON: unexpected end"}
+			}
+			return nil, moreErr
+		}
+	}
+}
+
+func (p *plainJSON) render(c *call, msg []byte) ([]byte, error) {
+	var b []byte
+	var err error
+	if c.rule != nil {
+		b, err = c.rule.Response(c.conf.set.Types, msg)
+	} else {
+		b, err = transcode.ToJSON(c.conf.set.Types, c.m.desc.Output(), msg)
+	}
+	if err != nil {
+		return nil, &grpc.Status{Code: grpc.Internal, Message: err.Error()}
+	}
+	return b, nil
+}
+
+// events says that the client wants server-sent events.
+func events(r *engine.Request) bool {
+	for i := range r.In.List {
+		if h := &r.In.List[i]; string(lower(h.Name)) == "accept" && bytes.Contains(h.Value, []byte("text/event-stream")) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *plainJSON) send(c *call, msg []byte, last bool) error {
+	b, err := p.render(c, msg)
+	if err != nil {
+		return err
+	}
+	if !c.m.serverStream {
+		c.reply, c.ok = b, true
+		return nil
+	}
+	sse := events(c.r)
+	if !c.headSent {
+		ctype := "application/x-ndjson"
+		if sse {
+			ctype = "text/event-stream"
+			c.r.AddHeader(http1.HUnknown, []byte("Cache-Control"), []byte("no-cache"))
+		}
+		if err := c.sendHead(ctype); err != nil {
+			return err
+		}
+	}
+	return c.output(line(sse, "", b), true, false)
+}
+
+func line(sse bool, event string, b []byte) []byte {
+	if !sse {
+		return append(b, '\n')
+	}
+	out := []byte{}
+	if event != "" {
+		out = append(append(append(out, "event: "...), event...), '\n')
+	}
+	return append(append(append(out, "data: "...), b...), "\n\n"...)
+}
+
+func (p *plainJSON) finish(c *call, st *grpc.Status) error {
+	r := c.r
+	switch {
+	case c.headSent && st.Code == grpc.OK:
+		return c.output(nil, false, true)
+	case c.headSent:
+		b, _ := json.Marshal(map[string]any{"error": plainError(st)})
+		return c.output(line(events(r), "error", b), false, true)
+	case st.Code == grpc.OK && c.m.serverStream:
+		if err := c.sendHead("application/x-ndjson"); err != nil {
+			return err
+		}
+		return c.output(nil, false, true)
+	}
+	body := c.reply
+	if st.Code != grpc.OK {
+		r.Out.Status = engine.Status(st.Code.HTTP())
+		body, _ = json.Marshal(plainError(st))
+	}
+	r.Out.ContentLength = int64(len(body))
+	if err := c.sendHead("application/json"); err != nil {
+		return err
+	}
+	return c.output(body, false, true)
+}
+
+// plainError is a status as google.rpc.Status has it.
+func plainError(st *grpc.Status) map[string]any {
+	list := []any{}
+	for _, d := range details(st.Details) {
+		list = append(list, map[string]any{"@type": "type.googleapis.com/" + d.name, "value": base64.StdEncoding.EncodeToString(d.value)})
+	}
+	return map[string]any{"code": int(st.Code), "message": st.Message, "details": list}
+}
