@@ -95,7 +95,7 @@ func (r *Request) ReadBody() Status {
 		limit = n
 	}
 	if core.BodyInFileOnly.V != BodyFileOff {
-		return r.bodyToFile(nil)
+		return r.bodyToFile(nil, true)
 	}
 	buf := b.memory(r.W, int(size))
 	for {
@@ -114,7 +114,7 @@ func (r *Request) ReadBody() Status {
 			}
 			if n > 0 {
 				b.Mem = buf
-				return r.bodyToFile(one[:n])
+				return r.bodyToFile(one[:n], false)
 			}
 			continue
 		}
@@ -133,6 +133,29 @@ func (r *Request) ReadBody() Status {
 	}
 	b.Mem = buf
 	return OK
+}
+
+// ReadBodyToFile is ReadBody into a file, whatever the configuration says and however small the body is. A body that was
+// read before stays where it is.
+func (r *Request) ReadBodyToFile() Status {
+	if r.Parent != nil || r.Body.Read || r.Discarded {
+		return OK
+	}
+	r.Body.Read = true
+	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 {
+		if r.Stream.Continue(r) != nil {
+			return Error
+		}
+	}
+	if !r.HasBody() {
+		f, err := r.CreateTemp(r.Core().BodyTemp.V)
+		if err != nil {
+			return 500
+		}
+		r.Body.File = f
+		return OK
+	}
+	return r.bodyToFile(nil, true)
 }
 
 // checkBodySize is asked after each piece of n bytes: a body of chunks may become larger than is allowed.
@@ -168,14 +191,14 @@ func (r *Request) bodyFailed(err error) Status {
 }
 
 // bodyToFile moves what was read and more to a temporary file and reads the rest into it.
-func (r *Request) bodyToFile(more []byte) Status {
+func (r *Request) bodyToFile(more []byte, wanted bool) Status {
 	b := &r.Body
 	core := r.Core()
 	f, err := r.CreateTemp(core.BodyTemp.V)
 	if err != nil {
 		return 500
 	}
-	if core.BodyInFileOnly.V == BodyFileOff {
+	if !wanted {
 		r.Logf(nlog.Warn, "a client request body is buffered to a temporary file %s", f.Name())
 	}
 	b.File = f

@@ -373,6 +373,13 @@ func readLimitExcept(c *conf.Cmd) error {
 	return c.Block(conf.LimitExcept, l.Scope)
 }
 
+// EachName visits the names of the server in lower case, as they stand in the configuration; of an expression re is set.
+func (c *SrvConf) EachName(f func(name string, re *luajit.Regex)) {
+	for _, n := range c.names {
+		f(n.text, n.re)
+	}
+}
+
 type serverName struct {
 	text  string // lower case; of an expression: the pattern
 	shown string

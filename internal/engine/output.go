@@ -144,6 +144,20 @@ func (r *Request) carry(i int, c *Chunk) *Chunk {
 	return p
 }
 
+// MayPark reports whether output comes from where the goroutine may wait. Filters are called from Lua functions, too,
+// where it may not.
+func (r *Request) MayPark() bool { return r.W.Loop.Pinned == 0 }
+
+// WhenFree is for filters that have to wait and may not: f runs when the handler has ended.
+func (r *Request) WhenFree(f func()) { r.delayed = append(r.delayed, f) }
+
+func (r *Request) runDelayed() {
+	for i := 0; i < len(r.delayed); i++ {
+		r.delayed[i]()
+	}
+	r.delayed = nil
+}
+
 // outputAfter passes a chunk to the body filters behind place pos: where a subrequest's output joins its parent's.
 func (r *Request) outputAfter(pos int, c *Chunk) error {
 	old := r.filterPos

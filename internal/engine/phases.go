@@ -42,6 +42,7 @@ func (r *Request) serve(from Phase) {
 		if st == Restart {
 			continue
 		}
+		r.runDelayed()
 		if st = r.finish(st); st != Restart {
 			if r.instead {
 				r.KeepAlive = false

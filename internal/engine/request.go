@@ -257,6 +257,7 @@ type life struct {
 	client    Addr // in place of the connection's, when clientSet
 	clientSet bool
 
+	delayed    []func()    // see WhenFree
 	background int         // children beside the request
 	waiter     *netio.Task // waits for them
 

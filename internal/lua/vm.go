@@ -301,7 +301,13 @@ func (v *VM) serve(c *Call, f *luajit.Frame) {
 	t := v.cur
 	c.thread, c.l, c.args = t, f.L, f.Args()
 	v.flush()
+	if v.Loop != nil {
+		v.Loop.Pinned++
+	}
 	out := v.invoke(c, f.Index)
+	if v.Loop != nil {
+		v.Loop.Pinned--
+	}
 	if v.cur != t { // handlers nested in the call may have waited, and others run meanwhile
 		v.enter(t)
 	}
@@ -352,7 +358,13 @@ func (v *VM) flush() {
 		ctx = v.cur.ctx
 	}
 	out := v.lj.TakeOut()
+	if v.Loop != nil {
+		v.Loop.Pinned++
+	}
 	v.rt.opt.Host.Output(ctx, out.Bytes())
+	if v.Loop != nil {
+		v.Loop.Pinned--
+	}
 	v.lj.GiveOut(out)
 }
 

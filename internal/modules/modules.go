@@ -5,11 +5,14 @@ import (
 	"moongate/internal/edge/h2"
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
+	"moongate/internal/mod/addition"
 	"moongate/internal/mod/authbasic"
 	"moongate/internal/mod/authrequest"
 	"moongate/internal/mod/autoindex"
+	"moongate/internal/mod/browser"
 	"moongate/internal/mod/charset"
 	"moongate/internal/mod/corevars"
+	"moongate/internal/mod/dav"
 	"moongate/internal/mod/echo"
 	"moongate/internal/mod/emptygif"
 	"moongate/internal/mod/geo"
@@ -29,9 +32,12 @@ import (
 	"moongate/internal/mod/mirror"
 	"moongate/internal/mod/notmodified"
 	"moongate/internal/mod/proxy"
+	"moongate/internal/mod/randomindex"
 	"moongate/internal/mod/ranges"
 	"moongate/internal/mod/realip"
+	"moongate/internal/mod/referer"
 	"moongate/internal/mod/rewrite"
+	"moongate/internal/mod/securelink"
 	"moongate/internal/mod/setmisc"
 	"moongate/internal/mod/splitclients"
 	"moongate/internal/mod/ssl"
@@ -40,6 +46,7 @@ import (
 	"moongate/internal/mod/sub"
 	"moongate/internal/mod/tryfiles"
 	"moongate/internal/mod/upstreams"
+	"moongate/internal/mod/userid"
 )
 
 // Set is the list of modules and filters, in the order they run.
@@ -55,6 +62,9 @@ func Set() *engine.Set {
 			&mapvar.Module,
 			&geo.Module,
 			&splitclients.Module,
+			&browser.Module,
+			&referer.Module,
+			&securelink.Module,
 			&rewrite.Module, // before Lua's own rewrite handlers
 			&realip.Module,
 			&limitreq.Module,
@@ -70,14 +80,18 @@ func Set() *engine.Set {
 			&grpcserver.Module, // before try_files: its calls have no file
 			&tryfiles.Module,
 			&mirror.Module,
+			&randomindex.Module,
 			&index.Module, // index, autoindex, gzip_static, static: the first that has an answer
 			&autoindex.Module,
+			&dav.Module,
 			&gzipstatic.Module,
 			&static.Module,
 			&emptygif.Module,
 			&stubstatus.Module,
 			&headers.Module,
+			&userid.Module,
 			&gunzip.Module,
+			&addition.Module,
 			&sub.Module,
 			&charset.Module,
 			&gzip.Module,
@@ -105,7 +119,9 @@ func Set() *engine.Set {
 			luamod.NewFilter(),
 			echo.NewFilter(),
 			&headers.Filter,
+			&userid.Filter,
 			&gunzip.Filter,
+			&addition.Filter,
 			&sub.Filter,
 			&charset.Filter,
 			{Name: "postpone"},

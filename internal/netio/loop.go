@@ -77,6 +77,8 @@ type Loop struct {
 	// dismissing says that idle goroutines which are resumed shall end.
 	dismissing bool
 
+	// Pinned counts the calls from C that are being served: while there are any, nobody may park.
+	Pinned int
 	// Resolvers belongs to the package that finds the addresses of names: what it keeps with the loop.
 	Resolvers any
 	// Idle, when set, is called with the baton before the loop blocks with nothing to do; it may return a shorter
