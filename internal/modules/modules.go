@@ -42,6 +42,7 @@ import (
 	"moongate/internal/mod/splitclients"
 	"moongate/internal/mod/ssl"
 	"moongate/internal/mod/static"
+	"moongate/internal/mod/statuspage"
 	"moongate/internal/mod/stubstatus"
 	"moongate/internal/mod/sub"
 	"moongate/internal/mod/tryfiles"
@@ -88,6 +89,7 @@ func Set() *engine.Set {
 			&static.Module,
 			&emptygif.Module,
 			&stubstatus.Module,
+			&statuspage.Module,
 			&headers.Module,
 			&userid.Module,
 			&gunzip.Module,

@@ -310,3 +310,26 @@ func (x *Exchange) SetMoreTries(n int) bool {
 	x.more = n
 	return full
 }
+
+// FullName is the name of the group, with the port that a directive gave.
+func (g *Group) FullName() string {
+	if g.Port != 0 {
+		return g.Name + ":" + strconv.Itoa(g.Port)
+	}
+	return g.Name
+}
+
+// IdleOf counts a worker's idle connections by group, in the order of AllGroups.
+func IdleOf(h *engine.HTTP, w *engine.Worker) []int {
+	l, _ := h.Local(w, localSlot).(*local)
+	if l == nil {
+		return nil
+	}
+	out := make([]int, len(l.balancers))
+	for i, b := range l.balancers {
+		if b != nil {
+			out[i] = b.Idle.Len() + b.Chosen.Len()
+		}
+	}
+	return out
+}
