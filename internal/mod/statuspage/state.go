@@ -155,7 +155,7 @@ func gather(p *engine.Plane, h *engine.HTTP) *State {
 		s.Workers = append(s.Workers, Worker{ID: i, Requests: n, Connections: conns, Active: busy, LuaMemory: memory[i]})
 	}
 	s.Process = Process{Goroutines: runtime.NumGoroutine(), Descriptors: descriptors()}
-	s.addZones()
+	s.addZones(p)
 	for i, g := range groups {
 		u := upstreamOf(g)
 		for _, list := range idle {
@@ -182,11 +182,14 @@ func descriptors() int {
 	return len(list) - 1 // without the one that reads the list
 }
 
-func (s *State) addZones() {
+func (s *State) addZones(p *engine.Plane) {
 	zones.Lock()
 	all := zones.all
 	zones.Unlock()
 	for _, z := range all {
+		if z.plane != p {
+			continue
+		}
 		o := Zone{Name: z.name}
 		var classes [6]int64
 		var times [len(upstream.Buckets) + 1]int64

@@ -11,6 +11,7 @@ import (
 
 // zone is a name that requests are counted under, over workers and reloads.
 type zone struct {
+	plane   *engine.Plane
 	name    string
 	workers []zoneCounts
 }
@@ -29,15 +30,15 @@ var zones = struct {
 	all []*zone
 }{}
 
-func zoneOf(name string, workers int) *zone {
+func zoneOf(p *engine.Plane, name string) *zone {
 	zones.Lock()
 	defer zones.Unlock()
 	for _, z := range zones.all {
-		if z.name == name {
+		if z.plane == p && z.name == name {
 			return z
 		}
 	}
-	z := &zone{name, make([]zoneCounts, workers)}
+	z := &zone{p, name, make([]zoneCounts, max(len(p.Workers()), 1))}
 	zones.all = append(zones.all, z)
 	return z
 }
@@ -45,10 +46,9 @@ func zoneOf(name string, workers int) *zone {
 // begin gives the locations of a snapshot their zones; those that it does not have are forgotten.
 func begin(p *engine.Plane, h *engine.HTTP) error {
 	used := map[string]bool{}
-	workers := max(len(p.Workers()), 1)
 	each(h.Scope, func(s *conf.Scope) {
 		if cf := loc.Of(s); cf.zone.V != "" {
-			cf.counted = zoneOf(cf.zone.V, workers)
+			cf.counted = zoneOf(p, cf.zone.V)
 			used[cf.zone.V] = true
 		}
 	})
@@ -56,7 +56,7 @@ func begin(p *engine.Plane, h *engine.HTTP) error {
 	defer zones.Unlock()
 	kept := zones.all[:0:0]
 	for _, z := range zones.all {
-		if used[z.name] {
+		if z.plane != p || used[z.name] {
 			kept = append(kept, z)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // These directives are not nginx's. Their names, and the defaults, are those of Envoy's clusters.
 var policyRows = []conf.Directive{
-	{Name: "outlier_detection", In: conf.Upstream, Args: conf.NoArgs | conf.OneMore, Set: conf.Func(readOutlier),
+	{Name: "outlier_detection", In: conf.Upstream, Args: conf.Any, Set: conf.Func(readOutlier),
 		Syntax: "[consecutive_5xx=5] [consecutive_gateway_failure=0] [interval=10s] [base_ejection_time=30s] [max_ejection_time=300s] [max_ejection_percent=10] [success_rate_minimum_hosts=5] [success_rate_request_volume=100] [success_rate_stdev_factor=1900]",
 		Doc:    "Ejects a server for what its answers are like: so many 5xx in a row; so many gateway failures (502, 503, 504 or none at all) in a row; a success rate so far below the others', once enough servers had enough requests in an interval. 0 turns a rule off. An ejection lasts base_ejection_time times the number of ejections, which falls again with each good interval; at most max_ejection_percent of the servers are ejected at a time, and always one may be."},
 	{Name: "circuit_breaker", In: conf.Upstream, Args: conf.OneMore, Set: conf.Func(readBreaker),

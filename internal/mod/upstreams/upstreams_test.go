@@ -1,0 +1,381 @@
+package upstreams_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"moongate/internal/engine"
+	"moongate/internal/engine/enginetest"
+	"moongate/internal/mod/proxy"
+	"moongate/internal/mod/rewrite"
+	"moongate/internal/mod/statuspage"
+	"moongate/internal/mod/upstreams"
+	"moongate/internal/resolve/resolvetest"
+)
+
+func set() *engine.Set {
+	return &engine.Set{Modules: []*engine.Module{&rewrite.Module, &statuspage.Module, &upstreams.Module, &proxy.Module}}
+}
+
+// site is a configuration whose error log tells of changes.
+func site(format string, args ...any) string {
+	return "error_log logs/error.log notice; events { } http {" + fmt.Sprintf(format, args...) + "}"
+}
+
+// backend is a server that answers with a name and a status that the test may change; it can be killed and revived.
+type backend struct {
+	name   string
+	addr   string
+	status atomic.Int32
+	hits   atomic.Int32
+	checks atomic.Int32
+	hold   chan struct{} // when not nil, requests wait for it
+	srv    *http.Server
+}
+
+func newBackend(t *testing.T, name string) *backend {
+	t.Helper()
+	b := &backend{name: name}
+	b.status.Store(200)
+	b.listen(t, "127.0.0.1:0")
+	t.Cleanup(func() { b.kill() })
+	return b
+}
+
+func (b *backend) listen(t *testing.T, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.addr = l.Addr().String()
+	b.srv = &http.Server{Handler: http.HandlerFunc(b.serve)}
+	go b.srv.Serve(l)
+}
+
+func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/health" {
+		b.checks.Add(1)
+	} else {
+		b.hits.Add(1)
+		if b.hold != nil {
+			<-b.hold
+		}
+	}
+	w.WriteHeader(int(b.status.Load()))
+	io.WriteString(w, b.name)
+}
+
+func (b *backend) kill()               { b.srv.Close() }
+func (b *backend) revive(t *testing.T) { b.listen(t, b.addr) }
+
+// servers is the status page's view of the only upstream.
+type view struct {
+	Upstreams []struct {
+		Panics  bool  `json:"panic"`
+		Pending int64 `json:"pending_requests"`
+		Servers []struct {
+			Address, State, Server string
+			LastCheck              string `json:"last_health_check"`
+			Requests, Fails        int64
+			Weight                 int
+			Backup                 bool
+		}
+	}
+}
+
+func status(t *testing.T, s *enginetest.Server) *view {
+	t.Helper()
+	v := &view{}
+	if err := json.Unmarshal([]byte(enginetest.Body(s.Get("/status"))), v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// states lists the servers' states.
+func (v *view) states() string {
+	var out []string
+	for _, s := range v.Upstreams[0].Servers {
+		out = append(out, s.State)
+	}
+	return strings.Join(out, " ")
+}
+
+// eventually polls until ok, with a deadline.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func TestHealthChecksKillAndRevive(t *testing.T) {
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	s := enginetest.Start(t, set(), site(`
+		upstream u { zone u 64k; server %s max_fails=0; server %s max_fails=0;
+			health_check path=/health interval=20ms timeout=2s healthy_threshold=2 unhealthy_threshold=2; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr, b.addr))
+	eventually(t, "both are checked", func() bool { return a.checks.Load() > 0 && b.checks.Load() > 0 })
+	a.kill()
+	eventually(t, "a is unhealthy", func() bool { return status(t, s).states() == "unhealthy up" })
+	for range 6 {
+		if r := s.Get("/"); enginetest.Body(r) != "b" {
+			t.Errorf("%q", r)
+		}
+	}
+	a.revive(t)
+	eventually(t, "a is healthy", func() bool { return status(t, s).states() == "up up" })
+	b.status.Store(500)
+	eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy" })
+	log := s.ErrorLog()
+	for _, want := range []string{"[warn]", "upstream server " + a.addr + ` of "u" is unhealthy: connecting failed: connection refused`,
+		"upstream server " + a.addr + ` of "u" is healthy`, "upstream server " + b.addr + ` of "u" is unhealthy: status 500`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no line %q in\n%s", want, log)
+		}
+	}
+	if n := strings.Count(log, a.addr+` of "u" is unhealthy`); n != 1 {
+		t.Errorf("%d lines of one change", n)
+	}
+}
+
+func TestHealthStateOutlivesAReload(t *testing.T) {
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	b.status.Store(503)
+	text := func(weight int) string {
+		return site(`
+		upstream u { zone u 64k; server %s weight=%d; server %s; health_check path=/health interval=20ms unhealthy_threshold=1; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr, weight, b.addr)
+	}
+	s := enginetest.Start(t, set(), text(1))
+	eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy" })
+	s.Get("/")
+	if err := s.Reload(text(2)); err != nil {
+		t.Fatal(err)
+	}
+	v := status(t, s)
+	if v.states() != "up unhealthy" || v.Upstreams[0].Servers[0].Requests != 1 || v.Upstreams[0].Servers[0].Weight != 2 {
+		t.Errorf("%+v", v)
+	}
+	checks := b.checks.Load()
+	eventually(t, "checks go on", func() bool { return b.checks.Load() > checks+2 })
+	// Without the directive nobody finds out that the server is well again: it counts as well.
+	if err := s.Reload(site(`
+		upstream u { zone u 64k; server %s; server %s; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr, b.addr)); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(t, s).states(); got != "up up" {
+		t.Error(got)
+	}
+}
+
+func TestTCPCheck(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var answer atomic.Value
+	answer.Store("+PONG\r\n")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			buf := make([]byte, 16)
+			if n, _ := c.Read(buf); string(buf[:n]) == "PING\r\n" {
+				io.WriteString(c, answer.Load().(string))
+			}
+			c.Close()
+		}
+	}()
+	s := enginetest.Start(t, set(), site(`
+		upstream u { server %s; server 127.0.0.1:1 down; panic_threshold 0;
+			health_check tcp interval=20ms unhealthy_threshold=1 healthy_threshold=1 "send=PING\r\n" receive=PONG; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, l.Addr()))
+	answer.Store("-ERR\r\n")
+	eventually(t, "the answer is wrong", func() bool { return status(t, s).states() == "unhealthy down" })
+	if r := s.Get("/"); enginetest.Status(r) != "502 Bad Gateway" {
+		t.Errorf("%q", r)
+	}
+	answer.Store("+PONG\r\n")
+	eventually(t, "the answer is right", func() bool {
+		t.Log(status(t, s).Upstreams[0].Servers[0].LastCheck)
+		return status(t, s).states() == "up down"
+	})
+}
+
+func TestEjectionAndReturn(t *testing.T) {
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	a.status.Store(500)
+	s := enginetest.Start(t, set(), site(`
+		upstream u { server %s; server %s; panic_threshold 0; outlier_detection consecutive_5xx=2 base_ejection_time=100ms max_ejection_percent=50; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr, b.addr))
+	for range 4 {
+		s.Get("/")
+	}
+	if !strings.Contains(s.ErrorLog(), "upstream server "+a.addr+` of "u" is ejected for 100ms: consecutive 5xx`) {
+		t.Errorf("not ejected:\n%s", s.ErrorLog())
+	}
+	a.status.Store(200)
+	eventually(t, "a is back", func() bool { return status(t, s).states() == "up up" })
+	if !strings.Contains(s.ErrorLog(), "upstream server "+a.addr+` of "u" is no longer ejected`) {
+		t.Errorf("no line:\n%s", s.ErrorLog())
+	}
+	hits := a.hits.Load()
+	eventually(t, "a is asked", func() bool { s.Get("/"); return a.hits.Load() > hits })
+}
+
+func TestBreakerQueuesAndOverflows(t *testing.T) {
+	a := newBackend(t, "a")
+	a.hold = make(chan struct{})
+	s := enginetest.Start(t, set(), site(`
+		upstream u { server %s; circuit_breaker max_connections=1 max_pending_requests=1; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr))
+	got := make(chan string, 2)
+	go func() { got <- s.Get("/") }()
+	eventually(t, "the first is with the server", func() bool { return a.hits.Load() == 1 })
+	go func() { got <- s.Get("/") }()
+	eventually(t, "the second waits", func() bool { return status(t, s).Upstreams[0].Pending == 1 })
+	if r := s.Get("/"); enginetest.Status(r) != "503 Service Temporarily Unavailable" {
+		t.Errorf("%q", r)
+	}
+	if a.hits.Load() != 1 {
+		t.Error("more than one request is with the server")
+	}
+	close(a.hold)
+	for range 2 {
+		if r := <-got; enginetest.Body(r) != "a" {
+			t.Errorf("%q", r)
+		}
+	}
+	if !strings.Contains(s.ErrorLog(), `circuit breaker of upstream "u" is open: max_pending_requests`) {
+		t.Error(s.ErrorLog())
+	}
+}
+
+func TestRetryPolicyTurnsAgain(t *testing.T) {
+	a := newBackend(t, "a")
+	a.status.Store(503)
+	s := enginetest.Start(t, set(), site(`
+		upstream u { server %s max_fails=0; retry_policy num_retries=3 base_interval=1ms; }
+		upstream none { server %s max_fails=0; retry_policy num_retries=3 base_interval=1ms; circuit_breaker retry_budget=10%% min_retry_concurrency=0; }
+		server { listen 127.0.0.1:8080; proxy_next_upstream http_503; location / { proxy_pass http://u; } location /none { proxy_pass http://none; } }`, a.addr, a.addr))
+	if r := s.Get("/"); enginetest.Status(r) != "503 Service Unavailable" || a.hits.Load() != 4 {
+		t.Errorf("%d tries: %q", a.hits.Load(), r)
+	}
+	a.hits.Store(0)
+	if r := s.Get("/none"); !strings.HasPrefix(enginetest.Status(r), "503 ") || a.hits.Load() != 1 {
+		t.Errorf("%d tries without a budget: %q", a.hits.Load(), r)
+	}
+}
+
+func TestNamesAreResolvedAtRunTime(t *testing.T) {
+	dns := resolvetest.Start(t)
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	_, portA, _ := net.SplitHostPort(a.addr)
+	var pa, pb uint16
+	fmt.Sscan(portA, &pa)
+	_, portB, _ := net.SplitHostPort(b.addr)
+	fmt.Sscan(portB, &pb)
+	dns.Set("_http._tcp.app.test", resolvetest.Records{SRV: []resolvetest.SRV{{Priority: 1, Weight: 1, Port: pa, Target: "h.test"}}})
+	dns.Set("h.test", resolvetest.Records{Addrs: []string{"127.0.0.1"}})
+	text := site(`
+		upstream u { zone u 64k; resolver %s valid=1s ipv6=off; resolver_timeout 1s; server app.test service=http resolve max_fails=0; }
+		upstream n { zone n 64k; resolver %s ipv6=off; server name.test:%d resolve; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /n { proxy_pass http://n; } location /status { status_page json; } }`, dns.Addr, dns.Addr, pb)
+	s := enginetest.Start(t, set(), text)
+	eventually(t, "the service is known", func() bool { return status(t, s).states() == "up" })
+	if r := s.Get("/"); enginetest.Body(r) != "a" {
+		t.Errorf("%q", r)
+	}
+	if r := s.Get("/n"); enginetest.Status(r) != "502 Bad Gateway" || !strings.Contains(s.ErrorLog(), "name.test could not be resolved (3: Host not found)") {
+		t.Errorf("%q\n%s", r, s.ErrorLog())
+	}
+	dns.Set("_http._tcp.app.test", resolvetest.Records{SRV: []resolvetest.SRV{{Priority: 1, Weight: 1, Port: pa, Target: "h.test"}, {Priority: 2, Weight: 1, Port: pb, Target: "h.test"}}})
+	eventually(t, "the backup is known", func() bool { return len(status(t, s).Upstreams[0].Servers) == 2 })
+	v := status(t, s).Upstreams[0].Servers
+	if v[0].Requests != 1 || v[0].Backup || !v[1].Backup || v[1].Server != "h.test" {
+		t.Errorf("%+v", v)
+	}
+	if err := s.Reload(text); err != nil {
+		t.Fatal(err)
+	}
+	if v := status(t, s).Upstreams[0].Servers; len(v) != 2 || v[0].Requests != 1 {
+		t.Errorf("after a reload: %+v", v)
+	}
+	dns.Set("_http._tcp.app.test", resolvetest.Records{Code: 2})
+	asked := dns.Asked()
+	eventually(t, "the name server fails", func() bool { return dns.Asked() > asked+1 })
+	if r := s.Get("/"); enginetest.Body(r) != "a" {
+		t.Errorf("a failure of the name server took the servers away: %q", r)
+	}
+	dns.Set("_http._tcp.app.test", resolvetest.Records{Code: 3})
+	eventually(t, "the service is gone", func() bool { return len(status(t, s).Upstreams[0].Servers) == 0 })
+	if r := s.Get("/"); enginetest.Status(r) != "502 Bad Gateway" {
+		t.Errorf("%q", r)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct{ block, want string }{
+		{"server 127.0.0.1 weight=0;", `invalid parameter "weight=0"`},
+		{"server 127.0.0.1 fail_timeout=x;", `invalid parameter "fail_timeout=x"`},
+		{"server 127.0.0.1 bogus;", `invalid parameter "bogus"`},
+		{"ip_hash; server 127.0.0.1 backup;", `balancing method does not support parameter "backup"`},
+		{"hash $uri; server 127.0.0.1 slow_start=1s;", `balancing method does not support parameter "slow_start=1s"`},
+		{"server 127.0.0.1 backup;", `no servers in upstream "u"`},
+		{"server 127.0.0.1 route=;", "route is empty"},
+		{"server 127.0.0.1 route=" + strings.Repeat("x", 33) + ";", "route is longer than 32"},
+		{"server a.test service=http;", `service upstream "a.test" requires "resolve" parameter`},
+		{"server a.test service= resolve;", "service is empty"},
+		{"server a.test:80 service=http resolve;", `service upstream "a.test:80" may not have port`},
+		{"server 127.0.0.1 service=http resolve;", `service upstream "127.0.0.1" requires domain name`},
+		{"server a.test resolve;", "to be in shared memory"},
+		{"zone z 64k; server a.test resolve;", `no resolver defined to resolve names at run time in upstream "u"`},
+		{"zone z 1k; server 127.0.0.1;", `zone "z" is too small`},
+		{"zone z x; server 127.0.0.1;", `invalid zone size "x"`},
+		{"zone z; server 127.0.0.1;", `zero size shared memory zone "z"`},
+		{"least_time header bogus; server 127.0.0.1;", `invalid parameter "bogus"`},
+		{"least_time bogus; server 127.0.0.1;", `invalid value "bogus"`},
+		{"random three; server 127.0.0.1;", `invalid parameter "three"`},
+		{"keepalive x; server 127.0.0.1;", `invalid value "x" in "keepalive" directive`},
+		{"keepalive 1 x; server 127.0.0.1;", `invalid parameter "x"`},
+		{"server 127.0.0.1; sticky bogus x;", `unknown parameter "bogus"`},
+		{"server 127.0.0.1; sticky route x;", `invalid variable name "x"`},
+		{"server 127.0.0.1; sticky cookie c expires=x;", `"sticky" directive invalid "expires" parameter value`},
+		{"server 127.0.0.1; sticky cookie c samesite=x;", `"sticky" directive invalid "samesite" parameter value`},
+		{"server 127.0.0.1; sticky cookie c secure secure;", `"sticky" directive parameter "secure" is duplicate`},
+		{"server 127.0.0.1; sticky cookie c domain=;", `"sticky" directive no value for "domain"`},
+		{"server 127.0.0.1; sticky learn lookup=$a zone=z:1m;", `"sticky" directive "create" parameter is not specified`},
+		{"server 127.0.0.1; sticky learn create=$uri lookup=$uri;", `"sticky" directive "zone" parameter is not specified`},
+		{"server 127.0.0.1; sticky learn create=x;", `"sticky" directive missing variable in the "create" parameter`},
+		{"server 127.0.0.1; sticky cookie a; sticky cookie b;", `"sticky" directive is duplicate`},
+		{"server 127.0.0.1; health_check udp;", `invalid parameter "udp"`},
+		{"server 127.0.0.1; health_check path=x;", `invalid parameter "path=x"`},
+		{"server 127.0.0.1; health_check tcp path=/;", `invalid parameter "path=/"`},
+		{"server 127.0.0.1; health_check expected_statuses=999;", `invalid parameter "expected_statuses=999"`},
+		{"server 127.0.0.1; health_check; health_check;", `"health_check" directive is duplicate`},
+		{"server 127.0.0.1; outlier_detection x=1;", `invalid parameter "x=1"`},
+		{"server 127.0.0.1; circuit_breaker max_connections=-1;", `invalid parameter "max_connections=-1"`},
+		{"server 127.0.0.1; retry_policy base_interval=0;", `invalid parameter "base_interval=0"`},
+		{"server 127.0.0.1; panic_threshold 101;", "value must be between 0 and 100"},
+	} {
+		_, err := enginetest.Load(t, set(), "upstream u { "+c.block+" } server { listen 127.0.0.1:8080; }", nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s\n\tgives %v\n\twant  %s", c.block, err, c.want)
+		}
+	}
+}
