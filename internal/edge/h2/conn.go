@@ -321,7 +321,6 @@ const (
 func (c *conn) run() {
 	c.running = true
 	epoch := c.epoch
-	c.flood.beginRead()
 	for left := c.base.Requests + turns; ; {
 		for !c.dead && c.frame() {
 			if c.epoch != epoch {
@@ -384,8 +383,13 @@ func (c *conn) rest() {
 
 // read reads more; false: there is nothing, or the connection is at its end.
 func (c *conn) read() bool {
-	if !c.readable() || c.unsent() > maxUnsent {
+	if !c.readable() {
 		return false
+	}
+	if c.unsent() > maxUnsent {
+		if c.write(); c.dead || c.unsent() > maxUnsent {
+			return false // writer goes on
+		}
 	}
 	c.makeRoom()
 	n, err := c.readSome(c.buf[len(c.buf):cap(c.buf)])

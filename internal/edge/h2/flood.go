@@ -14,6 +14,7 @@ type flood struct {
 	idle    int   // frames that carry nothing, less what carried something
 	prio    int   // PRIORITY frames
 	resets  int   // streams that ended before their time, less those that did not
+	since   int64 // when resets were last forgiven
 	refusal int   // refused streams
 	news    int   // streams begun since the last read
 }
@@ -27,11 +28,9 @@ const (
 	floodAllowed = 1 << 20
 )
 
-// beginRead is called when the connection begins to take frames after a pause.
-func (f *flood) beginRead() { f.news = 0 }
-
-// read counts bytes.
+// read counts bytes; it is called for each read of the connection.
 func (f *flood) read(n int) bool {
+	f.news = 0
 	f.total += int64(n)
 	return f.total/floodFactor <= f.payload+floodAllowed
 }
@@ -77,11 +76,16 @@ func (f *flood) refused(streams int) bool {
 	return f.refusal <= max(streams, 100)+1
 }
 
-// reset counts streams whose end the client brought about: by RST_STREAM or by frames that made us send it. As each was begun,
-// which took one off, twice as many as the others are too many.
-func (f *flood) reset(streams int) bool {
+// reset counts streams whose end the client brought about, by RST_STREAM or by frames that made us send it. As each was
+// begun, which took one off, twice as many as the others are too many. Time forgives.
+func (f *flood) reset(streams int, now int64) bool {
+	most := max(streams, 100)
+	if seconds := (now - f.since) / 1e9; seconds > 0 {
+		f.resets = max(0, f.resets-int(min(seconds, 60))*most)
+		f.since = now
+	}
 	f.resets += 2
-	return f.resets <= 4*max(streams, 100)
+	return f.resets <= 4*most
 }
 
 // How a stream of the past has ended.

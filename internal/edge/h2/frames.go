@@ -351,7 +351,7 @@ func (c *conn) onReset(h http2.FrameHeader, p []byte) error {
 
 // tooManyResets counts streams that the client had ended before their time, by whatever means.
 func (c *conn) tooManyResets() error {
-	if c.flood.reset(c.config().streams.V) {
+	if c.flood.reset(c.config().streams.V, c.w.Loop.Now()) {
 		return nil
 	}
 	return &http2.Error{Code: http2.EnhanceYourCalm, Text: "reset too many streams"}
