@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // stats are the counters of the whole process.
 var stats struct {
-	accepted, active atomic.Int64
+	accepted, active, stalls atomic.Int64
 }
 
 // counters are what a worker publishes of its own, for everybody to read.
@@ -39,6 +39,10 @@ func (p *Plane) Stats() (accepted, active int64, requests uint64) {
 	}
 	return stats.accepted.Load(), stats.active.Load(), requests
 }
+
+// Stalls counts the stretches of Lua code that ran longer than lua_worker_stall_threshold without waiting. Anybody may read
+// it; what runs Lua code adds to it.
+func Stalls() *atomic.Int64 { return &stats.stalls }
 
 // InFlight is the number of requests in flight in all workers.
 func (p *Plane) InFlight() (n int64) {

@@ -46,6 +46,7 @@ type Runtime struct {
 	defs    *luajit.Defs
 	classes map[string]int
 	guard   int
+	stalled int
 }
 
 // NewRuntime compiles the libraries; an error names the declaration which is wrong.
@@ -57,6 +58,7 @@ func NewRuntime(opt Options, libs ...*Library) (*Runtime, error) {
 		}
 	}
 	b.rt.guard = b.add(guardFunc, "")
+	b.rt.stalled = b.add(stalledFunc, "")
 	b.prop("ctx", luajit.PropCtx, luajit.PropCtx)
 	for _, lib := range libs {
 		if err := b.library(lib); err != nil {

@@ -29,9 +29,10 @@ type VM struct {
 	objects []any // by handle
 	holes   []int32
 
-	dicts []*luajit.Dict
-	most  int // threads kept for reuse
-	live  int // threads in use
+	dicts    []*luajit.Dict
+	watchman *Watchman
+	most     int // threads kept for reuse
+	live     int // threads in use
 }
 
 const (
@@ -300,7 +301,9 @@ func (v *VM) newCall() *Call { return &Call{vm: v, out: luajit.NewWire(wireSize)
 func (v *VM) serve(c *Call, f *luajit.Frame) {
 	t := v.cur
 	c.thread, c.l, c.args = t, f.L, f.Args()
-	v.flush()
+	if int(f.Index) != v.rt.stalled { // which comes in the middle of anything
+		v.flush()
+	}
 	if v.Loop != nil {
 		v.Loop.Pinned++
 	}

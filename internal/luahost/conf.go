@@ -107,6 +107,7 @@ type MainConf struct {
 	SaRestart                 conf.Opt[bool]
 	PhaseLimits               conf.Opt[bool]
 	WorkerThreadPool          conf.Opt[int]
+	StallThreshold            conf.Opt[time.Duration]
 	SharedDicts               []SharedDict
 	Used                      bool // any Lua directive stands in the configuration
 	Captures                  bool // one whose code may make subrequests does

@@ -6,6 +6,7 @@ package luahost
 
 import (
 	"strconv"
+	"time"
 	"unsafe"
 
 	"moongate/internal/base/ascii"
@@ -96,9 +97,10 @@ type Worker struct {
 	private bool                 // VM belongs to the users
 	users   int
 
-	timers  *Timers
-	values  []any // of packages, by Slot
-	serials uint64
+	timers   *Timers
+	watchman *lua.Watchman
+	values   []any // of packages, by Slot
+	serials  uint64
 }
 
 var (
@@ -117,7 +119,20 @@ func Attach(w *engine.Worker, h *engine.HTTP, vm *lua.VM) *Worker {
 	lw := &Worker{W: w, H: h, VM: vm, timers: &Timers{w: w, h: h}}
 	lw.adopt()
 	h.SetLocal(w, workerSlot, lw)
+	lw.watchStalls()
 	return lw
+}
+
+// watchStalls looks for Lua code that does not wait, where lua_worker_stall_threshold asks for it.
+func (lw *Worker) watchStalls() {
+	over := MainOf(lw.H).StallThreshold.V
+	if over <= 0 {
+		return
+	}
+	log, id := lw.W.Plane.Params().Log, lw.W.ID
+	lw.watchman = lw.VM.Watch(over, engine.Stalls(), func(over time.Duration) {
+		log.Logf(nlog.Warn, nil, nil, "worker %d has been in something that Lua code has called for over %s", id, over.Truncate(time.Millisecond))
+	})
 }
 
 // adopt makes the VM one of the worker's.

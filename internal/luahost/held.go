@@ -157,6 +157,9 @@ func (w *Worker) SetValue(s Slot, v any) {
 
 // Close ends what packages keep; the VM is about to be closed or the worker to stop.
 func (w *Worker) Close() {
+	if w.watchman != nil {
+		w.watchman.Stop()
+	}
 	for i, v := range w.values {
 		if v, ok := v.(interface{ Close() }); ok {
 			v.Close()

@@ -230,6 +230,14 @@ static void mg_call_go(lua_State *L, mg_func *f, int n, mg_result *r)
     *r = c.r;
 }
 
+/* Calls a function of the host outside of any call by Lua; its results are nobody's. */
+void mg_call_host(mg_vm *vm, lua_State *L, int index, mg_val *args, int n)
+{
+    mg_call c = {.L = L, .args = args, .index = index, .nargs = n};
+
+    mg_cross(vm, &c);
+}
+
 static const uint8_t mg_one[] = {4 /* MG_W_INT */, 1, 0, 0, 0, 0, 0, 0, 0};
 
 static void mg_return(mg_result *r, const uint8_t *p, size_t n)

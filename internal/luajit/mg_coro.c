@@ -611,6 +611,7 @@ int mg_resume(uintptr_t thread)
     cur = vm->cur;
     if (cur == NULL) {
         vm->decoding = 0; /* an error may have left it */
+        mg_stall_enter(vm);
     }
     vm->cur = t;
     vm->phase = t->phase;
@@ -620,6 +621,9 @@ int mg_resume(uintptr_t thread)
 
     rc = mg_run(t, vm);
 
+    if (cur == NULL) {
+        mg_stall_leave(vm);
+    }
     vm->op = -1;
     vm->cur = cur;
     vm->phase = phase;

@@ -120,3 +120,15 @@ void mg_trace(mg_vm *vm, lua_State *co, int layers)
         mg_add_plain(vm, co);
     }
 }
+
+/* The stack of running code, in vm->trace: of the coroutine, and of the one that the host has resumed. */
+void mg_stack(mg_vm *vm, lua_State *co)
+{
+    vm->trace.len = 0;
+    mg_add(vm, "stack traceback:");
+    mg_add_coroutine(vm, co, 0);
+
+    if (vm->cur != NULL && vm->cur->co != co) {
+        mg_add_coroutine(vm, vm->cur->co, 1);
+    }
+}

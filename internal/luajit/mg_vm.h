@@ -106,6 +106,10 @@ typedef struct mg_vm {
     lua_State *op_co;
     mg_thread *cur;
     int32_t    decoding; /* results are being read: their memory is in use */
+    uint64_t   turn;     /* counted up when Lua begins to run, and when it ends: odd meanwhile */
+    uint64_t   poke;     /* the turn whose stack is wanted */
+    int32_t    tid;      /* the thread which runs it */
+    int32_t    stalled;  /* function index told about it */
     int32_t    inside;   /* calls of Go from Lua under way: what they run may not wait */
     char       text[512]; /* of an error found in C */
     mg_result  fin; /* what mg_async_finish makes of the operation */
@@ -157,6 +161,7 @@ int mg_async(lua_State *L);
 int mg_async_finish(lua_State *L);
 int mg_view(lua_State *L);
 int mg_complete(lua_State *L, mg_vm *vm, const mg_result *r);
+void mg_call_host(mg_vm *vm, lua_State *L, int index, mg_val *args, int n);
 void mg_pack(mg_vm *vm, lua_State *L, int first, int n, mg_val *out);
 const char *mg_phase_name(const mg_vm *vm, uint32_t bit);
 
@@ -177,11 +182,16 @@ int mg_is_entry(const mg_vm *vm, const lua_State *L);
 lua_State *mg_wrap_child(lua_State *L);
 void mg_thread_link(lua_State *L, lua_State *parent, unsigned flags);
 
+/* mg_stall.c */
+void mg_stall_enter(mg_vm *vm);
+void mg_stall_leave(mg_vm *vm);
+
 /* mg_search.c */
 void mg_search_open(lua_State *L);
 
 /* mg_trace.c */
 void mg_trace(mg_vm *vm, lua_State *co, int layers);
+void mg_stack(mg_vm *vm, lua_State *co);
 
 /* Go */
 extern int32_t mg_go_call(int32_t slot, mg_call *c);

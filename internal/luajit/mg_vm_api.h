@@ -52,6 +52,11 @@ int mg_vm_funcinfo(lua_State *L, int idx, lua_Debug *ar);
 int mg_vm_refinfo(mg_vm *vm, int32_t ref, lua_Debug *ar);
 int mg_vm_where(lua_State *L, int level, lua_Debug *ar);
 
+/* mg_stall.c */
+void mg_stall_open(mg_vm *vm, int index);
+uint64_t mg_stall_turn(const mg_vm *vm);
+void mg_stall_poke(mg_vm *vm, uint64_t turn);
+
 /* mg_coro.c */
 mg_thread *mg_thread_new(mg_vm *vm);
 void mg_thread_free(mg_thread *t);

@@ -29,7 +29,7 @@ var Library = lua.Library{
 
 var status = &lua.Func{
 	Name: "moongate.status", Tier: lua.Async, Run: run,
-	Doc: "A table of figures: version, pid, uptime (seconds), worker (the caller's number), requests, connections.accepted, " +
+	Doc: "A table of figures: version, pid, uptime (seconds), worker (the caller's number), requests, stalls (see lua_worker_stall_threshold), connections.accepted, " +
 		"connections.active, memory.resident, memory.go, memory.go_heap and memory.lua (bytes), goroutines, and in workers one table for each " +
 		"worker with id, requests, connections, active and lua (bytes of its VM; missing for other workers where the caller cannot wait).",
 }
@@ -68,12 +68,13 @@ func run(c *lua.Call) lua.Outcome {
 	list := gather(me, c.MayWait())
 	accepted, active, requests := me.Plane.Stats()
 	w := c.Push()
-	w.Begin(0, 11)
+	w.Begin(0, 12)
 	w.SetString("version", version.Moongate)
 	w.SetInt("pid", os.Getpid())
 	w.SetNum("uptime", time.Since(me.Plane.Started()).Seconds())
 	w.SetInt("worker", me.ID)
 	w.SetInt("requests", int(requests))
+	w.SetInt("stalls", int(engine.Stalls().Load()))
 	w.Key("connections")
 	w.Begin(0, 2)
 	w.SetInt("accepted", int(accepted))

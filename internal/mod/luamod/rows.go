@@ -1,6 +1,8 @@
 package luamod
 
 import (
+	"time"
+
 	"moongate/internal/base/units"
 	"strings"
 
@@ -147,6 +149,8 @@ var mainRows = []conf.Directive{
 	mainFlag("precontent_by_lua_no_postpone", "off", "Runs precontent_by_lua before the other modules of its phase.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.PrecontentNoPostpone }),
 	mainFlag("lua_sa_restart", "on", "Accepted for compatibility: interrupted system calls are always restarted.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.SaRestart }),
 	mainFlag("lua_phase_limits", "on", "off lets every phase wait: sockets, sleeps and subrequests then work in init, filter and log phases too.", func(c *luahost.MainConf) *conf.Opt[bool] { return &c.PhaseLimits }),
+	{Name: "lua_worker_stall_threshold", In: conf.HTTP, Args: conf.Take1, Syntax: "time", Default: "0", Doc: "Lua code that runs for longer without waiting is logged with its stack, and counted; 0 looks for none. All requests of its worker wait meanwhile.",
+		Set: conf.Slot(luahost.MainLevel, conf.Msec, func(c *luahost.MainConf) *conf.Opt[time.Duration] { return &c.StallThreshold })},
 	mainInt("lua_regex_cache_max_entries", "1024", "The number of patterns with the option o that each worker keeps compiled.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.RegexCacheMax }),
 	mainInt("lua_regex_match_limit", "0", "The effort one match may take; 0 is the default of PCRE2.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.RegexMatchLimit }),
 	mainInt("lua_thread_cache_max_entries", "1024", "The number of idle coroutines each worker keeps.", func(c *luahost.MainConf) *conf.Opt[int] { return &c.ThreadCacheMax }),
