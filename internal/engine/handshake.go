@@ -136,8 +136,9 @@ func (h *Handshake) own(asked *tls.Config) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// noCertificate is what OpenSSL says when there is no certificate to show.
-const noCertificate = tlsio.Words("error:0A0000C1:SSL routines::no shared cipher")
+// noCertificate is a certificate that no client understands, so that crypto/tls sends the alert handshake_failure, as
+// OpenSSL does when there is no certificate to show.
+var noCertificate = &tls.Certificate{Certificate: [][]byte{nil}, PrivateKey: struct{}{}}
 
 // pick takes the first certificate that the client understands, of those a hook has chosen and, unless cleared, of the
 // server's own; its name is no matter, as in nginx.
@@ -154,7 +155,7 @@ func (h *Handshake) pick(info *tls.ClientHelloInfo, own func(*tls.ClientHelloInf
 		}
 	}
 	if len(list) == 0 {
-		return nil, noCertificate
+		return noCertificate, nil
 	}
 	nameless := *info
 	nameless.ServerName = ""

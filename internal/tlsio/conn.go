@@ -7,10 +7,8 @@ package tlsio
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
-	"strings"
 	"syscall"
 	"time"
 
@@ -268,42 +266,8 @@ func (l *link) SetWriteDeadline(time.Time) error { return nil }
 
 // unwrap finds the system error in one of crypto/tls.
 func unwrap(err error) error {
-	if oe, ok := err.(*net.OpError); ok {
+	if oe, ok := err.(*net.OpError); ok && oe.Op != "remote error" {
 		return oe.Err
 	}
 	return err
 }
-
-// ErrorText is an error of a handshake; for a peer that does not speak TLS, and the like, in OpenSSL's words, which
-// people know.
-func ErrorText(err error) string {
-	if _, ok := err.(tls.RecordHeaderError); ok {
-		return "error:0A00010B:SSL routines::wrong version number"
-	}
-	var w Words
-	if errors.As(err, &w) {
-		return string(w)
-	}
-	text := err.Error()
-	for _, k := range known {
-		if strings.Contains(text, k.ours) {
-			return k.theirs
-		}
-	}
-	return text
-}
-
-var known = []struct{ ours, theirs string }{
-	{"no certificates configured", "error:0A0000EA:SSL routines::callback failed"},
-	{"no cipher suite supported by both", "error:0A0000C1:SSL routines::no shared cipher"},
-	{"client offered only unsupported versions", "error:0A000102:SSL routines::unsupported protocol"},
-	{"unknown certificate authority", "error:0A000418:SSL routines::tlsv1 alert unknown ca"},
-	{"remote error: tls: bad certificate", "error:0A000412:SSL routines::sslv3 alert bad certificate"},
-	{"remote error: tls: expired certificate", "error:0A000415:SSL routines::sslv3 alert certificate expired"},
-	{"unexpected message", "error:0A0000F4:SSL routines::unexpected message"},
-}
-
-// Words is an error whose text ErrorText leaves as it is.
-type Words string
-
-func (w Words) Error() string { return string(w) }

@@ -218,7 +218,11 @@ func (s *sock) shakeFailed(c *lua.Call, err error) string {
 				luahost.Logger(c).Log(nlog.Error, src, nil, "peer closed connection in SSL handshake")
 				break
 			}
-			luahost.Logger(c).Log(nlog.Crit, src, nil, "SSL_do_handshake() failed (SSL: "+tlsio.ErrorText(err)+")")
+			level := nlog.Crit
+			if tlsio.PeerFault(err) {
+				level = nlog.Error
+			}
+			luahost.Logger(c).Log(level, src, nil, "SSL_do_handshake() failed (SSL: "+tlsio.ErrorText(err)+")")
 		}
 	}
 	return "handshake failed"

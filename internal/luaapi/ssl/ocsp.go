@@ -1,11 +1,13 @@
 package ssl
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"moongate/internal/lua"
@@ -43,7 +45,7 @@ func responder(c *lua.Call) lua.Outcome {
 	if problem != "" {
 		return c.ReturnNilErr(problem)
 	}
-	if string(leaf.RawIssuer) != string(issuer.RawSubject) || leaf.CheckSignatureFrom(issuer) != nil && !issuer.BasicConstraintsValid {
+	if !issued(issuer, leaf) {
 		return c.ReturnNilErr("issuer certificate not next to leaf")
 	}
 	if len(leaf.OCSPServer) == 0 {
@@ -57,6 +59,14 @@ func responder(c *lua.Call) lua.Outcome {
 		return c.Return()
 	}
 	return c.ReturnString(url)
+}
+
+// issued compares names and key numbers, as OpenSSL's X509_check_issued.
+func issued(issuer, leaf *x509.Certificate) bool {
+	if !strings.EqualFold(issuer.Subject.String(), leaf.Issuer.String()) {
+		return false
+	}
+	return len(leaf.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 || bytes.Equal(leaf.AuthorityKeyId, issuer.SubjectKeyId)
 }
 
 func createRequest(c *lua.Call) lua.Outcome {
@@ -98,7 +108,7 @@ func checkResponse(resp, chain []byte, now time.Time) (next time.Time, problem s
 	if bad != "" {
 		leaf, issuer = &x509.Certificate{SerialNumber: new(big.Int)}, &x509.Certificate{}
 	}
-	a, err := ocsp.Judge(resp, leaf, issuer, true)
+	a, err := ocsp.Judge(resp, leaf, issuer, false) // OpenResty's OCSP_NOVERIFY
 	var refused ocsp.Refused
 	switch {
 	case errors.As(err, &refused), err == ocsp.ErrFormat:

@@ -1,6 +1,7 @@
 package ssl
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -28,23 +29,39 @@ const (
 	badArgument = "invalid argument"
 )
 
-// pemChain gives the certificates of a PEM text as DER.
+// pemChain gives the certificates of a PEM text as DER. Unlike pem.Decode it does not pass over what is broken.
 func pemChain(text []byte) (ders [][]byte, problem string) {
+	bad := func() ([][]byte, string) {
+		if ders == nil {
+			return nil, badPEMCert
+		}
+		return nil, "PEM_read_bio_X509() failed"
+	}
 	for {
-		var b *pem.Block
-		if b, text = pem.Decode(text); b == nil {
+		i := bytes.Index(text, []byte("-----BEGIN "))
+		if i < 0 {
 			break
 		}
-		if b.Type != "CERTIFICATE" && b.Type != "TRUSTED CERTIFICATE" && b.Type != "X509 CERTIFICATE" {
+		text = text[i:]
+		line, _, _ := bytes.Cut(text, []byte("\n"))
+		line = bytes.TrimSpace(line)
+		if kind := string(bytes.TrimSuffix(line[len("-----BEGIN "):], []byte("-----"))); kind != "CERTIFICATE" && kind != "TRUSTED CERTIFICATE" && kind != "X509 CERTIFICATE" {
+			text = text[len("-----BEGIN "):]
 			continue
 		}
+		next := len(text)
+		if j := bytes.Index(text[1:], []byte("-----BEGIN ")); j >= 0 {
+			next = 1 + j
+		}
+		b, _ := pem.Decode(text[:next])
+		if b == nil {
+			return bad()
+		}
 		if _, err := x509.ParseCertificate(b.Bytes); err != nil {
-			if ders == nil {
-				return nil, badPEMCert
-			}
-			return nil, "PEM_read_bio_X509() failed"
+			return bad()
 		}
 		ders = append(ders, b.Bytes)
+		text = text[next:]
 	}
 	if ders == nil {
 		return nil, badPEMCert
