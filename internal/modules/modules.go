@@ -40,6 +40,7 @@ import (
 	"moongate/internal/mod/securelink"
 	"moongate/internal/mod/setmisc"
 	"moongate/internal/mod/splitclients"
+	"moongate/internal/mod/ssi"
 	"moongate/internal/mod/ssl"
 	"moongate/internal/mod/static"
 	"moongate/internal/mod/statuspage"
@@ -96,6 +97,7 @@ func Set() *engine.Set {
 			&addition.Module,
 			&sub.Module,
 			&charset.Module,
+			&ssi.Module,
 			&gzip.Module,
 			&upstreams.Module,
 			&proxy.Module,
@@ -126,6 +128,7 @@ func Set() *engine.Set {
 			&addition.Filter,
 			&sub.Filter,
 			&charset.Filter,
+			&ssi.Filter,
 			{Name: "postpone"},
 			&gzip.Filter,
 			&ranges.Header,
