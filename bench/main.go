@@ -5,7 +5,7 @@
 // costs it one line of the table. Servers run on core 0, wrk on the last core; the medians of the rounds are printed.
 //
 // With "memory", "growth" or "idle" as the first argument memory is measured instead: what a load leaves behind, what many
-// requests do, and what an idle connection costs.
+// requests do, and what an idle connection costs. With "websockets" it is whether proxied WebSockets outlive reloads.
 package main
 
 import (
@@ -34,7 +34,7 @@ type settings struct {
 }
 
 // measurements by the first argument.
-var measurements = map[string]func(*settings) error{"compare": run, "memory": memory, "growth": growth, "idle": idle}
+var measurements = map[string]func(*settings) error{"compare": run, "memory": memory, "growth": growth, "idle": idle, "websockets": websockets, "echo": echo}
 
 func main() {
 	s := settings{serverCPU: "0", wrkAt: fmt.Sprint(runtime.NumCPU() - 1)}
@@ -44,9 +44,9 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 3, "rounds per workload")
 	flag.IntVar(&s.seconds, "seconds", 2, "seconds per round")
 	flag.IntVar(&s.connections, "connections", 64, "open connections")
-	flag.IntVar(&s.settle, "settle", 15, "seconds after which memory is read again (memory, idle)")
+	flag.IntVar(&s.settle, "settle", 15, "seconds after which memory is read again (memory, idle), or between reloads (websockets)")
 	flag.IntVar(&s.requests, "requests", 1_000_000, "number of requests (growth)")
-	flag.IntVar(&s.idle, "idle", 10_000, "number of idle connections (idle)")
+	flag.IntVar(&s.idle, "idle", 10_000, "number of connections (idle, websockets)")
 	what, args := "compare", os.Args[1:]
 	if len(args) > 0 && measurements[args[0]] != nil {
 		what, args = args[0], args[1:]
