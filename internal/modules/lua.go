@@ -7,6 +7,7 @@ import (
 	"moongate/internal/luaapi/body"
 	"moongate/internal/luaapi/control"
 	"moongate/internal/luaapi/errlog"
+	"moongate/internal/luaapi/grpcclient"
 	"moongate/internal/luaapi/header"
 	"moongate/internal/luaapi/ndk"
 	"moongate/internal/luaapi/output"
@@ -54,5 +55,6 @@ func LuaLibraries() []*lua.Library {
 		&ssl.Library,
 		&balancer.Library,
 		&grpcserver.Library,
+		&grpcclient.Library,
 	}
 }

@@ -1,0 +1,319 @@
+package grpcclient
+
+import (
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"moongate/internal/engine"
+	"moongate/internal/grpc"
+	"moongate/internal/h2client"
+	"moongate/internal/lua"
+	"moongate/internal/luahost"
+	"moongate/internal/relay"
+	"moongate/internal/upstream"
+)
+
+func groupBalancer(w *engine.Worker, ch *channel) *upstream.Balancer {
+	return relay.BalancerOf(w.HTTP, w, ch.group)
+}
+
+// metadataOf reads metadata: a table of names with values or lists of values, or a list of pairs.
+func metadataOf(c *lua.Call, i int) (fields []h2client.Field, bad string) {
+	add := func(name string, v lua.Value) {
+		name = strings.ToLower(name)
+		if grpc.Reserved(name) || !validName(name) {
+			bad = "invalid metadata name \"" + name + "\""
+			return
+		}
+		value := v.Text()
+		if strings.HasSuffix(name, "-bin") {
+			value = grpc.AppendBinary(nil, value)
+		} else {
+			for _, b := range value {
+				if b < ' ' || b > '~' {
+					bad = "invalid value of metadata \"" + name + "\""
+					return
+				}
+			}
+		}
+		fields = append(fields, h2client.Field{Name: []byte(name), Value: append([]byte(nil), value...)})
+	}
+	for k, v := range options(c, i).Pairs() {
+		switch {
+		case k.Type == lua.Number && v.Type == lua.Table:
+			t := v.Table()
+			add(string(t.Index(1).Text()), t.Index(2))
+		case v.Type == lua.Table:
+			for _, x := range v.Table().Pairs() {
+				add(string(k.Text()), x)
+			}
+		default:
+			add(string(k.Text()), v)
+		}
+		if bad != "" {
+			return nil, bad
+		}
+	}
+	return fields, ""
+}
+
+func validName(name string) bool {
+	for i := range len(name) {
+		if b := name[i]; !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-' || b == '_' || b == '.') {
+			return false
+		}
+	}
+	return true
+}
+
+func newStream(c *lua.Call, ch *channel, timeout float64) *stream {
+	loop := luahost.Loop(c)
+	return &stream{ch: ch, loop: loop, begun: loop.Now(), deadline: loop.Now() + int64(duration(timeout)), gzip: ch.gzip}
+}
+
+// fail returns nil and a status.
+func fail(c *lua.Call, st *grpc.Status) lua.Outcome {
+	w := c.Push()
+	w.Nil()
+	w.Int(int(st.Code))
+	w.String(st.Message)
+	if len(st.Details) > 0 {
+		w.Str(st.Details)
+	}
+	return c.Return()
+}
+
+var gone = &grpc.Status{Code: grpc.Canceled, Message: "the thread was killed"}
+
+// retries are the options of a call's retries.
+type retries struct {
+	max   int
+	delay time.Duration
+	codes uint32
+}
+
+func retriesOf(o lua.Packed) retries {
+	r := retries{max: o.Get("retries").Int(), delay: 50 * time.Millisecond, codes: 1 << grpc.Unavailable}
+	if d := o.Get("retry_delay").Num(); d > 0 {
+		r.delay = duration(d)
+	}
+	if list := o.Get("retry_on"); list.Type == lua.Table {
+		r.codes = 0
+		for _, v := range list.Table().Pairs() {
+			if code, ok := grpc.ParseCode(string(v.Text())); ok && code < 32 {
+				r.codes |= 1 << code
+			}
+		}
+	}
+	return r
+}
+
+func unary(c *lua.Call) lua.Outcome {
+	ch := c.Object(1).(*channel)
+	path, msg := c.String(2), c.Str(3)
+	md, bad := metadataOf(c, 5)
+	if bad != "" {
+		return fail(c, &grpc.Status{Code: grpc.Internal, Message: bad})
+	}
+	var o lua.Packed
+	var r retries
+	if c.Type(6) == lua.Table {
+		o = options(c, 6)
+		r = retriesOf(o)
+	}
+	deadline := luahost.Loop(c).Now() + int64(duration(c.Num(4)))
+	for try := 0; ; try++ {
+		st := newStream(c, ch, 0)
+		st.deadline = deadline
+		reply, err := st.unary(c, path, md, msg)
+		if err != nil {
+			st.close()
+			return fail(c, gone)
+		}
+		if st.status.Code == grpc.OK {
+			w := c.Push()
+			w.Str(reply)
+			if o.Get("info").Bool() {
+				w.Nil()
+				w.Nil()
+				w.Nil()
+				pushFields(w, st.head)
+				pushFields(w, st.trail)
+			}
+			st.close()
+			return c.Return()
+		}
+		st.close()
+		if try >= r.max || st.status.Code >= 32 || r.codes>>st.status.Code&1 == 0 {
+			return fail(c, st.status)
+		}
+		wait := time.Duration(float64(r.delay) * float64(int(1)<<min(try, 10)) * (0.8 + 0.4*rand.Float64()))
+		if st.loop.Now()+int64(wait) >= deadline {
+			return fail(c, st.status)
+		}
+		if st.loop.Sleep(wait) != nil {
+			return fail(c, gone)
+		}
+	}
+}
+
+// unary makes a call with one message each way. The status is in st; the error is that of a killed thread.
+func (st *stream) unary(c *lua.Call, path string, md []h2client.Field, msg []byte) ([]byte, error) {
+	if err := st.open(c, path, md); err != nil {
+		if s, ok := err.(*grpc.Status); ok {
+			st.status = s
+			return nil, nil
+		}
+		return nil, err
+	}
+	if err := st.write(msg, true); err != nil && err != h2client.ErrStopped {
+		if killed(err) {
+			return nil, err
+		}
+		if st.s.Err() == nil || !st.s.EndSeen() {
+			st.fail(err)
+			return nil, nil
+		}
+	}
+	reply, err := st.read()
+	if err != nil || st.status != nil && st.status.Code != grpc.OK {
+		return nil, err
+	}
+	got := reply != nil || st.status == nil
+	if got {
+		reply = append([]byte{}, reply...)
+		more, err := st.read()
+		if err != nil {
+			return nil, err
+		}
+		if more != nil || st.status == nil {
+			st.status = &grpc.Status{Code: grpc.Internal, Message: "cardinality violation: received more than one response"}
+		}
+	} else if st.status.Code == grpc.OK {
+		st.status = &grpc.Status{Code: grpc.Internal, Message: "cardinality violation: received no response message"}
+	}
+	return reply, nil
+}
+
+func openStream(c *lua.Call) lua.Outcome {
+	ch := c.Object(1).(*channel)
+	md, bad := metadataOf(c, 4)
+	if bad != "" {
+		return fail(c, &grpc.Status{Code: grpc.Internal, Message: bad})
+	}
+	st := newStream(c, ch, c.Num(3))
+	if o := options(c, 5).Get("compression").Str(); o != nil {
+		st.gzip = string(o) == "gzip"
+	}
+	if err := st.open(c, c.String(2), md); err != nil {
+		if s, ok := err.(*grpc.Status); ok {
+			return fail(c, s)
+		}
+		return fail(c, gone)
+	}
+	if h := luahost.RootHolder(c); h != nil {
+		h.Hold(&st.Held, st)
+	}
+	c.Push().Object("grpc_stream", st)
+	return c.Return()
+}
+
+func send(c *lua.Call) lua.Outcome {
+	st := c.Object(1).(*stream)
+	if st.over {
+		return c.ReturnNilErr("closed")
+	}
+	if st.sentLast {
+		return c.ReturnNilErr("the sending side is closed")
+	}
+	if err := st.write(c.Str(2), c.Bool(3)); err != nil {
+		return st.sendFailed(c, err)
+	}
+	return c.ReturnBool(true)
+}
+
+func (st *stream) sendFailed(c *lua.Call, err error) lua.Outcome {
+	if err == h2client.ErrStopped || st.s != nil && st.s.EndSeen() {
+		return c.ReturnNilErr("EOF")
+	}
+	if s := st.fail(err); s != nil {
+		return c.ReturnNilErr(s.Error())
+	}
+	return c.ReturnNilErr("killed")
+}
+
+func closeSend(c *lua.Call) lua.Outcome {
+	st := c.Object(1).(*stream)
+	if st.over {
+		return c.ReturnNilErr("closed")
+	}
+	if st.sentLast || st.status != nil {
+		return c.ReturnBool(true)
+	}
+	if err := st.put(nil, true); err != nil && err != h2client.ErrStopped {
+		return st.sendFailed(c, err)
+	}
+	return c.ReturnBool(true)
+}
+
+func recv(c *lua.Call) lua.Outcome {
+	st := c.Object(1).(*stream)
+	if st.over {
+		return fail(c, st.status)
+	}
+	msg, err := st.read()
+	switch {
+	case err != nil:
+		st.close()
+		return fail(c, gone)
+	case msg != nil || st.status == nil:
+		return c.ReturnStr(msg)
+	case st.status.Code == grpc.OK:
+		st.done(upstream.Good)
+		return c.ReturnNil()
+	}
+	return fail(c, st.status)
+}
+
+func header(c *lua.Call) lua.Outcome {
+	st := c.Object(1).(*stream)
+	if !st.over && !st.headSeen {
+		if err := st.readHead(); err != nil {
+			if s := st.fail(err); s != nil {
+				return fail(c, s)
+			}
+			return fail(c, gone)
+		}
+	}
+	pushFields(c.Push(), st.head)
+	return c.Return()
+}
+
+func trailer(c *lua.Call) lua.Outcome {
+	pushFields(c.Push(), c.Object(1).(*stream).trail)
+	return c.Return()
+}
+
+func closeStream(c *lua.Call) lua.Outcome {
+	c.Object(1).(*stream).close()
+	return c.Return()
+}
+
+// pushFields appends metadata as a table.
+func pushFields(w *lua.Writer, list []field) {
+	w.Begin(0, len(list))
+	for _, f := range list {
+		value := f.value
+		if strings.HasSuffix(string(f.name), "-bin") {
+			v, err := grpc.Binary(value)
+			if err != nil {
+				continue
+			}
+			value = v
+		}
+		w.Multi(f.name)
+		w.Str(value)
+	}
+	w.End()
+}
