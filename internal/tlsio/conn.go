@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,8 +25,9 @@ type Conn struct {
 	first    []byte // what the client has sent of its first message
 	flight   []byte // the beginning of what was sent first
 	hello    *ClientHello
-	out      []byte // records that the socket has not taken
-	taken    int    // bytes of Write's caller that out holds
+	out      []byte  // records that the socket has not taken
+	borrowed *[]byte // the memory of out, when it is a large one
+	taken    int     // bytes of Write's caller that out holds
 	deadline int64
 	shaking  bool
 	more     bool // decrypted bytes may be there
@@ -43,6 +45,11 @@ var errAgain = again{}
 
 // keepOut is the size up to which the memory for records is kept while nothing is to be sent.
 const keepOut = 4 << 10
+
+// large are buffers for more than that, which connections borrow while records wait to be sent.
+var large = sync.Pool{New: func() any { b := make([]byte, 0, largeOut); return &b }}
+
+const largeOut = 96 << 10
 
 // Tickets encrypts the sessions of servers that have no key of their own; its keys change by themselves and outlive
 // configurations. It is the configuration that every handshake begins with.
@@ -156,6 +163,10 @@ func (c *Conn) Flush() error {
 	if c.out = c.out[:0]; cap(c.out) > keepOut {
 		c.out = nil
 	}
+	if c.borrowed != nil {
+		large.Put(c.borrowed)
+		c.borrowed = nil
+	}
 	return nil
 }
 
@@ -238,6 +249,10 @@ func (l *link) Read(p []byte) (int, error) {
 }
 
 func (l *link) Write(p []byte) (int, error) {
+	if n := len(l.out) + len(p); n > keepOut && n <= largeOut && n > cap(l.out) {
+		l.borrowed = large.Get().(*[]byte)
+		l.out = append((*l.borrowed)[:0], l.out...)
+	}
 	l.out = append(l.out, p...)
 	if l.shaking && len(l.flight) < helloEnd {
 		l.flight = append(l.flight, p[:min(len(p), helloEnd-len(l.flight))]...)
