@@ -11,19 +11,21 @@ var stats struct {
 type counters struct {
 	requests      atomic.Uint64
 	conns, active atomic.Int64
+	reading       atomic.Int64
 	calm          atomic.Bool // the worker has given its memory back and served nothing since
 }
 
 // Publish renews what Published tells; it happens by itself after each poll.
 func (w *Worker) Publish() {
 	c := &w.counters
-	if c.requests.Load() == w.Requests && c.conns.Load() == int64(w.Conns) && c.active.Load() == int64(w.Active) {
+	if c.requests.Load() == w.Requests && c.conns.Load() == int64(w.Conns) && c.active.Load() == int64(w.Active) && c.reading.Load() == int64(w.Reading) {
 		return
 	}
 	c.calm.Store(false)
 	c.requests.Store(w.Requests)
 	c.conns.Store(int64(w.Conns))
 	c.active.Store(int64(w.Active))
+	c.reading.Store(int64(w.Reading))
 }
 
 // Published tells the requests begun so far, the open connections and the requests in flight, from any goroutine.
@@ -48,6 +50,14 @@ func Stalls() *atomic.Int64 { return &stats.stalls }
 func (p *Plane) InFlight() (n int64) {
 	for _, w := range p.workers {
 		n += w.counters.active.Load()
+	}
+	return n
+}
+
+// Reading is the number of connections of which a part of a request head has come, in all workers.
+func (p *Plane) Reading() (n int64) {
+	for _, w := range p.workers {
+		n += w.counters.reading.Load()
 	}
 	return n
 }

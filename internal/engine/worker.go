@@ -28,6 +28,7 @@ type Worker struct {
 
 	Conns    int // open client connections
 	Active   int // requests in flight
+	Reading  int // connections of which a part of a request head has come
 	Requests uint64
 	Stopping bool // graceful: no new connections
 	// Background is the work that keeps a stopping worker alive, see AddBackground.

@@ -289,7 +289,9 @@ func (c *conn) serveOne() bool {
 			if headDeadline == 0 {
 				headDeadline = w.Loop.Now() + int64(sc.ClientHeaderTimeout.V)
 			}
+			w.Reading++
 			err = c.waitRead(headDeadline)
+			w.Reading--
 			if err == nil {
 				continue
 			}

@@ -138,8 +138,8 @@ func gather(p *engine.Plane, h *engine.HTTP) *State {
 		Zones: []Zone{}, Upstreams: []Upstream{}, Dicts: []Dict{}}
 	c := &s.Connections
 	accepted, active, requests := p.Stats()
-	*c = Connections{Accepted: accepted, Handled: accepted, Active: active, Writing: p.InFlight()}
-	c.Waiting = max(0, c.Active-c.Writing)
+	*c = Connections{Accepted: accepted, Handled: accepted, Active: active, Writing: p.InFlight(), Reading: p.Reading()}
+	c.Waiting = max(0, c.Active-c.Writing-c.Reading)
 	s.Requests = requests
 	groups := relay.AllGroups(h)
 	idle := make([][]int, len(p.Workers()))

@@ -20,7 +20,7 @@ var Module = engine.Module{
 	}},
 	Vars: []engine.Var{
 		counter("connections_active", "The number of open client connections.", func(n *numbers) int64 { return n.active }),
-		counter("connections_reading", "The number of connections whose request head is being read; here they count as waiting.", func(n *numbers) int64 { return n.reading }),
+		counter("connections_reading", "The number of connections whose request head is being read.", func(n *numbers) int64 { return n.reading }),
 		counter("connections_writing", "The number of connections with a request that is being served.", func(n *numbers) int64 { return n.writing }),
 		counter("connections_waiting", "The number of connections that wait for a request.", func(n *numbers) int64 { return n.waiting }),
 	},
@@ -33,8 +33,8 @@ type numbers struct {
 func count(r *engine.Request) *numbers {
 	r.W.Publish()
 	accepted, active, requests := r.W.Plane.Stats()
-	n := &numbers{accepted: accepted, active: active, requests: int64(requests), writing: r.W.Plane.InFlight()}
-	n.waiting = max(0, n.active-n.writing)
+	n := &numbers{accepted: accepted, active: active, requests: int64(requests), writing: r.W.Plane.InFlight(), reading: r.W.Plane.Reading()}
+	n.waiting = max(0, n.active-n.writing-n.reading)
 	return n
 }
 
