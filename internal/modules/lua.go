@@ -23,6 +23,7 @@ import (
 	"moongate/internal/luaapi/text"
 	"moongate/internal/luaapi/thread"
 	"moongate/internal/luaapi/timer"
+	"moongate/internal/luaapi/upstream"
 	"moongate/internal/luaapi/variable"
 	"moongate/internal/luaapi/workerthread"
 	"moongate/internal/mod/grpcserver"
@@ -54,6 +55,7 @@ func LuaLibraries() []*lua.Library {
 		&socket.Library,
 		&ssl.Library,
 		&balancer.Library,
+		&upstream.Library,
 		&grpcserver.Library,
 		&grpcclient.Library,
 	}

@@ -7,6 +7,11 @@ import (
 // second is the resolution of nginx's clock of failures.
 const second = int64(1e9)
 
+// seconds is the time by that clock: far from 0, which stands for never.
+func seconds(now int64) int64 { return now/second + clockBase }
+
+const clockBase = 1 << 30
+
 // peerState is what a worker knows of a peer.
 type peerState struct {
 	*Peer
@@ -148,7 +153,7 @@ func (c *Choice) usable(i int, now int64) bool {
 // alive is usable, also of a server that takes only what sticks to it.
 func (c *Choice) alive(i int, now int64) bool {
 	p := c.set.peers[i]
-	return !c.isTried(i) && !p.Down && !p.down.Load() &&
+	return !c.isTried(i) && !p.isDown() &&
 		!(p.MaxFails > 0 && p.fails.Load() >= int64(p.MaxFails) && now-p.checked.Load() <= p.FailTimeout/second) &&
 		!(p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns)) &&
 		!p.shunned(c)
@@ -163,10 +168,10 @@ func (p *peerState) shunned(c *Choice) bool {
 // back with Done.
 func (c *Choice) Next(now int64) bool {
 	c.now = now
-	now /= second
+	now = seconds(now)
 	if c.single && c.set == c.main {
 		p := c.main.peers[0]
-		if p.Down || p.Drain && c.sticky(now) < 0 || p.down.Load() || p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns) || p.shunned(c) {
+		if p.isDown() || p.Drain && c.sticky(now) < 0 || p.MaxConns > 0 && p.conns.Load() >= int64(p.MaxConns) || p.shunned(c) {
 			return false
 		}
 		c.take(p)
@@ -432,7 +437,7 @@ func (c *Choice) Done(r *Result, now int64) (disabled bool) {
 		}
 		return false
 	}
-	now /= second
+	now = seconds(now)
 	if r.Outcome == Failed {
 		p.fails.Add(1)
 		p.accessed.Store(now)
@@ -444,7 +449,7 @@ func (c *Choice) Done(r *Result, now int64) (disabled bool) {
 		p.effective = max(p.effective, 0)
 	} else if p.accessed.Load() < p.checked.Load() {
 		if p.SlowStart > 0 && p.MaxFails > 0 && p.fails.Load() >= int64(p.MaxFails) {
-			p.ready.Store(now * second)
+			p.ready.Store((now - clockBase) * second)
 		}
 		p.fails.Store(0)
 	}
@@ -464,4 +469,65 @@ func (c *Choice) Connected(kept bool) {
 	} else {
 		c.cur.work.Connects.Add(1)
 	}
+}
+
+// PeerInfo is what one worker knows of a peer.
+type PeerInfo struct {
+	*Peer
+	Current, Effective int // of its weight
+	Conns, Fails       int64
+	Accessed, Checked  int64 // monotonic seconds of the last failure and of the last time it was tried after; -1: never
+	Down               bool
+}
+
+// Info lists the peers, or the backups, as this worker knows them.
+func (b *Balancer) Info(backup bool) []PeerInfo {
+	var out []PeerInfo
+	for _, p := range b.list(backup).peers {
+		out = append(out, PeerInfo{Peer: p.Peer, Current: p.current, Effective: p.effective, Conns: p.conns.Load(), Fails: p.fails.Load(),
+			Accessed: max(p.accessed.Load()-clockBase, -1), Checked: max(p.checked.Load()-clockBase, -1), Down: p.isDown()})
+	}
+	return out
+}
+
+func (b *Balancer) list(backup bool) *set {
+	if b.have != b.Group.live.Load() {
+		b.renew()
+	}
+	if backup {
+		return b.backup
+	}
+	return b.main
+}
+
+// Values of counters.down.
+const (
+	setDown = 1 + iota
+	setUp
+)
+
+func (p *peerState) isDown() bool {
+	switch p.down.Load() {
+	case 0:
+		return p.Down
+	case setDown:
+		return true
+	}
+	return false
+}
+
+// SetDown says that a peer is not to be asked, or is again: by this worker, or with a zone by all. False: there is no such peer.
+func (b *Balancer) SetDown(backup bool, place int, down bool) bool {
+	s := b.list(backup)
+	if place < 0 || place >= len(s.peers) {
+		return false
+	}
+	p := s.peers[place]
+	if down {
+		p.down.Store(setDown)
+	} else {
+		p.down.Store(setUp)
+		p.fails.Store(0)
+	}
+	return true
 }

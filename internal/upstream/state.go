@@ -50,7 +50,7 @@ type counters struct {
 	fails    atomic.Int64
 	accessed atomic.Int64 // of the last failure, seconds
 	checked  atomic.Int64
-	down     atomic.Bool // by Lua
+	down     atomic.Int32 // by Lua: 0 for what the configuration says
 	times    times
 }
 
