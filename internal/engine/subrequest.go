@@ -58,6 +58,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	s.In = r.In
 	s.begin()
 	s.subDepth = r.subDepth + 1
+	s.Conn.Action = "" // what an upstream's end left there; nginx forgets it here, too
 	s.Internal = true
 	s.URI, s.Args = uri, args
 	s.Method, s.MethodName = http1.MethodGet, nameGET

@@ -29,6 +29,7 @@ import (
 	"moongate/internal/mod/logmod"
 	"moongate/internal/mod/luamod"
 	"moongate/internal/mod/mapvar"
+	"moongate/internal/mod/memcached"
 	"moongate/internal/mod/mirror"
 	"moongate/internal/mod/notmodified"
 	"moongate/internal/mod/proxy"
@@ -101,6 +102,8 @@ func Set() *engine.Set {
 			&gzip.Module,
 			&upstreams.Module,
 			&proxy.Module,
+			&memcached.Module,
+			&memcached.Memc,
 			&grpc.Module,
 		},
 

@@ -35,6 +35,7 @@ type Conf struct {
 	Store                        conf.Opt[Store]
 	StoreAccess                  conf.Opt[uint32]
 	SSL                          SSL
+	Intercept404                 bool // a 404 of the server is answered as one of ours
 	Hide, Pass                   []string
 	hidden                       names
 	passesServer, passesDate     bool
@@ -68,6 +69,22 @@ const (
 )
 
 var nextWords = conf.Bits("error", "timeout", "denied", "invalid_header", "non_idempotent", "http_500", "http_502", "http_503", "http_504", "http_403", "http_404", "http_429", "off")
+
+// NextType is the type of a protocol's "next_upstream" that has words of its own: words gives the common one for each.
+func NextType(syntax string, words map[string]string) conf.Type[uint32] {
+	return conf.NewType(syntax, conf.OneMore, func(c *conf.Cmd) (uint32, error) {
+		d := *c
+		d.Args = nil
+		for _, a := range c.Args {
+			w, ok := words[a]
+			if !ok {
+				return 0, c.Invalid(a)
+			}
+			d.Args = append(d.Args, w)
+		}
+		return nextWords.Parse(&d)
+	})
+}
 
 // Bits of "ignore_headers", in the order of its words.
 const (

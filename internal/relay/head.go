@@ -193,6 +193,12 @@ func (x *Exchange) respond() engine.Status {
 // intercept gives the status of an error response that error_page answers for.
 func (x *Exchange) intercept() engine.Status {
 	st := engine.Status(x.Resp.Status)
+	if st == 404 && x.Conf.Intercept404 {
+		if x.KeepConn {
+			x.keep()
+		}
+		return st
+	}
 	if st < 300 || !x.Conf.Intercept.V {
 		return 0
 	}
