@@ -313,8 +313,8 @@ const turns = 128
 const (
 	// readBuffer is the size of the buffer that is read into at first; it grows with what comes of a long frame.
 	readBuffer = 16 << 10
-	// maxFrame is the longest frame that we take: a head of the usual limits is one.
-	maxFrame = 64 << 10
+	// maxFrame is the longest frame that we take: a head of the usual limits is one, or as much of a body as large windows allow.
+	maxFrame = 80 << 10
 )
 
 // run takes frames as long as there are any.
