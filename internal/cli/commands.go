@@ -10,7 +10,7 @@ import (
 
 // tlsLibrary is what -V says about TLS. Scripts look for "OpenSSL X.Y.Z" to know what a server can do; ours is Go's own
 // library, so it names the OpenSSL whose words it speaks and says what it is, in the form that other libraries use.
-var tlsLibrary = "OpenSSL 3.0.0 (compatible; crypto/tls of " + runtime.Version() + ")"
+var tlsLibrary = "OpenSSL 3.0.2 (compatible; crypto/tls of " + runtime.Version() + ")"
 
 func builtBy() string {
 	return "built by " + runtime.Compiler + " " + runtime.Version() + "\nlinked with " + luajit.Linked() + "\n"

@@ -39,6 +39,8 @@ type Conf struct {
 	ServerRewrite, Rewrite, Access, Precontent, Content, HeaderFilter, BodyFilter, Log *Handler
 	// Those of handshakes: of the server, the last two of the http block.
 	ClientHello, Certificate, SessionFetch, SessionStore *Handler
+	// Those of handshakes with upstream servers.
+	ProxyCert, ProxyVerify *Handler
 
 	CodeCache            conf.Opt[bool]
 	NeedRequestBody      conf.Opt[bool]
@@ -47,6 +49,7 @@ type Conf struct {
 	TransformUnderscores conf.Opt[bool]
 	CheckClientAbort     conf.Opt[bool]
 	LogSocketErrors      conf.Opt[bool]
+	SkipDefaultVerify    conf.Opt[bool]
 
 	ConnectTimeout, SendTimeout, ReadTimeout, KeepaliveTimeout conf.Opt[time.Duration]
 	BufferSize, SendLowat                                      conf.Opt[int64]
@@ -68,6 +71,8 @@ var Level = conf.NewLevel[Conf](conf.KindLocation).OnMerge(func(p, c *Conf, s *c
 	inherit(&c.Certificate, p.Certificate)
 	inherit(&c.SessionFetch, p.SessionFetch)
 	inherit(&c.SessionStore, p.SessionStore)
+	inherit(&c.ProxyCert, p.ProxyCert)
+	inherit(&c.ProxyVerify, p.ProxyVerify)
 	inheritOpt(&c.SSL.Certificates, p.SSL.Certificates)
 	inheritOpt(&c.SSL.Keys, p.SSL.Keys)
 	inheritOpt(&c.SSL.Commands, p.SSL.Commands)

@@ -30,6 +30,8 @@ type Ctx struct {
 	ExecURI, ExecArgs []byte
 	// EOF says that the end of the response was sent (ngx.eof).
 	EOF bool
+	// ProxyTLS is the handshake with an upstream server that a hook runs in.
+	ProxyTLS *ProxyTLS
 	// RawSocket says that Lua has taken the client's connection (ngx.req.socket(true)).
 	RawSocket bool
 	// Refused is the status that a header filter wants in place of the response: the handler ends with it.

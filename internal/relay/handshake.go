@@ -21,12 +21,12 @@ const handshaking = "SSL handshaking to upstream"
 
 // Hooks take part in the handshakes of a location's exchanges. They may park; nil leaves things as they are.
 type Hooks struct {
-	// Certificate gives the certificate that the server is shown, nil for the configured one; an error ends the request
-	// with the status 500.
-	Certificate func(x *Exchange) (*tls.Certificate, error)
-	// Verify judges the server before the handshake ends, after nothing but the handshake's own checks; an error breaks
-	// the handshake off.
-	Verify func(x *Exchange, cs *tls.ConnectionState) error
+	// Certificate gives the certificate that a server that asks for one is shown, nil for the configured one; an error
+	// breaks the handshake off.
+	Certificate func(x *Exchange, version uint16) (*tls.Certificate, error)
+	// Verify judges the server before the handshake ends, after nothing but the handshake's own checks: OpenSSL's number
+	// of what is wrong, which takes the place of our own judgement; an error breaks the handshake off.
+	Verify func(x *Exchange, cs *tls.ConnectionState) (int, error)
 }
 
 var hooks = conf.NewLevel[Hooks](conf.KindLocation).OnMerge(func(parent, child *Hooks, _ *conf.Scope) error {
@@ -63,8 +63,13 @@ func (x *Exchange) handshake(c *upstream.Conn, deadline int64) uint32 {
 		l := localOf(x.R.H, x.w)
 		cfg.ClientSessionCache = &sessionOf{l: l, key: x.poolKey()}
 	}
+	code, text := 0, ""
 	if h.Verify != nil {
-		cfg.VerifyConnection = func(cs tls.ConnectionState) error { return h.Verify(x, &cs) }
+		cfg.VerifyConnection = func(cs tls.ConnectionState) (err error) {
+			code, err = h.Verify(x, &cs)
+			text = tlsio.FaultText(code)
+			return err
+		}
 	}
 	t := tlsio.Client(&c.FD, cfg)
 	err := t.Handshake(deadline)
@@ -74,9 +79,13 @@ func (x *Exchange) handshake(c *upstream.Conn, deadline int64) uint32 {
 	case err != nil:
 		return x.shakeFailed(err)
 	}
+	x.log(nlog.Debug, nil, "SSL_do_handshake: 1")
 	if s.verify != nil {
 		chain := t.State().PeerCertificates
-		if code, text := s.verify.Check(chain); code != 0 {
+		if h.Verify == nil {
+			code, text = s.verify.Check(chain)
+		}
+		if code != 0 {
 			x.log(nlog.Error, nil, fmt.Sprintf("upstream SSL certificate verify error: (%d:%s)", code, text))
 			return x.refuse(t)
 		}
@@ -98,14 +107,19 @@ func (x *Exchange) refuse(t *tlsio.Conn) uint32 {
 func (x *Exchange) certificate(cfg *tls.Config, h *Hooks) bool {
 	l, r := x.SSL, x.R
 	if h.Certificate != nil {
-		pair, err := h.Certificate(x)
-		if err != nil {
-			return false
-		}
-		if pair != nil {
-			show(cfg, pair)
-			return true
-		}
+		defer func() {
+			configured := cfg.GetClientCertificate
+			cfg.GetClientCertificate = func(i *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				pair, err := h.Certificate(x, i.Version)
+				switch {
+				case err != nil || pair != nil:
+					return pair, err
+				case configured != nil:
+					return configured(i)
+				}
+				return &tls.Certificate{}, nil
+			}
+		}()
 	}
 	if !l.variable() || x.tlsCert == "" {
 		return true
@@ -143,7 +157,11 @@ func (x *Exchange) shakeFailed(err error) uint32 {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		x.log(nlog.Error, nil, "peer closed connection in SSL handshake")
 	default:
-		x.log(nlog.Error, nil, "SSL_do_handshake() failed (SSL: "+tlsio.ErrorText(err)+")")
+		level := nlog.Crit
+		if tlsio.PeerFault(err) {
+			level = nlog.Error
+		}
+		x.log(level, nil, "SSL_do_handshake() failed (SSL: "+tlsio.ErrorText(err)+")")
 	}
 	return onError
 }
@@ -244,6 +262,22 @@ func (x *Exchange) PeerCertificates() []*x509.Certificate {
 		return nil
 	}
 	return x.conn.TLS.State().PeerCertificates
+}
+
+// CheckServer judges a server's chain as the location says: OpenSSL's number and words of the first fault.
+func (x *Exchange) CheckServer(chain []*x509.Certificate) (code int, text string) {
+	if v := x.SSL.settings.verify; v != nil {
+		return v.Check(chain)
+	}
+	return 0, ""
+}
+
+// TLSVersion is the version of TLS spoken with the server, 0 without TLS.
+func (x *Exchange) TLSVersion() uint16 {
+	if x.conn == nil || x.conn.TLS == nil {
+		return 0
+	}
+	return x.conn.TLS.State().Version
 }
 
 // Protocol is what was agreed on with the server by ALPN.

@@ -85,7 +85,7 @@ func Describe(st *tls.ConnectionState) []string {
 	case strings.HasSuffix(name, "-SHA"):
 		since = "TLSv1"
 	}
-	lines := []string{fmt.Sprintf("SSL: %s, cipher: \"%s %s\"", VersionName(st.Version), SuiteName(st.CipherSuite), since)}
+	lines := []string{"SSL_do_handshake: 1", fmt.Sprintf("SSL: %s, cipher: \"%s %s\"", VersionName(st.Version), SuiteName(st.CipherSuite), since)}
 	if st.DidResume {
 		lines = append(lines, "SSL reused session")
 	}

@@ -73,6 +73,20 @@ func (v *Verifier) best(chain []*x509.Certificate) ([]*x509.Certificate, error) 
 // Optional reports whether ssl_verify_client optional_no_ca lets the fault pass: the issuer is not known.
 func Optional(code int) bool { return code >= 18 && code <= 21 || code == 27 }
 
+// FaultText is OpenSSL's words for its number of a fault.
+func FaultText(code int) string {
+	if t, ok := faultTexts[code]; ok {
+		return t
+	}
+	return "unknown certificate verification error"
+}
+
+var faultTexts = map[int]string{0: "ok", 1: "unspecified certificate verification error", 2: "unable to get issuer certificate", 3: "unable to get certificate CRL",
+	7: "certificate signature failure", 9: "certificate is not yet valid", 10: "certificate has expired", 12: "CRL has expired", 18: "self-signed certificate",
+	19: "self-signed certificate in certificate chain", 20: "unable to get local issuer certificate", 21: "unable to verify the first certificate",
+	22: "certificate chain too long", 23: "certificate revoked", 24: "invalid CA certificate", 25: "path length constraint exceeded", 26: "unsuitable certificate purpose",
+	27: "certificate not trusted", 28: "certificate rejected", 50: "application verification failure", 62: "hostname mismatch", 79: "invalid CA certificate"}
+
 func fault(chain []*x509.Certificate, err error) (int, string) {
 	switch e := err.(type) {
 	case x509.CertificateInvalidError:

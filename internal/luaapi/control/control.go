@@ -55,6 +55,9 @@ func runExit(c *lua.Call) lua.Outcome {
 		}
 		code = 200
 	}
+	if x.ProxyTLS != nil {
+		r.Logf(nlog.Debug, "lua exit with code %d", int(code))
+	}
 	x.ExitCode, x.Exited = int(code), true
 	if c.MayWait() {
 		return c.End(int(code))

@@ -42,14 +42,13 @@ func pair(der []byte) (leaf, issuer *x509.Certificate, problem string) {
 
 func responder(c *lua.Call) lua.Outcome {
 	leaf, issuer, problem := pair(c.Str(1))
-	if problem != "" {
-		return c.ReturnNilErr(problem)
-	}
-	if !issued(issuer, leaf) {
-		return c.ReturnNilErr("issuer certificate not next to leaf")
-	}
-	if len(leaf.OCSPServer) == 0 {
+	switch {
+	case leaf != nil && len(leaf.OCSPServer) == 0:
 		return c.ReturnNil()
+	case problem != "":
+		return c.ReturnNilErr(problem)
+	case !issued(issuer, leaf):
+		return c.ReturnNilErr("issuer certificate not next to leaf")
 	}
 	url := leaf.OCSPServer[0]
 	if most := c.IntOr(2, textBuffer); len(url) > most {

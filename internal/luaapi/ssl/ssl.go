@@ -19,14 +19,20 @@ const prefix = "package.loaded.moongate_ssl."
 //go:embed ssl.lua
 var source string
 
+//go:embed proxy.lua
+var proxySource string
+
 // Library declares the modules.
 var Library = lua.Library{
 	Name: "ssl", Doc: "TLS: certificates, hellos, sessions, OCSP.",
-	Funcs: concat(infoFuncs, certFuncs, helloFuncs, sessionFuncs, ocspFuncs),
+	Funcs: concat(infoFuncs, certFuncs, helloFuncs, sessionFuncs, ocspFuncs, proxyFuncs),
 	Modules: []lua.Module{
 		{Name: "ngx.ssl", Source: source},
 		{Name: "ngx.ssl.clienthello", Table: "package.loaded.moongate_ssl.clienthello"},
 		{Name: "ngx.ssl.session", Table: "package.loaded.moongate_ssl.session"},
+		{Name: "ngx.ssl.proxysslcert", Source: proxySource},
+		{Name: "ngx.ssl.proxysslverify", Source: proxySource},
+		{Name: "ngx.proxyssl", Source: proxySource},
 		{Name: "ngx.ocsp", Table: "package.loaded.moongate_ssl.ocsp"},
 	},
 	Consts: []lua.Const{{Name: prefix + "clienthello.version", Value: version}, {Name: prefix + "session.version", Value: version}, {Name: prefix + "ocsp.version", Value: version}},

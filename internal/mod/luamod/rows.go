@@ -45,6 +45,8 @@ var places = []place{
 	{"ssl_certificate_by_lua", srvSide, "block file", "Chooses the certificate for a TLS client with Lua. See ngx.ssl.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Certificate })},
 	{"ssl_session_fetch_by_lua", conf.HTTP, "block file", "Looks a TLS session up with Lua, by its number. See ngx.ssl.session.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.SessionFetch })},
 	{"ssl_session_store_by_lua", conf.HTTP, "block file", "Keeps a new TLS session with Lua.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.SessionStore })},
+	{"proxy_ssl_certificate_by_lua", conf.Location | conf.LocationIf, "block file", "Chooses the certificate for an upstream server that asks for one with Lua. See ngx.ssl.proxysslcert.", proxyCert},
+	{"proxy_ssl_verify_by_lua", conf.Location | conf.LocationIf, "block file", "Judges the certificate of an upstream server with Lua. See ngx.ssl.proxysslverify.", proxyVerify},
 	{"log_by_lua", anyIf, "string block file", "Runs Lua when the request is over.", loc(func(c *luahost.Conf) **luahost.Handler { return &c.Log })},
 }
 
@@ -124,6 +126,7 @@ var locRows = []conf.Directive{
 	flagRow("lua_use_default_type", anyIf, "on", "Whether responses made by Lua have default_type as their Content-Type unless the code sets one.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.DefaultType }),
 	flagRow("lua_http10_buffering", anyIf, "on", "Gathers responses to HTTP/1.0 clients so that they have a Content-Length.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.HTTP10Buffering }),
 	flagRow("lua_transform_underscores_in_response_headers", anyIf, "on", "Makes hyphens of the underscores in names of response headers that Lua sets.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.TransformUnderscores }),
+	flagRow("lua_upstream_skip_openssl_default_verify", conf.Location|conf.LocationIf, "off", "Leaves the judgement of upstream servers' certificates to proxy_ssl_verify_by_lua alone.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.SkipDefaultVerify }),
 	flagRow("lua_check_client_abort", anyIf, "off", "Watches whether the client closes its connection while Lua code waits.", func(c *luahost.Conf) *conf.Opt[bool] { return &c.CheckClientAbort }),
 }
 
