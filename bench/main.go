@@ -5,7 +5,8 @@
 // costs it one line of the table. Servers run on core 0, wrk on the last core; the medians of the rounds are printed.
 //
 // With "memory", "growth" or "idle" as the first argument memory is measured instead: what a load leaves behind, what many
-// requests do, and what an idle connection costs. With "websockets" it is whether proxied WebSockets outlive reloads.
+// requests do, and what an idle connection costs. With "leak" it is what requests that fail or are abandoned leave behind, with
+// "websockets" whether proxied WebSockets outlive reloads.
 package main
 
 import (
@@ -30,11 +31,11 @@ type settings struct {
 	serverCPU, wrkAt string
 	backend          string // address of the upstream server of proxy workloads
 
-	settle, requests, idle int // of the measurements of memory
+	settle, requests, idle, mixed int // of the measurements of memory
 }
 
 // measurements by the first argument.
-var measurements = map[string]func(*settings) error{"compare": run, "memory": memory, "growth": growth, "idle": idle, "websockets": websockets, "echo": echo}
+var measurements = map[string]func(*settings) error{"compare": run, "memory": memory, "growth": growth, "idle": idle, "leak": leaks, "websockets": websockets, "echo": echo}
 
 func main() {
 	s := settings{serverCPU: "0", wrkAt: fmt.Sprint(runtime.NumCPU() - 1)}
@@ -47,6 +48,7 @@ func main() {
 	flag.IntVar(&s.settle, "settle", 15, "seconds after which memory is read again (memory, idle), or between reloads (websockets)")
 	flag.IntVar(&s.requests, "requests", 1_000_000, "number of requests (growth)")
 	flag.IntVar(&s.idle, "idle", 10_000, "number of connections (idle, websockets)")
+	flag.IntVar(&s.mixed, "mixed", 100_000, "number of requests (leak)")
 	what, args := "compare", os.Args[1:]
 	if len(args) > 0 && measurements[args[0]] != nil {
 		what, args = args[0], args[1:]

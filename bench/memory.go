@@ -242,23 +242,31 @@ func tools(names ...string) error {
 // memoryOf sums the proportional memory of a process and what descends from it, in KiB.
 func memoryOf(pid int) int {
 	sum := 0
-	rollup, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	for line := range strings.SplitSeq(string(rollup), "\n") {
-		n := 0
-		if _, err := fmt.Sscanf(line, "Pss: %d", &n); err == nil {
-			sum += n
-			break
+	for _, pid := range family(pid) {
+		rollup, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		for line := range strings.SplitSeq(string(rollup), "\n") {
+			n := 0
+			if _, err := fmt.Sscanf(line, "Pss: %d", &n); err == nil {
+				sum += n
+				break
+			}
 		}
 	}
+	return sum
+}
+
+// family is a process and what descends from it.
+func family(pid int) []int {
+	all := []int{pid}
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, path := range tasks {
 		children, _ := os.ReadFile(path)
 		for _, child := range strings.Fields(string(children)) {
 			var n int
 			if _, err := fmt.Sscan(child, &n); err == nil {
-				sum += memoryOf(n)
+				all = append(all, family(n)...)
 			}
 		}
 	}
-	return sum
+	return all
 }

@@ -40,7 +40,7 @@ func (w *Worker) idle() int64 {
 	if now-c.since < int64(calmAfter) {
 		return c.since + int64(calmAfter)
 	}
-	loaded := work-c.trimmed > load
+	loaded := work-c.trimmed > load || goMemory() > w.Plane.held.Load()+slack // one request may do much
 	c.trimmed = work
 	w.trim(loaded)
 	return 0

@@ -155,6 +155,16 @@ func (w *Worker) SetValue(s Slot, v any) {
 	w.values[s] = v
 }
 
+// Trim gives up what is kept for reuse; packages do with a method Trim() of the value they keep.
+func (w *Worker) Trim() {
+	w.free = nil
+	for _, v := range w.values {
+		if v, ok := v.(interface{ Trim() }); ok {
+			v.Trim()
+		}
+	}
+}
+
 // Close ends what packages keep; the VM is about to be closed or the worker to stop.
 func (w *Worker) Close() {
 	if w.watchman != nil {

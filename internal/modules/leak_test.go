@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"moongate/internal/conf"
 	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
+	"moongate/internal/luaapi/workerthread"
 )
 
 const mixedSite = `
@@ -73,6 +75,26 @@ const mixedSite = `
 			local lost = ngx.socket.tcp()
 			lost:connect("127.0.0.1", ngx.var.server_port)
 		} }
+		location = /killed { content_by_lua_block {
+			local function reads()
+				local sock = ngx.socket.tcp()
+				sock:connect("127.0.0.1", ngx.var.server_port)
+				sock:receive()
+			end
+			local function thread() -- on a thread of the system
+				ngx.run_worker_thread("default", "string", "rep", "x", 100000)
+			end
+			local a, b = ngx.thread.spawn(reads), ngx.thread.spawn(thread)
+			ngx.say(ngx.thread.kill(a), ngx.thread.kill(b))
+			ngx.thread.spawn(reads)
+			ngx.thread.spawn(thread)
+			ngx.exit(200)
+		} }
+		location = /badtimer { content_by_lua_block {
+			local done = require("ngx.semaphore").new()
+			ngx.timer.at(0, function(_, t) done:post(1) error("on purpose") end, {})
+			ngx.say(done:wait(1))
+		} }
 		location = /timer { content_by_lua_block {
 			local done = require("ngx.semaphore").new()
 			ngx.timer.at(0, function() done:post(1) end)
@@ -89,10 +111,11 @@ func TestLeaks(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file.txt"), []byte(strings.Repeat("x", 100_000)), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	workerthread.HasPool = func(*conf.Config, string) bool { return true }
 	s := enginetest.StartIn(t, dir, Set(), mixedSite)
 	mixed(t, s, 5)
 	before := held(t, s)
-	mixed(t, s, 20)
+	mixed(t, s, 170) // about 5,000 requests
 	var after string
 	// What the server does when a client is gone takes a moment.
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -136,7 +159,7 @@ func mixed(t *testing.T, s *enginetest.Server, n int) {
 	for range n {
 		for _, c := range []struct{ uri, status string }{
 			{"/hello", "200"}, {"/ctx", "200"}, {"/error", "500"}, {"/syntax", "500"}, {"/late", "200"}, {"/exit", "403"}, {"/exec", "200"},
-			{"/named", "200"}, {"/capture", "200"}, {"/wait", "200"}, {"/coro", "200"}, {"/threads", "200"}, {"/fresh", "200"}, {"/sock", "200"}, {"/timer", "200"}, {"/proxy", "200"},
+			{"/named", "200"}, {"/capture", "200"}, {"/wait", "200"}, {"/coro", "200"}, {"/threads", "200"}, {"/fresh", "200"}, {"/sock", "200"}, {"/timer", "200"}, {"/killed", "200"}, {"/badtimer", "200"}, {"/proxy", "200"},
 			{"/file.txt", "200"}, {"/none", "404"},
 		} {
 			if r := s.Get(c.uri); !strings.HasPrefix(enginetest.Status(r), c.status) {

@@ -74,6 +74,9 @@ func worldOf(c *lua.Call) *world {
 	return wd
 }
 
+// Trim drops what is kept for new sockets.
+func (wd *world) Trim() { wd.free = nil }
+
 // Close drops the idle connections: the VM goes.
 func (wd *world) Close() {
 	wd.closing = true

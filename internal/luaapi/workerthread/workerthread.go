@@ -82,7 +82,7 @@ var run = &lua.Func{
 			return c.ReturnFalseErr("expecting at least 3 arguments")
 		case c.Type(1) != lua.Str:
 			return c.ReturnFalseErr("threadpool should be a string")
-		case !HasPool(lw.H.Config, c.String(1)):
+		case HasPool == nil || !HasPool(lw.H.Config, c.String(1)):
 			return c.ReturnFalseErr("thread pool " + c.String(1) + " not found")
 		case c.Type(2) != lua.Str:
 			return c.ReturnFalseErr("module name should be a string")

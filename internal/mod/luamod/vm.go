@@ -196,6 +196,7 @@ func retireWorker(w *engine.Worker, h *engine.HTTP) {
 func trimWorker(w *engine.Worker) {
 	if lw := luahost.WorkerOf(w, w.HTTP); lw != nil {
 		lw.VM.GC()
+		lw.Trim()
 		lw.Collected = lw.VM.Mem()
 		lua.TrimMalloc()
 	}
