@@ -431,7 +431,9 @@ func (c *Choice) Done(r *Result, now int64) (disabled bool) {
 		g.observe(p.Peer, r, now)
 	}
 	if c.single {
-		p.fails.Store(0)
+		if p.fails.Load() > 0 {
+			p.fails.Store(0)
+		}
 		if c.Tries--; g.Retry.Num == 0 {
 			c.Tries = 0
 		}
@@ -447,7 +449,7 @@ func (c *Choice) Done(r *Result, now int64) (disabled bool) {
 			disabled = p.fails.Load() >= int64(p.MaxFails)
 		}
 		p.effective = max(p.effective, 0)
-	} else if p.accessed.Load() < p.checked.Load() {
+	} else if p.fails.Load() > 0 && p.accessed.Load() < p.checked.Load() {
 		if p.SlowStart > 0 && p.MaxFails > 0 && p.fails.Load() >= int64(p.MaxFails) {
 			p.ready.Store((now - clockBase) * second)
 		}

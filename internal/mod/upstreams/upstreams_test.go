@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -377,5 +378,58 @@ func TestConfigErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\n\tgives %v\n\twant  %s", c.block, err, c.want)
 		}
+	}
+}
+
+func TestKillAndReviveUnderLoad(t *testing.T) {
+	var bs [3]*backend
+	for i := range bs {
+		bs[i] = newBackend(t, string(rune('a'+i)))
+	}
+	s := enginetest.Start(t, set(), site(`
+		upstream u { zone u 64k; keepalive 8; server %s fail_timeout=1s; server %s fail_timeout=1s; server %s fail_timeout=1s; health_check path=/health interval=20ms healthy_threshold=1; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection ""; } location /status { status_page json; } }`,
+		bs[0].addr, bs[1].addr, bs[2].addr))
+	stop := make(chan struct{})
+	bad := make(chan string, 100)
+	var asked atomic.Int64
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if r := s.Get("/"); enginetest.Status(r) != "200 OK" {
+					select {
+					case bad <- r:
+					default:
+					}
+				}
+				asked.Add(1)
+			}
+		})
+	}
+	more := func() {
+		n := asked.Load()
+		eventually(t, "clients go on", func() bool { return asked.Load() > n+50 })
+	}
+	for range 3 {
+		more()
+		bs[1].kill()
+		more()
+		eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy up" })
+		bs[1].revive(t)
+		eventually(t, "b is healthy", func() bool { return status(t, s).states() == "up up up" })
+		n := bs[1].hits.Load()
+		eventually(t, "b is asked again", func() bool { return bs[1].hits.Load() > n })
+	}
+	close(stop)
+	clients.Wait()
+	close(bad)
+	for r := range bad {
+		t.Errorf("a client saw %q", r)
 	}
 }
