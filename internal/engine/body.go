@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"moongate/internal/base/nlog"
+	"moongate/internal/http1"
 )
 
 // Body is the request body as far as it was read.
@@ -90,7 +91,7 @@ func (r *Request) ReadBody() Status {
 	core := r.Core()
 	limit := core.ClientBodyBufferSize.V
 	size := limit
-	if n := r.ContentLength; n >= 0 && (n <= limit+limit/4 || n <= int64(r.Stream.Buffered())) { // no file for what is in memory
+	if n := r.ContentLength; n >= 0 && (n <= limit || r.In.Version < http1.Version20 && (n <= limit+limit/4 || n <= int64(r.Stream.Buffered()))) { // no file for what is in memory
 		size = n
 		limit = n
 	}

@@ -48,6 +48,7 @@ type conn struct {
 	ready   queue // streams with DATA that may leave
 	late    []lateBody
 	past    history
+	prio    *priorities
 	block   headerBlock
 	flood   flood
 

@@ -57,7 +57,7 @@ func (f *flood) frame(h http2.FrameHeader) bool {
 	return f.idle <= idleFrames
 }
 
-// priority counts PRIORITY frames, as nginx.
+// priority counts PRIORITY frames, as nginx: each new stream allows for more.
 func (f *flood) priority(streams int) bool {
 	f.prio++
 	return f.prio < max(streams, 100)
@@ -67,6 +67,7 @@ func (f *flood) priority(streams int) bool {
 func (f *flood) stream(streams int) bool {
 	f.news++
 	f.resets = max(0, f.resets-1)
+	f.prio = max(0, f.prio-streams)
 	return f.news <= 2*streams
 }
 

@@ -84,11 +84,7 @@ func (c *conn) take(h http2.FrameHeader, p []byte) error {
 	case http2.Continuation:
 		return c.onContinuation(h, p)
 	case http2.Priority:
-		_, err := http2.PriorityPayload(h, p)
-		if err == nil && !c.flood.priority(c.config().streams.V) {
-			return &http2.Error{Code: http2.EnhanceYourCalm, Text: "sent too many PRIORITY frames"}
-		}
-		return err
+		return c.onPriority(h, p)
 	case http2.RSTStream:
 		return c.onReset(h, p)
 	case http2.Settings:
@@ -165,12 +161,15 @@ func (c *conn) resetStream(id uint32, code http2.ErrCode) {
 }
 
 func (c *conn) onHeaders(h http2.FrameHeader, p []byte) error {
-	block, _, err := http2.HeadersPayload(h, p)
+	block, dep, err := http2.HeadersPayload(h, p)
 	if err != nil {
 		return err
 	}
 	if h.Stream%2 == 0 {
 		return c.badStream(h.Stream)
+	}
+	if h.Has(http2.HasPriority) && h.Stream > c.lastID {
+		c.prioritize(h.Stream, dep)
 	}
 	if h.Has(http2.EndHeaders) {
 		return c.onBlock(h.Stream, h.Has(http2.EndStream), block)
@@ -178,6 +177,18 @@ func (c *conn) onHeaders(h http2.FrameHeader, p []byte) error {
 	c.block.stream, c.block.end = h.Stream, h.Has(http2.EndStream)
 	c.block.buf = append(c.block.buf[:0], block...)
 	c.until(int64(c.server().ClientHeaderTimeout.V))
+	return nil
+}
+
+func (c *conn) onPriority(h http2.FrameHeader, p []byte) error {
+	dep, err := http2.PriorityPayload(h, p)
+	switch {
+	case err != nil:
+		return err
+	case !c.flood.priority(c.config().streams.V):
+		return &http2.Error{Code: http2.EnhanceYourCalm, Text: "sent too many PRIORITY frames"}
+	}
+	c.prioritize(h.Stream, dep)
 	return nil
 }
 

@@ -363,10 +363,12 @@ func (c *conn) pump() {
 	}
 	c.pumping = true
 	for left := pumpAtOnce; c.ready.first != nil; {
-		if c.sendWindow <= 0 && !c.ready.sendsEnd() {
+		var s *stream
+		if c.sendWindow > 0 {
+			s = c.best()
+		} else if s = c.ready.sendsEnd(); s == nil {
 			break
 		}
-		s := c.ready.first
 		if left <= 0 {
 			c.w.Loop.Go(c.pumpAgain)
 			break
@@ -388,26 +390,14 @@ func (c *conn) pump() {
 	c.flushSoon()
 }
 
-// sendsEnd reports whether a stream has only its end to send, which needs no window; that one becomes the first.
-func (q *queue) sendsEnd() bool {
+// sendsEnd finds a stream that has only its end to send, which needs no window.
+func (q *queue) sendsEnd() *stream {
 	for s := q.first; s != nil; s = s.next {
 		if s.qh == len(s.q) {
-			q.remove(s)
-			q.addFirst(s)
-			return true
+			return s
 		}
 	}
-	return false
-}
-
-func (q *queue) addFirst(s *stream) {
-	s.prev, s.next, s.waiting = nil, q.first, true
-	if q.first != nil {
-		q.first.prev = s
-	} else {
-		q.last = s
-	}
-	q.first = s
+	return nil
 }
 
 func (c *conn) pumpAgain() { c.pump() }

@@ -46,6 +46,9 @@ type live struct {
 	waiting    bool // in the queue of the connection
 	prev, next *stream
 	progress   int64 // when a piece was last sent
+	rank       int   // the place in the tree of priorities, as of version placed
+	share      float64
+	placed     uint32
 
 	reader  *netio.Task // waits for the body
 	writer  *netio.Task // waits until at most low bytes are queued
