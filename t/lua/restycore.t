@@ -75,3 +75,60 @@ module 'no.such.mod' not found:
 	no file '/q/libno/such/mod.so'
 	no file '/q/no.so'
 	no file '/q/libno.so'
+
+
+=== TEST 3: what programs take from ffi.C
+--- config
+    location /t {
+        content_by_lua_block {
+            local ffi = require "ffi"
+            ffi.cdef[[
+                double ngx_http_lua_ffi_now(void);
+                long ngx_http_lua_ffi_time(void);
+                void ngx_http_lua_ffi_md5(const unsigned char *src, size_t len, unsigned char *dst);
+                int ngx_http_lua_ffi_sha1_bin(const unsigned char *src, size_t len, unsigned char *dst);
+                unsigned int ngx_http_lua_ffi_crc32_long(const unsigned char *src, size_t len);
+                size_t ngx_http_lua_ffi_encode_base64(const unsigned char *src, size_t len, unsigned char *dst, int no_padding);
+                int ngx_http_lua_ffi_decode_base64(const unsigned char *src, size_t len, unsigned char *dst, size_t *dlen);
+                size_t ngx_http_lua_ffi_uri_escaped_length(const unsigned char *src, size_t len, int type);
+                void ngx_http_lua_ffi_escape_uri(const unsigned char *src, size_t len, unsigned char *dst, int type);
+                size_t ngx_http_lua_ffi_unescape_uri(const unsigned char *src, size_t len, unsigned char *dst);
+                void ngx_http_lua_ffi_http_time(unsigned char *buf, long t);
+                void ngx_http_lua_ffi_parse_http_time(const unsigned char *str, size_t len, long *time);
+                void ngx_http_lua_ffi_today(unsigned char *buf);
+                int ngx_http_lua_ffi_worker_pid(void);
+            ]]
+            local C, buf, n = ffi.C, ffi.new("unsigned char[64]"), ffi.new("size_t[1]")
+            ngx.say(math.abs(C.ngx_http_lua_ffi_now() - ngx.now()) < 5, " ", tonumber(C.ngx_http_lua_ffi_time()) - ngx.time() < 5)
+            C.ngx_http_lua_ffi_md5("hello", 5, buf)
+            ngx.say(ffi.string(buf, 32) == ngx.md5("hello"))
+            C.ngx_http_lua_ffi_sha1_bin("hello", 5, buf)
+            ngx.say(ffi.string(buf, 20) == ngx.sha1_bin("hello"), " ", C.ngx_http_lua_ffi_crc32_long("hello", 5) == ngx.crc32_long("hello"))
+            ngx.say(ffi.string(buf, C.ngx_http_lua_ffi_encode_base64("hello", 5, buf, 0)), " ", ffi.string(buf, C.ngx_http_lua_ffi_encode_base64("hello", 5, buf, 1)))
+            ngx.say(C.ngx_http_lua_ffi_decode_base64("aGVsbG8=", 8, buf, n), " ", ffi.string(buf, n[0]), " ", C.ngx_http_lua_ffi_decode_base64("?", 1, buf, n))
+            local len = C.ngx_http_lua_ffi_uri_escaped_length("a b/c", 5, 2)
+            C.ngx_http_lua_ffi_escape_uri("a b/c", 5, buf, 2)
+            ngx.say(tonumber(len), " ", ffi.string(buf, len))
+            ngx.say(ffi.string(buf, C.ngx_http_lua_ffi_unescape_uri("a%20b", 5, buf)))
+            local t = ffi.new("long[1]")
+            C.ngx_http_lua_ffi_http_time(buf, 784111777)
+            C.ngx_http_lua_ffi_parse_http_time(buf, 29, t)
+            ngx.say(ffi.string(buf, 29), " ", tonumber(t[0]))
+            C.ngx_http_lua_ffi_today(buf)
+            ngx.say(ffi.string(buf, 10) == ngx.today(), " ", C.ngx_http_lua_ffi_worker_pid() == ngx.worker.pid())
+        }
+    }
+--- request
+GET /t
+--- response_body
+true true
+true
+true true
+aGVsbG8= aGVsbG8
+1 hello 0
+9 a%20b%2Fc
+a b
+Sun, 06 Nov 1994 08:49:37 GMT 784111777
+true true
+--- no_error_log
+[error]
