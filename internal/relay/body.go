@@ -30,7 +30,7 @@ func (x *Exchange) relay() engine.Status {
 		if st != engine.OK || done {
 			return st
 		}
-		if !x.deaf && !x.spool.feeding && r.Pending() > 0 && !x.yieldTo(buffering) {
+		if !x.deaf && !x.spool.feeding && r.Pending() > 0 && !x.postpones() && !x.yieldTo(buffering) {
 			return engine.Error
 		}
 		x.action(readingBody)

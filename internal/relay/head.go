@@ -88,7 +88,7 @@ func (x *Exchange) waitRead() uint32 {
 	}
 	var err error
 	deadline := x.w.Loop.Now() + or(x.Peer.Read, x.Conf.ReadTimeout.V)
-	if x.spool.feeding || x.deaf { // another task writes to the client, or nobody
+	if x.spool.feeding || x.deaf || x.postpones() { // another task writes to the client, or nobody
 		err = c.WaitRead(deadline)
 	} else {
 		err = x.R.Stream.WaitRead(x.R, &c.FD, deadline)
@@ -109,6 +109,11 @@ func (x *Exchange) waitRead() uint32 {
 		x.gone = true
 	}
 	return clientGone
+}
+
+// postpones reports whether what is queued for the client waits for more: that of a parent, which may yet fail.
+func (x *Exchange) postpones() bool {
+	return x.R.Parent != nil && x.R.Pending() < x.R.Core().PostponeOutput.V
 }
 
 // EarlyHints passes the fields of early hints on, which were size bytes; the protocol calls it.
@@ -305,7 +310,7 @@ func (x *Exchange) copyHead() {
 		case http1.HContentLength, http1.HTransferEncoding, http1.HConnection, http1.HKeepAlive:
 			continue
 		case http1.HUpgrade:
-			if !x.Upgrade {
+			if r.In.Version > http1.Version11 { // RFC 9113 8.2.2: it has no meaning there
 				continue
 			}
 		case http1.HContentType:

@@ -387,7 +387,7 @@ func (s *state) keep(name string, sub *engine.Captured, status engine.Status) er
 	if status >= 300 {
 		return nil
 	}
-	if max := s.r.Core().SubrequestBuffer.V; int64(len(sub.Body)) > max {
+	if max := sub.Req.Core().SubrequestBuffer.V; int64(len(sub.Body)) > max {
 		s.r.Logf(nlog.Error, "too big subrequest response: %d", len(sub.Body))
 		return engine.ErrClientGone
 	}
