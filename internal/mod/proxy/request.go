@@ -57,7 +57,7 @@ func readSetHeader(c *conf.Cmd) error {
 
 // standard are the fields of a request that proxy_set_header does not name. Those without a value are the client's
 // alone: they are not passed on.
-var standard = []conf.Pair{{Key: "Host", Value: "$proxy_host"}, {Key: "Connection", Value: "close"}, {Key: "Content-Length"}, {Key: "Transfer-Encoding"}, {Key: "TE"}, {Key: "Keep-Alive"}, {Key: "Expect"}, {Key: "Upgrade"}}
+var standard = []conf.Pair{{Key: "Host", Value: "$proxy_host"}, {Key: "Connection", Value: "close"}, {Key: "Proxy-Connection"}, {Key: "Content-Length"}, {Key: "Transfer-Encoding"}, {Key: "TE"}, {Key: "Keep-Alive"}, {Key: "Expect"}, {Key: "Upgrade"}}
 
 // compile makes the list of fields of a merged config.
 func (c *config) compile(s *conf.Scope) error {
