@@ -6,7 +6,7 @@
 //
 // With "memory", "growth" or "idle" as the first argument memory is measured instead: what a load leaves behind, what many
 // requests do, and what an idle connection costs. With "leak" it is what requests that fail or are abandoned leave behind, with
-// "websockets" whether proxied WebSockets outlive reloads.
+// "websockets" whether proxied WebSockets outlive reloads, with "grpc" and "streams" what calls of gRPC cost that are passed on.
 package main
 
 import (
@@ -35,7 +35,8 @@ type settings struct {
 }
 
 // measurements by the first argument.
-var measurements = map[string]func(*settings) error{"compare": run, "memory": memory, "growth": growth, "idle": idle, "leak": leaks, "websockets": websockets, "echo": echo}
+var measurements = map[string]func(*settings) error{"compare": run, "memory": memory, "growth": growth, "idle": idle, "leak": leaks, "websockets": websockets, "echo": echo,
+	"grpc": unary, "streams": streams, "grpc-server": grpcServer}
 
 func main() {
 	s := settings{serverCPU: "0", wrkAt: fmt.Sprint(runtime.NumCPU() - 1)}

@@ -124,7 +124,9 @@ func envOf(w *engine.Worker) *h2client.Env {
 
 // TrimWorker gives the memory of a past load back.
 func TrimWorker(w *engine.Worker) {
-	if p := poolsOf(w); p.env != nil {
+	p := poolsOf(w)
+	p.records, p.exchanges = nil, nil
+	if p.env != nil {
 		p.env.Trim()
 	}
 }

@@ -43,7 +43,14 @@ const (
 )
 
 // Module is the directives and variables of HTTP/2.
-var Module = engine.Module{Module: conf.Module{Name: "http_v2", Directives: rows}, Vars: vars, Setup: setup}
+var Module = engine.Module{Module: conf.Module{Name: "http_v2", Directives: rows}, Vars: vars, Setup: setup, TrimWorker: trim}
+
+// trim gives the memory of a past load back.
+func trim(w *engine.Worker) {
+	if fl, _ := w.Values[workerSlot].(*freeList); fl != nil {
+		fl.first = nil
+	}
+}
 
 var rows = []conf.Directive{
 	{Name: "http2", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.enable }),

@@ -46,6 +46,7 @@ var Module = engine.Module{
 	DrainWorker:  stopWorker,
 	StopWorker:   stopWorker,
 	RetireWorker: relay.Retire,
+	TrimWorker:   relay.TrimWorker,
 }
 
 var blockRows = []conf.Directive{
