@@ -82,6 +82,9 @@ func (c *Conn) Handshake(deadline int64) error {
 	c.shaking, c.choose = false, nil
 	c.failed = err != nil
 	c.more = true // a request may have come along with the client's last message
+	if c.failed {
+		c.Flush() // the alert
+	}
 	return unwrap(err)
 }
 
@@ -125,8 +128,8 @@ func (c *Conn) WaitRead(deadline int64) error {
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.tc.Read(p)
 	c.more = n > 0
-	if len(c.out) > c.taken && c.taken == 0 {
-		c.Flush() // the answer to a change of keys; what does not leave now leaves with the next bytes
+	if n <= 0 && len(c.out) > c.taken && c.taken == 0 {
+		c.Flush() // tickets, the answer to a change of keys; with something to answer they leave together with that
 	}
 	switch {
 	case n > 0:
@@ -224,6 +227,11 @@ func (l *link) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+	if l.shaking && len(l.out) > 0 {
+		if err := l.push(); err != nil {
+			return 0, err
+		}
+	}
 	for {
 		if l.fd.Readable() {
 			n, err := l.fd.Read(p)
@@ -257,19 +265,20 @@ func (l *link) Write(p []byte) (int, error) {
 	if l.shaking && len(l.flight) < helloEnd {
 		l.flight = append(l.flight, p[:min(len(p), helloEnd-len(l.flight))]...)
 	}
-	for l.shaking {
+	return len(p), nil
+}
+
+// push sends all that is there, during the handshake, before the peer is waited for.
+func (l *link) push() error {
+	for {
 		err := (*Conn)(l).Flush()
-		if err == nil {
-			break
-		}
 		if err != syscall.EAGAIN {
-			return 0, err
+			return err
 		}
 		if err := l.fd.WaitWrite(l.deadline); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return len(p), nil
 }
 
 func (l *link) Close() error                     { return nil }

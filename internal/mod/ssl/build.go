@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"moongate/internal/base/gcfloor"
 	"moongate/internal/conf"
 	"moongate/internal/engine"
 	"moongate/internal/ocsp"
@@ -30,6 +31,7 @@ func setup(h *engine.HTTP) error {
 			return err
 		}
 		s.TLS = t
+		gcfloor.Keep(os.Getenv)
 	}
 	return nil
 }
