@@ -85,6 +85,11 @@ func fstat(fd int, st *syscall.Stat_t) syscall.Errno {
 	return e
 }
 
+// OpenRead opens a file for reading, and nothing else; a zero byte stands behind name.
+func OpenRead(name []byte) (int, syscall.Errno) {
+	return openat(atCwd, name, syscall.O_RDONLY|syscall.O_CLOEXEC)
+}
+
 // Close closes a descriptor.
 func Close(fd int) { syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0) }
 

@@ -11,6 +11,7 @@ import (
 	"moongate/internal/conf"
 	"moongate/internal/engine"
 	"moongate/internal/http1"
+	"moongate/internal/openfile"
 )
 
 type config struct {
@@ -111,8 +112,9 @@ const firstRead = 4 << 10
 
 // read gives the file, in a buffer of the worker's that the caller gives back.
 func read(r *engine.Request, name []byte) ([]byte, engine.Status) {
-	fd, err := syscall.Open(string(name), syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
+	path := append(append(r.Alloc(len(name) + 1)[:0], name...), 0)
+	fd, err := openfile.OpenRead(path)
+	if err != 0 {
 		if err == syscall.ENOENT {
 			r.LogErr(nlog.Error, err, "open() \"%s\" failed", name)
 			return nil, 403
@@ -120,7 +122,7 @@ func read(r *engine.Request, name []byte) ([]byte, engine.Status) {
 		r.LogErr(nlog.Crit, err, "open() \"%s\" failed", name)
 		return nil, 500
 	}
-	defer syscall.Close(fd)
+	defer openfile.Close(fd)
 	b := r.W.Buffer(firstRead)
 	for {
 		if len(b) == cap(b) {
@@ -129,6 +131,7 @@ func read(r *engine.Request, name []byte) ([]byte, engine.Status) {
 			r.W.FreeBuffer(b)
 			b = more
 		}
+		room := cap(b) - len(b)
 		n, err := syscall.Read(fd, b[len(b):cap(b)])
 		switch {
 		case err == syscall.EINTR:
@@ -136,10 +139,10 @@ func read(r *engine.Request, name []byte) ([]byte, engine.Status) {
 			r.LogErr(nlog.Crit, err, "read() \"%s\" failed", name)
 			r.W.FreeBuffer(b)
 			return nil, 500
-		case n == 0:
-			return b, engine.OK
 		default:
-			b = b[:len(b)+n]
+			if b = b[:len(b)+n]; n < room { // less than asked for is the end of a file
+				return b, engine.OK
+			}
 		}
 	}
 }

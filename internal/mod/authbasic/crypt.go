@@ -31,7 +31,7 @@ func verify(r *engine.Request, password, hash []byte) verdict {
 	case bytes.HasPrefix(hash, apr1Magic):
 		got = appendAPR1(nil, password, hash)
 	case bytes.HasPrefix(hash, []byte("{PLAIN}")):
-		got = append([]byte("{PLAIN}"), password...)
+		got, hash = password, hash[len("{PLAIN}"):]
 	case bytes.HasPrefix(hash, []byte("{SSHA}")):
 		got = appendSHA([]byte("{SSHA}"), password, saltOf(hash[len("{SSHA}"):]))
 	case bytes.HasPrefix(hash, []byte("{SHA}")):
