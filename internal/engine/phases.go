@@ -79,6 +79,8 @@ func (r *Request) runFrom(from Phase) Status {
 				return st
 			}
 		}
+	case Content: // a clone
+		return r.content()
 	case Rewrite: // a named location
 		r.uriChanged = false
 		if st, ok := r.steps(Rewrite); !ok {

@@ -212,6 +212,7 @@ type life struct {
 	LimitReq       uint8 // what limit_req came to, 0: it was not asked; of a main request
 	LimitConn      uint8 // likewise limit_conn
 	SingleRange    bool  // not more than one part of the body may be sent
+	SubRanges      bool  // ranges apply, though this is a subrequest: its part of the body
 	ExpectTrailers bool  // fields will follow the body: it must be framed so that they can
 	gzipTested     int8  // 1: compressed responses are welcome, -1: they are not
 

@@ -23,6 +23,8 @@ type SubOptions struct {
 	ShareVars, CopyVars bool
 	// Capture keeps the response in memory instead of sending it within the parent's; Discard keeps its head only.
 	Capture, Discard bool
+	// Clone makes the subrequest begin where its parent is: with the content handler of its location, and its method.
+	Clone bool
 	// Prepare runs before the phases (set variables, ctx).
 	Prepare func(sub *Request)
 }
@@ -95,12 +97,19 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	}
 	s.Loc = s.Server.Loc
 	s.Scope, s.filters, s.Logger = s.Loc.Scope, s.Loc.filters, s.Loc.Core.logger
+	from := ServerRewrite
+	if o.Clone {
+		from = Content
+		s.Loc, s.Scope, s.filters, s.Logger = r.Loc, r.Scope, r.filters, r.Logger
+		s.Content, s.Method, s.MethodName = r.Content, r.Method, r.MethodName
+		s.ValidUnparsed, s.ValidLocation = r.ValidUnparsed, r.ValidLocation
+	}
 	if o.Prepare != nil {
 		o.Prepare(s)
 	}
 	func() {
 		defer s.rescue()
-		s.serve(ServerRewrite)
+		s.serve(from)
 	}()
 	if s.Core().LogSubrequest.V && !s.NoLog {
 		s.RunLog()

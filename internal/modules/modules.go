@@ -40,6 +40,7 @@ import (
 	"moongate/internal/mod/rewrite"
 	"moongate/internal/mod/securelink"
 	"moongate/internal/mod/setmisc"
+	"moongate/internal/mod/slice"
 	"moongate/internal/mod/splitclients"
 	"moongate/internal/mod/ssi"
 	"moongate/internal/mod/ssl"
@@ -98,6 +99,7 @@ func Set() *engine.Set {
 			&addition.Module,
 			&sub.Module,
 			&charset.Module,
+			&slice.Module,
 			&ssi.Module,
 			&gzip.Module,
 			&upstreams.Module,
@@ -109,7 +111,7 @@ func Set() *engine.Set {
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,
 		// and is nearer to the client. Order as in nginx:
-		//   the body of a range of a request that was answered before    range body
+		//   parts of a response                                          slice, range body
 		//   304 and 412                                                  not_modified
 		//   third parties                                                headers-more, lua, echo
 		//   add_header, expires                                          headers
@@ -118,6 +120,7 @@ func Set() *engine.Set {
 		//   compression                                                  gzip, gunzip
 		//   byte ranges                                                  range
 		Filters: []*engine.Filter{
+			&slice.Filter,
 			&ranges.Body,
 			&notmodified.Filter,
 			engine.Copy,

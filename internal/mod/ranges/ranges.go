@@ -60,7 +60,7 @@ var (
 )
 
 func decide(r *engine.Request) engine.Status {
-	if !r.Out.AcceptRanges || r.Out.Status != 200 || r.Out.ContentLength == -1 || r.In.Version < http1.Version10 || !r.IsMain() {
+	if !r.Out.AcceptRanges || r.Out.Status != 200 || r.Out.ContentLength == -1 || r.In.Version < http1.Version10 || !r.IsMain() && !r.SubRanges {
 		return engine.OK
 	}
 	limit := r.Core().MaxRanges.V
