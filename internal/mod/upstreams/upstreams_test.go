@@ -113,8 +113,13 @@ func (v *view) states() string {
 // eventually polls until ok, with a deadline.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(end) {
+	late := time.After(20 * time.Second)
+	tick := time.NewTicker(time.Millisecond) // lets others have the processor
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
 			t.Fatalf("not in time: %s", what)
 		}
 	}
