@@ -7,6 +7,7 @@ import (
 
 	"moongate/internal/app"
 	"moongate/internal/cli"
+	"moongate/internal/cli/grpccmd"
 	"moongate/internal/cli/testcmd"
 	"moongate/internal/conf"
 	"moongate/internal/modules"
@@ -14,7 +15,7 @@ import (
 
 func main() {
 	prog := &app.Program{Modules: modules.Conf(), NewPlane: modules.NewPlane, Arguments: modules.Arguments}
-	os.Exit(cli.Main(prog, cli.Commands{Test: testcmd.Main, Dumps: dumps(prog)}, os.Args))
+	os.Exit(cli.Main(prog, cli.Commands{Test: testcmd.Main, GRPC: grpccmd.Main, Dumps: dumps(prog)}, os.Args))
 }
 
 func dumps(prog *app.Program) []cli.Dump {

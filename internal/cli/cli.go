@@ -16,6 +16,8 @@ import (
 type Commands struct {
 	// Test runs test files (moongate test); nil while there is no such command.
 	Test func(args []string, stdout, stderr io.Writer) int
+	// GRPC calls methods of gRPC servers (moongate grpc); nil while there is no such command.
+	GRPC func(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 	// Dumps are the lists moongate dump prints, by name.
 	Dumps []Dump
 }
@@ -38,6 +40,10 @@ func Main(prog *app.Program, cmds Commands, args []string) int {
 		case "test":
 			if cmds.Test != nil {
 				return cmds.Test(args[2:], os.Stdout, os.Stderr)
+			}
+		case "grpc":
+			if cmds.GRPC != nil {
+				return cmds.GRPC(args[2:], os.Stdin, os.Stdout, os.Stderr)
 			}
 		case "dump":
 			return dump(cmds, args[2:])

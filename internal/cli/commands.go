@@ -41,6 +41,7 @@ func help(cmds Commands) {
   moongate run DIR           : serve the site in DIR; a new DIR gets a copy of
                                the built-in one, to edit
   moongate test FILE ...     : run tests of a site
+  moongate grpc COMMAND ...  : call, list and describe what gRPC servers offer
   moongate dump LIST         : print what is built in
 `)
 	for _, d := range cmds.Dumps {

@@ -35,7 +35,7 @@ func Rules(m protoreflect.MethodDescriptor) []Rule {
 		return nil
 	}
 	var rules []Rule
-	eachField(b, func(n protowire.Number, v []byte) {
+	EachField(b, func(n protowire.Number, v []byte) {
 		if n == httpExtension {
 			rules = append(rules, readRule(v)...)
 		}
@@ -46,7 +46,7 @@ func Rules(m protoreflect.MethodDescriptor) []Rule {
 func readRule(b []byte) []Rule {
 	var r Rule
 	var more []Rule
-	eachField(b, func(n protowire.Number, v []byte) {
+	EachField(b, func(n protowire.Number, v []byte) {
 		switch n {
 		case 2, 3, 4, 5, 6:
 			r.Verb, r.Path = verbs[n], string(v)
@@ -57,7 +57,7 @@ func readRule(b []byte) []Rule {
 		case fieldMore:
 			more = append(more, readRule(v)...)
 		case fieldCustom:
-			eachField(v, func(n protowire.Number, v []byte) {
+			EachField(v, func(n protowire.Number, v []byte) {
 				switch n {
 				case fieldCustomVrb:
 					r.Verb = string(v)
@@ -73,8 +73,8 @@ func readRule(b []byte) []Rule {
 	return append([]Rule{r}, more...)
 }
 
-// eachField calls f for the length-delimited fields of a message.
-func eachField(b []byte, f func(n protowire.Number, v []byte)) {
+// EachField calls f for the length-delimited fields of a message.
+func EachField(b []byte, f func(n protowire.Number, v []byte)) {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
