@@ -194,7 +194,9 @@ func compare(binary string, calls, rounds int) error {
 	return nil
 }
 
-func perCall(d time.Duration, calls int) float64 { return float64(d.Nanoseconds()) / 1e3 / float64(calls) }
+func perCall(d time.Duration, calls int) float64 {
+	return float64(d.Nanoseconds()) / 1e3 / float64(calls)
+}
 
 func freeAddr() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -238,4 +240,3 @@ func cpu(pid int) time.Duration {
 
 // ticks is USER_HZ, which is 100 on all of Linux's architectures that we build for.
 const ticks = 100
-
