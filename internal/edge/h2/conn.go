@@ -47,10 +47,13 @@ type conn struct {
 	inline  *stream
 	ready   queue // streams with DATA that may leave
 	late    []lateBody
-	past    history
-	prio    *priorities
-	block   headerBlock
-	flood   flood
+
+	lateTimer netio.Timer
+
+	past  history
+	prio  *priorities
+	block headerBlock
+	flood flood
 
 	lastID     uint32
 	partial    uint32 // the stream of a HEADERS frame that has not come in full
@@ -88,6 +91,7 @@ func Take(h Host, base *engine.Conn, fd *netio.FD, tls *tlsio.Conn, buf []byte, 
 	c.dec.Init(http2.DefaultTableSize)
 	c.enc.Init()
 	c.timer.Init(c.expire)
+	c.lateTimer.Init(c.lateExpired)
 	c.resumeFn, c.handOverFn, c.turnFn = c.resume, c.handOver, c.endTurn
 	base.Action = "processing HTTP/2 connection"
 	fd.SetHandler(c)
@@ -262,6 +266,9 @@ func (c *conn) release() {
 	if c.timer.Armed() {
 		c.w.Loop.Disarm(&c.timer)
 	}
+	if c.lateTimer.Armed() {
+		c.w.Loop.Disarm(&c.lateTimer)
+	}
 	c.freeRead()
 	if c.out != nil {
 		c.w.FreeBuffer(c.out)
@@ -348,7 +355,6 @@ func (c *conn) pause(more bool) {
 	if c.dead {
 		return
 	}
-	c.resetLate()
 	c.write()
 	switch {
 	case c.dead:

@@ -125,34 +125,6 @@ func (h *history) find(id uint32) ending {
 	return e
 }
 
-// lateBody is a request body that is still coming although the response has been sent: a client that ends it with the bytes we
-// have read already need not be told to stop.
-type lateBody uint32
-
-// lateData reports whether frames of the stream are expected and meaningless.
-func (c *conn) lateData(id uint32, end bool) bool {
-	for i, l := range c.late {
-		if uint32(l) == id {
-			if end {
-				c.late = append(c.late[:i], c.late[i+1:]...)
-				c.past.add(id, endedByClient)
-			}
-			return true
-		}
-	}
-	return false
-}
-
-// resetLate tells clients to send no more of bodies that nobody wants (RFC 9113 8.1).
-func (c *conn) resetLate() {
-	for _, l := range c.late {
-		c.room(16)
-		c.out = http2.AppendRSTStream(c.out, uint32(l), http2.NoError)
-		c.past.add(uint32(l), endedByUs)
-	}
-	c.late = c.late[:0]
-}
-
 func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
 func errorf(code http2.ErrCode, format string, args ...any) error {

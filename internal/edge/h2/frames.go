@@ -145,7 +145,7 @@ func (c *conn) strayData(h http2.FrameHeader, end bool) error {
 	if h.Stream > c.lastID {
 		return errorf(http2.ProtocolError, "sent DATA frame for idle stream %d", h.Stream)
 	}
-	if c.lateData(h.Stream, end) || c.past.find(h.Stream) != endedByClient {
+	if c.lateData(h.Stream, int(h.Length), end) || c.past.find(h.Stream) != endedByClient {
 		return nil
 	}
 	c.resetStream(h.Stream, http2.StreamClosed)
@@ -262,7 +262,7 @@ func (c *conn) laterBlock(id uint32, end bool, block []byte) error {
 		switch {
 		case err != nil:
 			return err
-		case c.lateData(id, end):
+		case c.lateData(id, 0, end):
 			return nil
 		}
 		switch c.past.find(id) {
@@ -341,7 +341,7 @@ func (c *conn) onReset(h http2.FrameHeader, p []byte) error {
 	if h.Stream > c.lastID {
 		return errorf(http2.ProtocolError, "sent RST_STREAM frame for idle stream %d", h.Stream)
 	}
-	c.lateData(h.Stream, true)
+	c.lateData(h.Stream, 0, true)
 	s := c.streams[h.Stream]
 	if s == nil || s.reset {
 		return c.tooManyResets()

@@ -149,7 +149,6 @@ func (c *conn) endTurn() {
 	if c.dead || c.running {
 		return
 	}
-	c.resetLate()
 	c.write()
 	if !c.dead {
 		c.rest()

@@ -186,10 +186,7 @@ func (s *stream) closeWire() {
 	case s.malformed:
 		s.sendReset(http2.ProtocolError)
 	case !s.inClosed:
-		c.late = append(c.late, lateBody(s.id))
-		if !c.running {
-			c.flushSoon()
-		}
+		c.addLate(s.id)
 	default:
 		c.past.add(s.id, endedByClient)
 	}
