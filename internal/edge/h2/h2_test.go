@@ -2,11 +2,14 @@ package h2_test
 
 import (
 	"fmt"
+	"math/rand"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/http2"
 	"moongate/internal/modules"
@@ -291,16 +294,53 @@ func TestGoAway(t *testing.T) {
 
 // TestGarbage: whatever comes, the server goes on.
 func TestGarbage(t *testing.T) {
-	_, addr := start(t, `location / { return 200 ok; }`)
-	for i := range 200 {
+	s, addr := start(t, `location / { return 200 ok; } location /body { echo_read_request_body; echo_request_body; }
+		location /wait { echo_sleep 0.001; echo ok; }`)
+	rnd := rand.New(rand.NewSource(5))
+	for i := range 300 {
 		c := dial(t, addr)
-		p := c.head("/", http2.EndStream)
-		p[i%len(p)] ^= byte(1 << (i % 8))
-		c.write(append(p, c.head("/", http2.EndStream)...))
-		c.c.Close()
+		var p []byte
+		for range 2 + rnd.Intn(6) {
+			p = append(p, c.head([]string{"/", "/body", "/wait"}[rnd.Intn(3)], http2.Flags(rnd.Intn(2)))...)
+			payload := make([]byte, rnd.Intn(40))
+			rnd.Read(payload)
+			if rnd.Intn(2) == 0 {
+				clear(payload[min(3, len(payload)):])
+			}
+			p = append(http2.AppendHeader(p, len(payload), http2.Type(rnd.Intn(11)), http2.Flags(rnd.Intn(64)), uint32(rnd.Intn(12))), payload...)
+			if rnd.Intn(3) == 0 {
+				p = http2.AppendData(p, c.last, payload, http2.Flags(rnd.Intn(2)))
+			}
+		}
+		if i%2 == 0 {
+			p[rnd.Intn(len(p))] ^= byte(1 << rnd.Intn(8))
+		}
+		c.write(p)
+		if i%3 == 0 {
+			c.c.Close()
+			continue
+		}
+		c.write(http2.AppendGoAway(nil, 0, 0, ""))
+		c.c.(*net.TCPConn).CloseWrite()
+		for {
+			if _, err := c.next(); err != nil {
+				break
+			}
+		}
 	}
 	c := dial(t, addr)
 	if r := c.response(c.get("/")); r.body != "ok" {
 		t.Error(r)
+	}
+	for {
+		conns, active := 0, 0
+		s.Do(func(w *engine.Worker) { conns, active = w.Conns, w.Active })
+		if conns == 1 && active == 0 { // those that fail go, and take their requests along
+			break
+		}
+		c.ping()
+	}
+	if log := s.ErrorLog(); strings.Contains(log, "[alert]") || strings.Contains(log, "panic") {
+		t.Error(log)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"moongate/internal/engine"
+	"moongate/internal/http1"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 )
@@ -56,6 +57,9 @@ func requestSocket(c *lua.Call) lua.Outcome {
 // rawSocket takes the client's connection: no head is sent from now on.
 func rawSocket(c *lua.Call, x *luahost.Ctx, d engine.Downstream) lua.Outcome {
 	r := x.R
+	if r.In.Version >= http1.Version20 && !r.HeaderSent { // but behind a head with 101 the stream is a tunnel
+		return c.Errorf("http v2 not supported yet")
+	}
 	if r.Body.Read && d.BodyLeft() {
 		return c.ReturnNilErr("pending request body reading in some other thread")
 	}
