@@ -62,7 +62,7 @@ func SSLRows[T any](prefix string, l *conf.Level[T], of func(*T) *Conf) []conf.D
 		{Name: prefix + "ssl_protocols", In: anywhere, Default: "TLSv1.2 TLSv1.3", Set: conf.Slot(l, conf.Bits(tlsio.Protocols...), func(t *T) *conf.Opt[uint32] { return &of(t).SSL.Protocols }),
 			Doc: "The versions of TLS. SSLv2 and SSLv3 are accepted and never spoken."},
 		{Name: prefix + "ssl_conf_command", In: anywhere, Syntax: "name value", Args: conf.Take2, Set: conf.List(l, func(c *conf.Cmd) (conf.Pair, error) { return conf.Pair{Key: c.Args[0], Value: c.Args[1]}, nil }, func(t *T) *[]conf.Pair { return &of(t).SSL.commands }),
-			Doc: "Accepted for compatibility: there is no OpenSSL to command."},
+			Doc: "A configuration command of OpenSSL's, as far as there is something to command here: versions, suites, curves, certificates."},
 		{Name: prefix + "ssl_crl", In: anywhere, Set: file(func(s *SSL) *conf.Opt[string] { return &s.CRL }),
 			Doc: "Lists of revoked certificates, in PEM, for the verification of servers."},
 		{Name: prefix + "ssl_key_log", In: anywhere, Set: file(func(s *SSL) *conf.Opt[string] { return &s.KeyLog }),
@@ -172,6 +172,21 @@ func (l *SSL) build(prefix string, files tlsio.Files, st *settings) error {
 	var ok bool
 	if tc.CipherSuites, ok = tlsio.Suites(l.Ciphers.V); !ok {
 		return fmt.Errorf("SSL_CTX_set_cipher_list(\"%s\") failed (SSL: error:0A0000B9:SSL routines::no cipher match)", l.Ciphers.V)
+	}
+	var list [][2]string
+	for _, p := range l.commands {
+		list = append(list, [2]string{p.Key, p.Value})
+	}
+	said, err := tlsio.Commands(tc, list)
+	if err != nil {
+		return err
+	}
+	if said.Certificate != "" && said.PrivateKey != "" {
+		pair, err := tlsio.LoadPair(files, said.Certificate, said.PrivateKey, l.Passwords.V)
+		if err != nil {
+			return err
+		}
+		show(tc, &pair)
 	}
 	if cert, key := l.Certificate.V, l.Key.V; cert != nil && cert.Text != "" {
 		if key == nil {

@@ -120,6 +120,7 @@ type exchange struct {
 	left    int64
 	mode    uint8
 	head    bool // the method is HEAD: the response has no body
+	short   bool // a body was announced that does not go up: what follows on the connection would be taken for it
 	bodyLen int64
 }
 
@@ -211,6 +212,7 @@ func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 		dst = append(dst, " HTTP/1.0\r\n"...)
 	}
 	var body []byte
+	e.short = false
 	switch {
 	case c.body.V != nil:
 		body = c.body.V.Eval(r)
@@ -224,6 +226,7 @@ func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 		if !c.PassBody.V && e.bodyLen < 0 && r.Body.Size() > 0 {
 			e.bodyLen = r.Body.Size()
 		}
+		e.short = e.bodyLen > 0
 	case r.Body.Size() > 0 || r.ContentLength == 0 && r.In.Has(http1.HContentLength) || r.ChunkedBody || r.Parent != nil && r.ContentLength >= 0:
 		e.bodyLen = r.Body.Size()
 	default:
@@ -252,7 +255,9 @@ func appendField(dst []byte, x *relay.Exchange, e *exchange, f *field) []byte {
 	from := len(dst)
 	switch {
 	case f.own == nil:
-		dst = f.value.Append(dst, x.R)
+		if dst = f.value.Append(dst, x.R); !f.value.IsLiteral() {
+			oneLine(dst[from:])
+		}
 	case name[0]|0x20 == 'c':
 		dst = f.own(x, dst)
 	case x.Unbuffered && x.ChunkBody:
@@ -264,8 +269,39 @@ func appendField(dst []byte, x *relay.Exchange, e *exchange, f *field) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// appendURI writes the URI of the request to the server.
+// oneLine keeps what a variable holds, a decoded URI say, from being more than the value of a field (RFC 9110 5.5).
+func oneLine(v []byte) {
+	for i, c := range v {
+		if c == '\r' || c == '\n' || c == 0 {
+			v[i] = ' '
+		}
+	}
+}
+
+// appendURI writes the URI of the request to the server. What ends a URI, or the line, is escaped, wherever it comes from.
 func (e *exchange) appendURI(dst []byte, r *engine.Request) []byte {
+	from := len(dst)
+	dst = e.appendRawURI(dst, r)
+	for _, c := range dst[from:] {
+		if c <= ' ' || c == 0x7f {
+			raw := r.Copy(dst[from:])
+			dst = dst[:from]
+			for _, c := range raw {
+				if c <= ' ' || c == 0x7f {
+					dst = append(dst, '%', hex[c>>4], hex[c&15])
+				} else {
+					dst = append(dst, c)
+				}
+			}
+			break
+		}
+	}
+	return dst
+}
+
+const hex = "0123456789ABCDEF"
+
+func (e *exchange) appendRawURI(dst []byte, r *engine.Request) []byte {
 	uri := e.vars.uri
 	switch {
 	case e.t.template != nil && uri != "":

@@ -55,6 +55,9 @@ func (protocol) Head(x *relay.Exchange, in []byte) (int, relay.HeadState) {
 // frame finds out how the body will end (RFC 9112 6.3).
 func (e *exchange) frame(x *relay.Exchange) {
 	resp := &e.parser.Response
+	if e.short {
+		resp.KeepAlive = false
+	}
 	keep := resp.KeepAlive
 	x.KeepConn = false
 	switch {
