@@ -68,7 +68,7 @@ func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 	def := h.addr.DefaultServer()
 	h.Server, h.TLS = def, def.TLS
 	if h.hello = def.TLS.Hooks; h.hello != nil && h.hello.Hello != nil {
-		h.Raw = h.io.Hello()
+		h.readRaw()
 		h.Config = &tls.Config{}
 		if err := h.hello.Hello(h); err != nil {
 			return nil, err
@@ -106,6 +106,13 @@ func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 	return h.own(asked)
 }
 
+// readRaw finds the client's first message; of a handshake over QUIC it is not known.
+func (h *Handshake) readRaw() {
+	if h.Raw == nil && h.io != nil {
+		h.Raw = h.io.Hello()
+	}
+}
+
 // config is the server's configuration for the address.
 func (h *Handshake) config() *tls.Config {
 	if h.TLS.HTTP2 != nil && h.addr.SpeaksHTTP2(h.Server) {
@@ -124,9 +131,7 @@ func (h *Handshake) own(asked *tls.Config) (*tls.Config, error) {
 		before, certs := cfg.GetCertificate, cfg.Certificates
 		cfg.Certificates = nil
 		cfg.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if h.Raw == nil {
-				h.Raw = h.io.Hello()
-			}
+			h.readRaw()
 			if err := h.hooks.Certificate(h); err != nil {
 				return nil, err
 			}
@@ -184,10 +189,23 @@ func (h *Handshake) SessionHooks() *TLSHooks {
 
 // Done ends the handshake, with what tlsio.Conn.Handshake has returned. The state is complete then.
 func (h *Handshake) Done(err error) {
+	if err == nil {
+		h.State.ConnectionState = h.io.State()
+		h.State.ClientRandom, h.State.ServerRandom = h.io.Randoms()
+	}
+	h.over(err)
+	h.io.Forget()
+}
+
+// DoneElsewhere ends a handshake that a QUIC stack has done.
+func (h *Handshake) DoneElsewhere(st tls.ConnectionState) {
+	h.State.ConnectionState = st
+	h.over(nil)
+}
+
+func (h *Handshake) over(err error) {
 	st := h.State
 	if err == nil {
-		st.ConnectionState = h.io.State()
-		st.ClientRandom, st.ServerRandom = h.io.Randoms()
 		st.Judge(h.TLS)
 		if h.TLS.Status != nil && st.VerifyCode == 0 && len(st.PeerCertificates) > 0 {
 			st.StatusText = h.TLS.Status(h)
@@ -204,7 +222,6 @@ func (h *Handshake) Done(err error) {
 			break
 		}
 	}
-	h.io.Forget()
 }
 
 // Eval evaluates a template as for a request to the handshake's server that has nothing but the connection.

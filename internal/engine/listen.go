@@ -65,8 +65,13 @@ type ListenOpt struct {
 	Multipath bool
 }
 
-// Key identifies the address.
-func (l *ListenOpt) Key() string { return l.Text }
+// Key identifies the address: one for QUIC is another than that of TCP.
+func (l *ListenOpt) Key() string {
+	if l.QUIC {
+		return "quic " + l.Text
+	}
+	return l.Text
+}
 
 func (l *ListenOpt) wildcard() bool { return l.Unix == "" && l.Addr.Addr().IsUnspecified() }
 
@@ -97,11 +102,11 @@ func (a *AddrConf) For(local netip.Addr) *AddrConf {
 // for one of their own (bind, or an option of sockets).
 func (h *HTTP) shareSockets() {
 	for _, w := range h.Addrs {
-		if !w.wildcard() {
+		if !w.wildcard() || w.QUIC {
 			continue
 		}
 		for _, a := range h.Addrs {
-			if a != w && a.Unix == "" && !a.Set && !a.wildcard() && a.Addr.Port() == w.Addr.Port() && a.Addr.Addr().Is4() == w.Addr.Addr().Is4() {
+			if a != w && !a.QUIC && a.Unix == "" && !a.Set && !a.wildcard() && a.Addr.Port() == w.Addr.Port() && a.Addr.Addr().Is4() == w.Addr.Addr().Is4() {
 				a.within = w
 				w.specific = append(w.specific, a)
 			}
@@ -126,7 +131,7 @@ func (a *AddrConf) combine(l *ListenOpt) {
 
 var listenRows = []conf.Directive{
 	{Name: "listen", Default: "*:80", In: conf.Server, Args: conf.OneMore, Set: conf.Func(readListen),
-		Syntax: "address[:port] | port | unix:path [default_server] [bind] [backlog=number] [rcvbuf=size] [sndbuf=size] [reuseport] [deferred] [ipv6only=on|off] [so_keepalive=on|off|[idle]:[interval]:[count]] [fastopen=number] [proxy_protocol] [ssl] [http2]",
+		Syntax: "address[:port] | port | unix:path [default_server] [bind] [backlog=number] [rcvbuf=size] [sndbuf=size] [reuseport] [deferred] [ipv6only=on|off] [so_keepalive=on|off|[idle]:[interval]:[count]] [fastopen=number] [proxy_protocol] [ssl] [http2 | quic]",
 		Doc:    "An address the server is reached at."},
 }
 
@@ -322,6 +327,18 @@ func (l *ListenOpt) params(c *conf.Cmd) error {
 		}
 		l.Set = true
 	}
+	if !l.QUIC {
+		return nil
+	}
+	for _, other := range []struct {
+		on   bool
+		name string
+	}{{l.TLS, "ssl"}, {l.HTTP2, "http2"}, {l.ProxyProt, "proxy_protocol"}} {
+		if other.on {
+			return c.Errorf("\"%s\" parameter is incompatible with \"quic\"", other.name)
+		}
+	}
+	l.TLS = true
 	return nil
 }
 
@@ -363,6 +380,7 @@ type Listener struct {
 	Addr   string
 	FD     int
 	Worker int                      // with reuseport: the worker that accepts from it
+	QUIC   bool                     // the socket is one of datagrams: it is Plane.Datagrams' to serve
 	conf   *AddrConf                // of the snapshot it was opened for
 	next   atomic.Pointer[AddrConf] // of the newest one
 }

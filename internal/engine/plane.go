@@ -29,6 +29,9 @@ const ServerVersion = ServerName + "/" + Version
 type Plane struct {
 	// NewConn takes over an accepted socket; the assembly sets it to the HTTP/1 driver.
 	NewConn func(w *Worker, l *Listener, fd int, remote Addr)
+	// Datagrams serves the sockets of datagrams among ls, and no others any more; it may be nil. It is called when the
+	// workers run, after each reload, and with none at the end.
+	Datagrams func(p *Plane, ls []*Listener)
 
 	params    atomic.Pointer[plane.Params]
 	http      atomic.Pointer[HTTP]
@@ -76,7 +79,11 @@ func (p *Plane) Sockets(cfg *conf.Config) []plane.Socket {
 		if a.within != nil {
 			continue
 		}
-		out = append(out, plane.Socket{Addr: a.Text, Type: syscall.SOCK_STREAM, Options: a.options()})
+		kind := syscall.SOCK_STREAM
+		if a.QUIC {
+			kind = syscall.SOCK_DGRAM
+		}
+		out = append(out, plane.Socket{Addr: a.Text, Type: kind, Options: a.options()})
 	}
 	return out
 }
@@ -94,10 +101,10 @@ func (p *Plane) listenersOf(h *HTTP, socks []plane.Socket) []*Listener {
 			}
 		}
 		if l == nil {
-			l = &Listener{Key: key, Addr: s.Addr, FD: s.FD, Worker: s.Worker}
-			l.conf = h.addr(s.Addr)
+			l = &Listener{Key: key, Addr: s.Addr, FD: s.FD, Worker: s.Worker, QUIC: s.Type == syscall.SOCK_DGRAM}
+			l.conf = h.addr(s.Addr, l.QUIC)
 		}
-		if h.addr(s.Addr) != nil {
+		if h.addr(s.Addr, l.QUIC) != nil {
 			out = append(out, l)
 		}
 	}
@@ -105,9 +112,9 @@ func (p *Plane) listenersOf(h *HTTP, socks []plane.Socket) []*Listener {
 }
 
 // addr finds an address of the snapshot.
-func (h *HTTP) addr(text string) *AddrConf {
+func (h *HTTP) addr(text string, quic bool) *AddrConf {
 	for _, a := range h.Addrs {
-		if a.Text == text && a.within == nil {
+		if a.Text == text && a.QUIC == quic && a.within == nil {
 			return a
 		}
 	}
@@ -174,7 +181,16 @@ func (p *Plane) Start() error {
 			first = err
 		}
 	}
+	if first == nil {
+		p.serveDatagrams(p.listeners)
+	}
 	return first
+}
+
+func (p *Plane) serveDatagrams(ls []*Listener) {
+	if p.Datagrams != nil {
+		p.Datagrams(p, ls)
+	}
 }
 
 func (w *Worker) start() error {
@@ -207,7 +223,7 @@ next:
 				continue next
 			}
 		}
-		if l.Conf().Reuseport && l.Worker != w.ID {
+		if l.QUIC || l.Conf().Reuseport && l.Worker != w.ID {
 			continue
 		}
 		a := &accept{w: w, l: l}
@@ -253,10 +269,11 @@ func (p *Plane) Reload(pp *plane.Params, retired func()) error {
 	p.Do(func(w *Worker) { w.takeOver(h, ls) })
 	// Only now, when every worker has the new snapshot, requests may be routed by it.
 	for _, l := range ls {
-		if a := h.addr(l.Addr); a != nil {
+		if a := h.addr(l.Addr, l.QUIC); a != nil {
 			l.next.Store(a)
 		}
 	}
+	p.serveDatagrams(ls)
 	// And only now, when no request is routed by the old one any more, that may end.
 	var users atomic.Int64
 	users.Store(int64(len(p.workers)))
@@ -319,6 +336,7 @@ func (w *Worker) leave(before *HTTP, ls []*Listener, gone func()) {
 // ends is cut. Clients which have connected already are served; once no worker accepts any more the sockets are closed.
 func (p *Plane) Quit(ctx context.Context) {
 	p.accepting.Store(int32(len(p.workers)))
+	p.serveDatagrams(nil)
 	for _, w := range p.workers {
 		w.Loop.Post(w.drain)
 	}
@@ -392,6 +410,7 @@ func (w *Worker) finish() {
 
 // Stop ends the workers at once: connections are closed, requests abandoned.
 func (p *Plane) Stop() {
+	p.serveDatagrams(nil)
 	for _, w := range p.workers {
 		if w.Loop == nil {
 			continue

@@ -61,3 +61,6 @@ func (p *Plane) Reading() (n int64) {
 	}
 	return n
 }
+
+// CountAccepted is for drivers that accept connections by themselves.
+func CountAccepted() { stats.accepted.Add(1) }

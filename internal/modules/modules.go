@@ -3,6 +3,7 @@ package modules
 
 import (
 	"moongate/internal/edge/h2"
+	"moongate/internal/edge/h3"
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/addition"
@@ -63,6 +64,7 @@ func Set() *engine.Set {
 			&corevars.Module,
 			&ssl.Module,
 			&h2.Module, // behind ssl, whose handshakes it has a part in
+			&h3.Module,
 			&mapvar.Module,
 			&geo.Module,
 			&splitclients.Module,

@@ -6,6 +6,7 @@ import (
 
 	"moongate/internal/conf"
 	"moongate/internal/edge/h1"
+	"moongate/internal/edge/h3"
 	"moongate/internal/engine"
 	"moongate/internal/errlog"
 	"moongate/internal/luaapi/workerthread"
@@ -26,7 +27,7 @@ func NewPlane() plane.Plane {
 	workerthread.HasPool = func(cfg *conf.Config, name string) bool {
 		return slices.ContainsFunc(core.Of(cfg).Pools, func(p core.Pool) bool { return p.Name == name })
 	}
-	return &engine.Plane{NewConn: h1.Accept}
+	return &engine.Plane{NewConn: h1.Accept, Datagrams: h3.Serve()}
 }
 
 // Arguments are the configure arguments of moongate -V, for the modules whose

@@ -22,6 +22,7 @@ import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
 	"moongate/internal/edge/h1"
+	"moongate/internal/edge/h3"
 	"moongate/internal/engine"
 	"moongate/internal/errlog"
 	"moongate/internal/mod/core"
@@ -112,7 +113,7 @@ func (s *Server) start(set *engine.Set, text string) *Server {
 			delete(s.fds, real)
 		}
 	}
-	p := &engine.Plane{NewConn: h1.Accept}
+	p := &engine.Plane{NewConn: h1.Accept, Datagrams: h3.Serve()}
 	if err := p.Init(pp); err != nil {
 		t.Fatal(err)
 	}
@@ -161,9 +162,32 @@ func (s *Server) params(text string) (*plane.Params, *nlog.Files, error) {
 			return nil, nil, fmt.Errorf("listening on %s: tests listen on 127.0.0.1:80NN", socks[i].Addr)
 		}
 		socks[i].FD = fd
+		if socks[i].Type == syscall.SOCK_DGRAM {
+			socks[i].FD = s.datagrams(socks[i])
+		}
 	}
 	s.Conf = cfg
 	return &plane.Params{Config: cfg, Sockets: socks, Workers: core.Workers(cfg), Connections: 512, Log: errlog.Process(cfg), UID: -1, GID: -1}, files, nil
+}
+
+// datagrams opens a socket beside one of TCP.
+func (s *Server) datagrams(k plane.Socket) int {
+	key := "udp " + k.Addr
+	if fd, ok := s.fds[key]; ok {
+		return fd
+	}
+	sa, family, err := k.Sockaddr()
+	if err == nil {
+		var fd int
+		if fd, err = syscall.Socket(family, syscall.SOCK_DGRAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0); err == nil {
+			s.fds[key] = fd
+			err = syscall.Bind(fd, sa)
+		}
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.fds[key]
 }
 
 // Reload makes the server serve another configuration (see Wrap), which listens on no address that was not known from the
