@@ -45,6 +45,8 @@ var _ interface {
 
 var protocol = []byte("HTTP/3.0")
 
+func speaks(_ *engine.AddrConf, v *engine.Server) bool { return srv.Of(v.Scope).enable.V }
+
 // begin starts the request, on the worker's loop.
 func (s *stream) begin() {
 	c := s.c
@@ -77,7 +79,7 @@ func (s *stream) serve() {
 	r.SetServer(a.DefaultServer())
 	r.RequestLen = int64(s.size)
 	h := mux.Head{Msg: &s.msg, Block: &s.block, Protocol: protocol, Version: http1.Version30, Closed: s.ended,
-		Speaks: func(v *engine.Server) bool { return srv.Of(v.Scope).enable.V }}
+		Speaks: speaks}
 	st := h.Read(r, a, a.DefaultServer().Conf.Limits())
 	s.tunnel = h.Tunnel
 	s.body.left = s.msg.ContentLength

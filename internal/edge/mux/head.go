@@ -25,7 +25,7 @@ type Head struct {
 	// Closed says that no body follows.
 	Closed bool
 	// Speaks reports whether the protocol is on for a server.
-	Speaks func(s *engine.Server) bool
+	Speaks func(a *engine.AddrConf, s *engine.Server) bool
 
 	// Tunnel is set for an extended CONNECT, Malformed when the request breaks the protocol, Short when it ends before its body.
 	Tunnel, Malformed, Short bool
@@ -272,7 +272,7 @@ func (p *pseudo) check(a *engine.AddrConf, l *http1.Limits) engine.Status {
 	}
 	m.KeepAlive = true
 	r.Route(a)
-	if !p.Speaks(r.Server) {
+	if !p.Speaks(a, r.Server) {
 		r.Logf(nlog.Info, "client attempted to request the server name for which the negotiated protocol is disabled")
 		return 421
 	}
