@@ -7,6 +7,7 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/addition"
+	"moongate/internal/mod/arrayvar"
 	"moongate/internal/mod/authbasic"
 	"moongate/internal/mod/authrequest"
 	"moongate/internal/mod/autoindex"
@@ -16,6 +17,7 @@ import (
 	"moongate/internal/mod/dav"
 	"moongate/internal/mod/echo"
 	"moongate/internal/mod/emptygif"
+	"moongate/internal/mod/forminput"
 	"moongate/internal/mod/geo"
 	"moongate/internal/mod/grpc"
 	"moongate/internal/mod/grpcserver"
@@ -71,7 +73,8 @@ func Set() *engine.Set {
 			&browser.Module,
 			&referer.Module,
 			&securelink.Module,
-			&rewrite.Module, // before Lua's own rewrite handlers
+			&forminput.Module, // its body is there for the directives of rewrite
+			&rewrite.Module,   // before Lua's own rewrite handlers
 			&realip.Module,
 			&limitreq.Module,
 			&limitconn.Module,
@@ -79,6 +82,7 @@ func Set() *engine.Set {
 			&authbasic.Module,
 			&authrequest.Module,
 			&setmisc.Module,
+			&arrayvar.Module,
 			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua
 			&luamod.Module,
 			&echo.Module,

@@ -47,6 +47,9 @@ type Func struct {
 type Conf struct {
 	Padding  conf.Opt[bool]
 	Alphabet conf.Opt[string]
+	// Key, IV and Expires are those of sealed sessions.
+	Key, IV conf.Opt[string]
+	Expires conf.Opt[time.Duration]
 	// Lists are the upstream_list directives of the http block, shared by all below it.
 	Lists map[string][]string
 	// turn is the number set_rotate gave last in this location; -1 before the first.
@@ -103,6 +106,8 @@ var Funcs = []Func{
 	{Name: "set_rotate", Form: TwoOwn, Do: rotate, Doc: "The number after the variable's, going round between two numbers; without one, that after the location's last."},
 	{Name: "set_local_today", Form: Bare, Lua: true, Do: localToday, Doc: "The local date, as 2006-01-02."},
 	{Name: "set_formatted_gmt_time", Form: One, Lua: true, Do: gmtTime, Doc: "The time in UTC in a format of strftime."},
+	{Name: "set_encrypt_session", Lua: true, Do: encryptSession, Doc: "Seals a value with encrypted_session_key, for encrypted_session_expires."},
+	{Name: "set_decrypt_session", Lua: true, Do: decryptSession, Doc: "Opens what set_encrypt_session has sealed; what is wrong or too old becomes empty."},
 	{Name: "set_formatted_local_time", Form: One, Lua: true, Do: localTime, Doc: "The local time in a format of strftime."},
 }
 

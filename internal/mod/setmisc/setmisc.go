@@ -4,6 +4,7 @@ package setmisc
 
 import (
 	"strings"
+	"time"
 
 	"moongate/internal/conf"
 	"moongate/internal/engine"
@@ -25,9 +26,29 @@ var settings = []conf.Directive{
 		Doc: "The former name of set_base32_padding."},
 	{Name: "set_base32_alphabet", Syntax: "alphabet", In: inAny, Args: conf.Take1, Default: "\"" + setvar.Alphabet + "\"", Set: conf.Func(readAlphabet),
 		Doc: "The 32 digits of base32."},
+	{Name: "encrypted_session_key", In: inAny, Set: conf.Slot(setvar.Level, sessionKey, func(c *setvar.Conf) *conf.Opt[string] { return &c.Key }),
+		Doc: "The key of set_encrypt_session and set_decrypt_session: 32 bytes."},
+	{Name: "encrypted_session_iv", In: inAny, Default: "\"" + setvar.DefaultIV + "\"", Set: conf.Slot(setvar.Level, sessionIV, func(c *setvar.Conf) *conf.Opt[string] { return &c.IV }),
+		Doc: "The initialisation vector: up to 16 bytes."},
+	{Name: "encrypted_session_expires", In: inAny, Default: "1d", Set: conf.Slot(setvar.Level, conf.Sec, func(c *setvar.Conf) *conf.Opt[time.Duration] { return &c.Expires }),
+		Doc: "How long a sealed value is good; 0 is for ever."},
 	{Name: "upstream_list", Syntax: "name upstream ...", In: conf.HTTP, Args: conf.TwoMore, Set: conf.Func(readList),
 		Doc: "Names a list of upstreams for set_hashed_upstream."},
 }
+
+var sessionKey = conf.NewType("key", conf.Take1, func(c *conf.Cmd) (string, error) {
+	if len(c.Args[0]) != setvar.SessionKey {
+		return "", c.Errorf("encrypted_session_key: the key must be of %d bytes long", setvar.SessionKey)
+	}
+	return c.Args[0], nil
+})
+
+var sessionIV = conf.NewType("iv", conf.Take1, func(c *conf.Cmd) (string, error) {
+	if len(c.Args[0]) > setvar.SessionIV {
+		return "", c.Errorf("encrypted_session_iv: the init vector must NOT be longer than %d bytes", setvar.SessionIV)
+	}
+	return c.Args[0], nil
+})
 
 // arity is the number of words of a directive, by the function's form; the first is the variable.
 var arity = map[setvar.Form]conf.Arity{
