@@ -17,9 +17,13 @@ type codeRefs struct {
 	seen map[*lua.Code]bool
 }
 
+// logger is what lines are about.
+type logger interface {
+	Logf(level nlog.Level, format string, args ...any)
+}
+
 // logLoad tells what the cache of code does with a piece of code that is about to run.
-func (x *Ctx) logLoad(code *lua.Code) {
-	w := x.W
+func (w *Worker) logLoad(code *lua.Code, on logger) {
 	if w.code.refs == nil {
 		w.code = codeRefs{refs: map[string]int{}, seen: map[*lua.Code]bool{}}
 	}
@@ -28,16 +32,16 @@ func (x *Ctx) logLoad(code *lua.Code) {
 	if seen {
 		ref = known
 	}
-	x.Logf(nlog.Debug, "code cache lookup (key='%s', ref=%d)", key, ref)
+	on.Logf(nlog.Debug, "code cache lookup (key='%s', ref=%d)", key, ref)
 	switch {
 	case known == 0:
-		x.Logf(nlog.Debug, "code cache miss (key='%s', ref=%d)", key, ref)
+		on.Logf(nlog.Debug, "code cache miss (key='%s', ref=%d)", key, ref)
 		w.code.refs[key] = len(w.code.refs) + 1
 	default:
 		if !seen {
-			x.Logf(nlog.Debug, "code cache setting ref (key='%s', ref=%d)", key, known)
+			on.Logf(nlog.Debug, "code cache setting ref (key='%s', ref=%d)", key, known)
 		}
-		x.Logf(nlog.Debug, "code cache hit (key='%s', ref=%d)", key, known)
+		on.Logf(nlog.Debug, "code cache hit (key='%s', ref=%d)", key, known)
 	}
 	w.code.seen[code] = true
 }

@@ -111,7 +111,7 @@ func (x *Ctx) load(code *lua.Code) (*lua.Chunk, engine.Status) {
 		return nil, 500
 	}
 	if x.R.Logger.On(nlog.Debug) {
-		x.logLoad(code)
+		x.W.logLoad(code, x)
 	}
 	chunk, err := x.W.VM.Load(code)
 	if err != nil {

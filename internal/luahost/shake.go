@@ -64,6 +64,9 @@ func (s *Shake) Run(code *lua.Code, phase lua.Phase) error {
 	s.phase, s.scope, s.log = phase, s.H.Server.Scope, s.H.Server.Loc.Core.Logger()
 	s.ExitCode, s.Exited = 0, false
 	s.ctx.SetLogLevel(lua.Level(min(s.log.Level(), nlog.Debug)))
+	if s.log.On(nlog.Debug) {
+		s.lw.logLoad(code, s)
+	}
 	chunk, err := s.lw.VM.Load(code)
 	if err != nil {
 		s.Logf(nlog.Error, "%s", err)
