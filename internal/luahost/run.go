@@ -3,6 +3,7 @@ package luahost
 import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
+	"moongate/internal/http1"
 	"moongate/internal/lua"
 )
 
@@ -18,7 +19,8 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 	if phase == lua.PhaseContent {
 		x.EnteredContent = true
 	}
-	x.SetFastOutput(r.Core().PostponeOutput.V >= smallOutput)
+	// Where ngx.say must tell whether its bytes could be sent they do not wait in Lua's buffer.
+	x.SetFastOutput(r.Core().PostponeOutput.V >= smallOutput && !r.In.Has(http1.HIfUnmodifiedSince) && !r.In.Has(http1.HIfMatch))
 	x.SetLogLevel(logLevel(r))
 	watched := x.watch()
 	debug := r.Logger.On(nlog.Debug)

@@ -276,6 +276,9 @@ func (s *sock) dial(c *lua.Call, host string, port int) error {
 	}
 	if p.addr == nil {
 		if err := p.resolve(c, host); err != nil {
+			if err == netio.ErrKilled && debugs(c) {
+				debugf(c, "lua tcp socket abort resolver")
+			}
 			return err
 		}
 	}
@@ -288,6 +291,9 @@ func (s *sock) dial(c *lua.Call, host string, port int) error {
 	defer func() { s.dialing = false }()
 	d := netio.Dial{Addr: p.addr, Local: s.local, Transparent: s.transparent, Deadline: s.wd.loop.Now() + s.connectTimeout()}
 	if err := s.wd.loop.Dial(&cn.FD, &d); err != nil {
+		if debugs(c) {
+			debugf(c, "lua finalize socket")
+		}
 		return err
 	}
 	if s.writeClosed { // the request has ended meanwhile
