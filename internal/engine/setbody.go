@@ -157,3 +157,21 @@ func (r *Request) Preread() Status {
 	b.Mem = buf
 	return OK
 }
+
+// BodyMemory gives the request's body memory of about n bytes, for handlers that read it themselves: they append to Mem
+// within its capacity.
+func (r *Request) BodyMemory(n int) {
+	if b := &r.Body; b.Mem == nil {
+		b.Mem = b.memory(r.W, n)
+	}
+}
+
+// DropBodyMemory gives it back; what was in it is gone.
+func (r *Request) DropBodyMemory() {
+	b := &r.Body
+	if b.pooled != nil {
+		r.W.FreeBuffer(b.pooled)
+		b.pooled = nil
+	}
+	b.Mem = nil
+}

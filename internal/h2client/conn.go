@@ -107,6 +107,7 @@ type Conn struct {
 	frag      []byte // of a header block that is not complete
 	fragments int
 	fragHead  http2.FrameHeader
+	ending    bool // nothing more is written
 	again     bool // the rest of what came is read in a job of its own
 	flushFn   func()
 
@@ -335,9 +336,12 @@ func (c *Conn) fault(err error) {
 	if c.err != nil {
 		return
 	}
-	c.reserve(control)
-	c.out = http2.AppendGoAway(c.out, 0, e.Code, "")
-	c.flush()
+	if !c.draining && !c.ending {
+		c.ending = true
+		c.reserve(control)
+		c.out = http2.AppendGoAway(c.out, 0, e.Code, "")
+	}
+	c.write()
 	c.fail(&Error{Code: e.Code, Text: "upstream " + e.Text, Invalid: true})
 }
 

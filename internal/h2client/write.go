@@ -42,7 +42,7 @@ func (c *Conn) wake() {
 // flush writes what is queued, as far as the socket takes it; a task waits for the rest.
 func (c *Conn) flush() {
 	c.queued = false
-	if c.err != nil || c.draining {
+	if c.err != nil || c.draining || c.ending {
 		return
 	}
 	if c.write() == syscall.EAGAIN {
@@ -60,6 +60,7 @@ func (c *Conn) write() error {
 			continue
 		}
 		if err != syscall.EAGAIN {
+			c.lastWords()
 			c.fail(&Error{Text: "writev() failed", Closed: true, Sys: err})
 		}
 		return err
@@ -68,6 +69,15 @@ func (c *Conn) write() error {
 	c.answers = 0
 	c.wakeWaiters()
 	return nil
+}
+
+// lastWords reads what a peer has sent before it went: it may say which requests it has not looked at.
+func (c *Conn) lastWords() {
+	if c.ending {
+		return
+	}
+	c.ending = true
+	c.read()
 }
 
 // drain is a task that writes to a socket that was full.

@@ -535,7 +535,7 @@ func (x *Exchange) muxSend(p []byte, last bool) uint32 {
 func (x *Exchange) muxPumpClient() uint32 {
 	d := x.R.Stream.(engine.Downstream)
 	b, s := &x.R.Body, x.mux.stream
-	in := piece{buf: b.Mem, from: len(b.Mem) - len(x.pump.rest), kept: cap(b.Mem) > 0, end: b.Read}
+	in := piece{buf: b.Mem, from: len(b.Mem) - len(x.pump.rest), kept: true, end: b.Read}
 	defer in.drop(x)
 	for {
 		err := in.fill(x, d)
@@ -589,6 +589,9 @@ type piece struct {
 func (in *piece) fill(x *Exchange, d engine.Downstream) error {
 	r, b := x.R, &x.R.Body
 	switch {
+	case in.buf == nil && in.kept:
+		r.BodyMemory(keepBody)
+		in.buf = b.Mem
 	case in.buf == nil:
 		in.buf = x.w.Buffer(16 << 10)
 	case !in.kept && in.from > 0: // what the windows have left behind makes room, so that frames are not small for it
@@ -621,9 +624,17 @@ func (in *piece) fill(x *Exchange, d engine.Downstream) error {
 	return err
 }
 
-// drop forgets what was sent; the memory of the body is left when it is full.
+// keepBody is how much of a body that is passed on as it comes is kept.
+const keepBody = 4 << 10
+
+// drop forgets what was sent. The memory of the body is left when it is full, and given up when the response has begun.
 func (in *piece) drop(x *Exchange) {
 	switch {
+	case in.kept && in.buf == nil:
+	case in.kept && x.body && in.from == len(in.buf):
+		x.mux.spent = true
+		x.R.DropBodyMemory()
+		in.kept, in.buf, in.from = false, nil, 0
 	case in.kept && len(in.buf) < cap(in.buf):
 	case in.kept:
 		in.kept, in.buf, in.from = false, nil, 0

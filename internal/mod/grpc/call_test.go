@@ -1,0 +1,220 @@
+package grpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"moongate/internal/engine/enginetest"
+	"moongate/internal/modules"
+)
+
+// handled runs a server whose every method is f, and gives its address.
+func handled(t testing.TB, f func(s grpc.ServerStream) error) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, st grpc.ServerStream) error { return f(st) }))
+	go s.Serve(l)
+	t.Cleanup(s.Stop)
+	return l.Addr().String()
+}
+
+func dial(t testing.TB, addr string) *grpc.ClientConn {
+	cc, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cc.Close() })
+	return cc
+}
+
+func start(t testing.TB, text string, args ...any) *enginetest.Server {
+	return enginetest.Start(t, modules.Set(), fmt.Sprintf("http2 on; error_log logs/error.log info;\n"+text, args...))
+}
+
+// post is a call over HTTP/1, whose fields and trailers the test sees as they are.
+func post(s *enginetest.Server, uri, fields, body string) string {
+	return s.Raw("POST " + uri + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTE: trailers\r\nContent-Type: application/grpc\r\nContent-Length: " +
+		fmt.Sprint(len(body)) + "\r\n" + fields + "\r\n" + body)
+}
+
+const oneMessage = "\x00\x00\x00\x00\x02\x08\x01"
+
+func TestDeadline(t *testing.T) {
+	type seen struct {
+		deadline bool
+		left     time.Duration
+		err      error
+	}
+	ended := make(chan seen, 4)
+	addr := handled(t, func(st grpc.ServerStream) error {
+		when, ok := st.Context().Deadline()
+		left := time.Until(when)
+		if md, _ := metadata.FromIncomingContext(st.Context()); len(md["begin"]) > 0 {
+			if err := st.SendMsg(&testgrpc.SimpleResponse{Username: "first"}); err != nil {
+				return err
+			}
+		}
+		<-st.Context().Done()
+		ended <- seen{ok, left, st.Context().Err()}
+		return nil
+	})
+	s := start(t, `upstream u { server %s; keepalive 2; }
+		server { listen 127.0.0.1:8080; location / { grpc_pass u; } location /off { grpc_pass u; grpc_timeout_header off; grpc_read_timeout 20ms; } }`, addr)
+
+	got := post(s, "/svc/Slow", "grpc-timeout: 50m\r\n", oneMessage)
+	if !strings.HasPrefix(enginetest.Status(got), "200") || enginetest.Header(got, "grpc-status") != "4" || enginetest.Header(got, "Content-Type") != "application/grpc" {
+		t.Errorf("before the head: %q", got)
+	}
+	if e := <-ended; e.err == nil || !e.deadline || e.left > time.Second {
+		t.Errorf("the server saw %+v", e)
+	}
+	got = post(s, "/svc/Slow", "grpc-timeout: 50m\r\nbegin: 1\r\n", oneMessage)
+	if !strings.Contains(got, "first") || !strings.Contains(got, "grpc-status: 4\r\ngrpc-message: deadline exceeded\r\n") {
+		t.Errorf("after the head: %q", got)
+	}
+	<-ended
+	if got = post(s, "/off/Slow", "grpc-timeout: 9S\r\n", oneMessage); !strings.HasPrefix(enginetest.Status(got), "504") {
+		t.Errorf("without: %q", got)
+	}
+	<-ended
+}
+
+func TestRetry(t *testing.T) {
+	var calls atomic.Int64
+	addr := handled(t, func(st grpc.ServerStream) error {
+		n := calls.Add(1)
+		var in testgrpc.SimpleRequest
+		if err := st.RecvMsg(&in); err != nil {
+			return err
+		}
+		if n%3 != 0 {
+			return status.Error(codes.Unavailable, "busy")
+		}
+		return st.SendMsg(&testgrpc.SimpleResponse{Username: fmt.Sprint("try ", n)})
+	})
+	s := start(t, `upstream u { server %s; keepalive 2; }
+		log_format calls "$uri $status $grpc_status:$grpc_message $grpc_request_messages/$grpc_response_messages $upstream_status";
+		access_log logs/access.log calls;
+		server { listen 127.0.0.1:8080; grpc_retry_backoff 1ms 2ms;
+			location /two { grpc_pass u; grpc_retry_on unavailable resource-exhausted; grpc_retry_tries 2; }
+			location /one { grpc_pass u; grpc_retry_on unavailable; }
+			location /other { grpc_pass u; grpc_retry_on internal; grpc_retry_tries 5; }
+			location /broke { grpc_pass u; grpc_retry_on unavailable; grpc_retry_tries 5; grpc_retry_budget 0%% 0; }
+			location /off { grpc_pass u; } }`, addr)
+	for _, c := range []struct {
+		uri   string
+		from  int64
+		calls int64
+		want  string
+		log   string
+	}{
+		{"/two", 0, 3, "try 3", "200 0: 1/1 200, 200, 200"},
+		{"/one", 0, 2, "grpc-status: 14", "200 14:busy 1/0 200, 200"},
+		{"/other", 0, 1, "grpc-status: 14", "200 14:busy 1/0 200"},
+		{"/broke", 0, 1, "grpc-status: 14", "200 14:busy 1/0 200"},
+		{"/off", 0, 1, "grpc-status: 14", "200 14:busy 1/0 200"},
+		{"/off", 2, 1, "try 3", "200 0: 1/1 200"},
+	} {
+		calls.Store(c.from)
+		got := post(s, c.uri+"/Call", "", oneMessage)
+		if n := calls.Load() - c.from; n != c.calls || !strings.Contains(strings.ToLower(got), c.want) {
+			t.Errorf("%s: %d calls, %q", c.uri, n, got)
+		}
+		lines := strings.Split(strings.TrimSpace(s.File("logs/access.log")), "\n")
+		if last := lines[len(lines)-1]; last != c.uri+"/Call "+c.log {
+			t.Errorf("logged %q, want %q", last, c.uri+"/Call "+c.log)
+		}
+	}
+}
+
+// TestErrorPage is how people turn errors of the gateway into statuses.
+func TestErrorPage(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	s := start(t, `server { listen 127.0.0.1:8080; location / { grpc_pass %s; error_page 502 = /error502grpc; }
+		location = /error502grpc { internal; default_type application/grpc; add_header grpc-status 14; add_header grpc-message "unavailable"; return 204; } }`, l.Addr())
+	got := post(s, "/svc/Any", "", oneMessage)
+	if !strings.HasPrefix(enginetest.Status(got), "204") || enginetest.Header(got, "grpc-status") != "14" || enginetest.Header(got, "grpc-message") != "unavailable" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBadAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		`location / { grpc_pass 127.0.0.1; }`:                            `no port in upstream "127.0.0.1"`,
+		`location / { grpc_pass grpc://h:0; }`:                           `invalid port in upstream "h:0"`,
+		`location / { grpc_pass 127.0.0.1:1; grpc_pass 127.0.0.1:1; }`:   `"grpc_pass" directive is duplicate`,
+		`location / { grpc_pass 127.0.0.1:1; grpc_retry_backoff x; }`:    `invalid value "x"`,
+		`location / { grpc_pass 127.0.0.1:1; grpc_retry_budget 5; }`:     `invalid value "5"`,
+		`location / { grpc_pass 127.0.0.1:1; grpc_retry_on sometimes; }`: `invalid value "sometimes"`,
+	} {
+		_, err := enginetest.Load(t, modules.Set(), text, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestDuplex lets both sides of many calls on one connection go on independently, with messages larger than windows.
+func TestDuplex(t *testing.T) {
+	addr := handled(t, func(st grpc.ServerStream) error {
+		for {
+			var in testgrpc.SimpleResponse
+			if err := st.RecvMsg(&in); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := st.SendMsg(&in); err != nil {
+				return err
+			}
+		}
+	})
+	s := start(t, `upstream u { server %s; keepalive 1; } client_max_body_size 0;
+		server { listen 127.0.0.1:8080; location / { grpc_pass u; } }`, addr)
+	cc := dial(t, s.Addr("127.0.0.1:8080"))
+	var wait sync.WaitGroup
+	for i := range 40 {
+		wait.Go(func() {
+			st, err := cc.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/svc/Echo")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			size := []int{1, 100, 70_000, 600_000}[i%4]
+			for n := range 5 {
+				want := fmt.Sprint(i, n, strings.Repeat("x", size))
+				var out testgrpc.SimpleResponse
+				if err := errors.Join(st.SendMsg(&testgrpc.SimpleResponse{Username: want}), st.RecvMsg(&out)); err != nil || out.Username != want {
+					t.Errorf("stream %d, message %d: %v, %d bytes of %d", i, n, err, len(out.Username), len(want))
+					return
+				}
+			}
+			st.CloseSend()
+			if err := st.RecvMsg(&testgrpc.SimpleResponse{}); err != io.EOF {
+				t.Errorf("the end of stream %d: %v", i, err)
+			}
+		})
+	}
+	wait.Wait()
+}
