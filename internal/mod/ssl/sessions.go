@@ -182,7 +182,11 @@ func (s *sessions) adapt(h *engine.Handshake, cfg *tls.Config) {
 	switch {
 	case s.keys != nil:
 		cfg.WrapSession = func(st tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
-			b, err := s.stamp(ss, newID())
+			id := h.State.SessionID // of the session that was resumed
+			if id == nil {
+				id = newID()
+			}
+			b, err := s.stamp(ss, id)
 			if err != nil {
 				return nil, err
 			}
@@ -210,6 +214,9 @@ func (s *sessions) adapt(h *engine.Handshake, cfg *tls.Config) {
 
 // keep keeps a new session here and gives its number.
 func (s *sessions) keep(h *engine.Handshake, hooks *engine.TLSHooks, version uint16, ss *tls.SessionState) ([]byte, error) {
+	if id := h.State.SessionID; id != nil && version < tls.VersionTLS13 {
+		return id, nil // it was resumed and is kept already
+	}
 	id := newID()
 	b, err := s.stamp(ss, id)
 	if err != nil {
