@@ -49,6 +49,7 @@ func (w Words) Error() string { return string(w) }
 var known = []struct{ ours, theirs string }{
 	{"no certificates configured", "error:0A0000EA:SSL routines::callback failed"},
 	{"no cipher suite supported by both", "error:0A0000C1:SSL routines::no shared cipher"},
+	{"does not implement crypto.Signer", "error:0A0000C1:SSL routines::no shared cipher"},
 	{"unsupported certificate: private key", "error:0A0000C1:SSL routines::no shared cipher"},
 	{"client offered only unsupported versions", "error:0A000102:SSL routines::unsupported protocol"},
 	{"unexpected message", "error:0A0000F4:SSL routines::unexpected message"},
