@@ -160,13 +160,16 @@ func (p *Plane) Start() error {
 		runtime.GOMAXPROCS(n)
 	}
 	ready := make(chan error, len(p.workers))
-	for _, w := range p.workers {
+	for _, w := range p.workers { // all, before the first serves: a worker may ask the others
 		loop, err := netio.NewLoop()
 		if err != nil {
 			return err
 		}
 		w.Loop = loop
 		loop.Idle, loop.Tick = w.idle, w.Publish
+	}
+	for _, w := range p.workers {
+		loop := w.Loop
 		p.done.Add(1)
 		go func() {
 			defer p.done.Done()

@@ -14,6 +14,7 @@ import (
 
 	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
+	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/proxy"
 	"moongate/internal/mod/rewrite"
 	"moongate/internal/mod/statuspage"
@@ -22,7 +23,7 @@ import (
 )
 
 func set() *engine.Set {
-	return &engine.Set{Modules: []*engine.Module{&rewrite.Module, &statuspage.Module, &upstreams.Module, &proxy.Module}}
+	return &engine.Set{Modules: []*engine.Module{&corevars.Module, &rewrite.Module, &statuspage.Module, &upstreams.Module, &proxy.Module}}
 }
 
 // site is a configuration whose error log tells of changes.
@@ -82,10 +83,13 @@ type view struct {
 	Upstreams []struct {
 		Panics  bool  `json:"panic"`
 		Pending int64 `json:"pending_requests"`
+		Guarded int64 `json:"guarded_requests"`
+		Retries int64 `json:"retries_in_flight"`
 		Servers []struct {
 			Address, State, Server string
 			LastCheck              string `json:"last_health_check"`
 			Requests, Fails        int64
+			Active                 int64 `json:"active_connections"`
 			Weight                 int
 			Backup                 bool
 		}
@@ -437,4 +441,72 @@ func TestKillAndReviveUnderLoad(t *testing.T) {
 	for r := range bad {
 		t.Errorf("a client saw %q", r)
 	}
+}
+
+// Three workers pass requests on while names change, servers fail and configurations come and go.
+func TestManyWorkers(t *testing.T) {
+	dns := resolvetest.Start(t)
+	a, b := newBackend(t, "a"), newBackend(t, "b")
+	port := func(b *backend) (n uint16) {
+		_, p, _ := net.SplitHostPort(b.addr)
+		fmt.Sscan(p, &n)
+		return n
+	}
+	records := func(bs ...*backend) {
+		var r resolvetest.Records
+		for _, b := range bs {
+			r.SRV = append(r.SRV, resolvetest.SRV{Priority: 1, Weight: 1, Port: port(b), Target: "h.test"})
+		}
+		dns.Set("_http._tcp.app.test", r)
+	}
+	dns.Set("h.test", resolvetest.Records{Addrs: []string{"127.0.0.1"}})
+	records(a, b)
+	text := "worker_processes 3; " + site(`
+		upstream u { zone u 64k; resolver %s valid=1s ipv6=off; server app.test service=http resolve; keepalive 4; least_time last_byte inflight;
+			outlier_detection consecutive_5xx=2 base_ejection_time=10ms interval=10ms max_ejection_percent=50; circuit_breaker max_connections=2 retry_budget=50%%;
+			retry_policy num_retries=2 base_interval=1ms; health_check path=/health interval=10ms unhealthy_threshold=1 healthy_threshold=1;
+			sticky learn create=$arg_s lookup=$arg_s zone=s:64k; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream error timeout http_503; }
+			location /status { status_page json; } location /metrics { prometheus_metrics; } }`, dns.Addr)
+	s := enginetest.Start(t, set(), text)
+	eventually(t, "the service is known", func() bool { return len(status(t, s).Upstreams[0].Servers) == 2 })
+	stop := make(chan struct{})
+	var asked atomic.Int64
+	var clients sync.WaitGroup
+	for i := range 6 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if st := enginetest.Status(s.Get(fmt.Sprintf("/?s=%d", i))); st != "200 OK" && st != "503 Service Unavailable" {
+					t.Errorf("client %d: %s", i, st)
+				}
+				asked.Add(1)
+			}
+		})
+	}
+	for i := range 6 {
+		n := asked.Load()
+		b.status.Store([]int32{503, 200}[i%2])
+		if i == 3 {
+			records(a)
+		}
+		if err := s.Reload(text); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "clients go on", func() bool { return asked.Load() > n+60 })
+		if r := s.Get("/metrics"); !strings.Contains(r, "moongate_upstream_requests_total{") {
+			t.Errorf("%q", r)
+		}
+	}
+	eventually(t, "b is gone", func() bool { return len(status(t, s).Upstreams[0].Servers) == 1 })
+	close(stop)
+	clients.Wait()
+	eventually(t, "nothing is left open", func() bool {
+		v := status(t, s).Upstreams[0]
+		return v.Guarded == 0 && v.Pending == 0 && v.Retries == 0 && v.Servers[0].Active == 0
+	})
 }
