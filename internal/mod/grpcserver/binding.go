@@ -20,10 +20,11 @@ type method struct {
 	module  string    // whose function name answers; or
 	code    *lua.Code // whose function does; or
 	native  func(c *call) *grpc.Status
+	target  string    // whom calls are passed on to, "": nobody
+	filter  *lua.Code // of the messages passed on
 	conf    *locConf
 
 	clientStream, serverStream bool
-	input                      bool // one message at most is to be read before the handler runs
 }
 
 // standard are the descriptors of the services that are served beside the configured ones, and of what status details are
@@ -50,7 +51,10 @@ func initLoc(lc *locConf, s *conf.Scope) error {
 		for i := range d.Methods().Len() {
 			md := d.Methods().Get(i)
 			m := lc.add(svc.name, md)
-			m.module, m.code = svc.module, svc.code[m.name]
+			m.module, m.code, m.target, m.filter = svc.module, svc.code[m.name], svc.target, svc.filter[m.name]
+			if m.filter == nil {
+				m.filter = svc.filter[""]
+			}
 			if err := lc.rules.Add(md); err != nil {
 				return err
 			}

@@ -75,6 +75,10 @@ var Module = engine.Module{
 			Set: conf.Func(readBlock), Doc: "Answers calls of one method with Lua code: request and call are its variables, what it returns is the reply."},
 		{Name: "grpc_method_by_lua_file", Syntax: "service/method path", In: conf.Server | conf.Location, Args: conf.Take2,
 			Set: conf.Func(readFile), Doc: "Answers calls of one method with a file of Lua code that returns a function of request and call."},
+		{Name: "grpc_transcode", Syntax: "service grpc://server | grpcs://server", In: conf.Server | conf.Location, Args: conf.Take2, Set: conf.Func(readTranscode),
+			Doc: "Answers calls of a service, in whichever protocol they come, by calling a gRPC server: an address or an upstream block."},
+		{Name: "grpc_message_filter_by_lua_block", Syntax: "service | service/method { lua-script }", In: conf.Server | conf.Location, Args: conf.Take1 | conf.Block,
+			Set: conf.Func(readFilter), Doc: "Shows each message of calls that grpc_transcode passes on to Lua code, whose variables are message, direction (request or response) and call. It returns nothing to let the message go on as it is, a table in its place, or false to drop it."},
 		{Name: "grpc_max_receive_size", In: anywhere, Default: "4m", Set: conf.Slot(locLevel, conf.Offset, func(c *locConf) *conf.Opt[int64] { return &c.recvSize }),
 			Doc: "The largest message of a client; larger ones end the call with RESOURCE_EXHAUSTED."},
 		{Name: "grpc_max_send_size", In: anywhere, Default: "64m", Set: conf.Slot(locLevel, conf.Offset, func(c *locConf) *conf.Opt[int64] { return &c.sendSize }),
@@ -164,6 +168,8 @@ type service struct {
 	name   string
 	module string               // "": by methods
 	code   map[string]*lua.Code // by method
+	target string               // whom calls are passed on to, with its scheme
+	filter map[string]*lua.Code // of messages passed on, by method; "" is for all others
 }
 
 // bound finds or adds a service of a block.
@@ -179,7 +185,7 @@ func bound(c *conf.Cmd, name string) (*service, error) {
 			return s, nil
 		}
 	}
-	s := &service{name: name, code: map[string]*lua.Code{}}
+	s := &service{name: name, code: map[string]*lua.Code{}, filter: map[string]*lua.Code{}}
 	lc.services = append(lc.services, s)
 	return s, nil
 }
@@ -218,6 +224,38 @@ func bindCode(c *conf.Cmd, code *lua.Code) error {
 		return c.Duplicate()
 	}
 	s.code[method] = code
+	return nil
+}
+
+func readTranscode(c *conf.Cmd) error {
+	s, err := bound(c, c.Args[0])
+	if err != nil {
+		return err
+	}
+	if s.target != "" {
+		return c.Duplicate()
+	}
+	scheme, rest, ok := strings.Cut(c.Args[1], "://")
+	if !ok || scheme != "grpc" && scheme != "grpcs" || rest == "" {
+		return c.Errorf("invalid URL prefix in \"%s\"", c.Args[1])
+	}
+	s.target = c.Args[1]
+	return nil
+}
+
+func readFilter(c *conf.Cmd) error {
+	name, method, _ := strings.Cut(strings.TrimPrefix(c.Args[0], "/"), "/")
+	s, err := bound(c, name)
+	if err != nil {
+		return err
+	}
+	if method != "" && mainLevel.Of(c.Scope).set.Method(name, method) == nil {
+		return c.Errorf("the gRPC service \"%s\" has no method \"%s\"", name, method)
+	}
+	if s.filter[method] != nil {
+		return c.Duplicate()
+	}
+	s.filter[method] = lua.NewCode("return function(message, direction, call) "+c.Body+"\nend", c.ChunkName("grpc_message_filter_by_lua"))
 	return nil
 }
 

@@ -2,7 +2,7 @@
 local native = require "ngx.grpc.call"
 local codec = require "pb.codec"
 
-local setmetatable, type, tonumber, tostring, require = setmetatable, type, tonumber, tostring, require
+local setmetatable, type, tonumber, tostring, require, pairs = setmetatable, type, tonumber, tostring, require, pairs
 
 local codes = {
     OK = 0, CANCELLED = 1, UNKNOWN = 2, INVALID_ARGUMENT = 3, DEADLINE_EXCEEDED = 4, NOT_FOUND = 5, ALREADY_EXISTS = 6,
@@ -64,8 +64,6 @@ local function failure(st, code, message, details)
     return nil, n, message, encode_details(st, n, message, details)
 end
 
-local Call = {}
-
 -- Fields that are made at their first use: metadata, service, method, protocol, peer, authority.
 local function class(st, encode, decode)
     local methods = {}
@@ -100,6 +98,16 @@ local function class(st, encode, decode)
         return native.finish(n, message, encode_details(st, n, message, details))
     end
 
+    -- Answers the call with a message at once.
+    function methods:reply(msg)
+        local bytes, err = encode(msg)
+        if not bytes then
+            error("invalid reply message: " .. err, 2)
+        end
+        native.send(bytes)
+        return native.finish(0)
+    end
+
     function methods:set_header(name, value) return native.set_header(name, value) end
     function methods:set_trailer(name, value) return native.set_trailer(name, value) end
     function methods:set_compression(name) return native.set_compression(name) end
@@ -127,7 +135,157 @@ local function class(st, encode, decode)
     end}
 end
 
-return function(service, method, input, output, client_stream, server_stream, int64, id, set, handler)
+-- ---- calls that are passed on ----
+
+local channels = {}
+
+local function channel_of(target)
+    local ch = channels[target]
+    if not ch then
+        local client = require "ngx.grpc.client"
+        local scheme, server = target:match "^(%w+)://(.*)$"
+        local options = {max_receive_size = 2 ^ 31}
+        if scheme == "grpcs" then
+            options.tls, options.verify = true, false
+        end
+        ch = assert(client.channel(server, options))
+        channels[target] = ch
+    end
+    return ch
+end
+
+local function pass_fields(fields, add)
+    for name, value in pairs(fields) do
+        if type(value) == "table" then
+            for i = 1, #value do add(name, value[i]) end
+        else
+            add(name, value)
+        end
+    end
+end
+
+-- What passes the messages of one direction through a filter: bytes in, bytes out, or nil for one that is dropped.
+local function through(filter, direction, decode, encode)
+    if not filter then
+        return function(bytes) return bytes end
+    end
+    return function(bytes, call)
+        local msg, err = decode(bytes)
+        if not msg then
+            return native.finish(13, "invalid " .. direction .. " message: " .. err)
+        end
+        local changed = filter(msg, direction, call)
+        if changed == nil then
+            return bytes
+        end
+        if not changed then
+            return nil
+        end
+        local out, err = encode(changed)
+        if not out then
+            error("invalid " .. direction .. " message of a filter: " .. err, 0)
+        end
+        return out
+    end
+end
+
+local function forwarder(st, service, method, input, output, client_stream, server_stream, filter, target)
+    local client = require "ngx.grpc.client"
+    local path = "/" .. service .. "/" .. method
+    local encode_reply = assert(st:encoder(output))
+    local meta = class(st, encode_reply, assert(st:decoder(input)))
+    local up = through(filter, "request", assert(st:decoder(input)), assert(st:encoder(input)))
+    local down = through(filter, "response", assert(st:decoder(output)), encode_reply)
+
+    if not client_stream and not server_stream then
+        local options = {info = true}
+        return function(bytes)
+            local call = setmetatable({}, meta)
+            bytes = up(bytes, call)
+            if not bytes then
+                return nil, 10, "the request was dropped"
+            end
+            local reply, code, message, details, header, trailer = client.call(channel_of(target), path, bytes, native.remaining() or 0, native.metadata(), options)
+            if not reply then
+                return nil, code, message, details
+            end
+            pass_fields(header, native.set_header)
+            pass_fields(trailer, native.set_trailer)
+            reply = down(reply, call)
+            if not reply then
+                return nil, 10, "the response was dropped"
+            end
+            return reply
+        end
+    end
+
+    return function(first)
+        local call = setmetatable({}, meta)
+        local raw, code, message = client.open(channel_of(target), path, native.remaining() or 0, native.metadata())
+        if not raw then
+            return nil, code, message
+        end
+
+        local function requests()
+            if first then
+                local bytes = up(first, call)
+                if bytes then raw:send(bytes) end
+            else
+                for bytes in native.recv do
+                    bytes = up(bytes, call)
+                    if bytes and not raw:send(bytes) then
+                        return
+                    end
+                end
+            end
+            raw:close_send()
+        end
+
+        local sender = ngx.thread.spawn(requests)
+        local headed
+        local function status(bytes, code, message, details)
+            if not headed then
+                headed = true
+                pass_fields(raw:header() or {}, native.set_header)
+            end
+            if bytes then
+                return bytes
+            end
+            ngx.thread.kill(sender)
+            pass_fields(raw:trailer(), native.set_trailer)
+            raw:close()
+            return nil, code, message, details
+        end
+
+        local last
+        while true do
+            local bytes, code, message, details = status(raw:recv())
+            if not bytes then
+                if code then
+                    return nil, code, message, details
+                end
+                return last
+            end
+            bytes = down(bytes, call)
+            if bytes and server_stream then
+                if not native.send(bytes) then
+                    ngx.thread.kill(sender)
+                    raw:close()
+                    return nil, 1, "the client has gone"
+                end
+            elseif bytes then
+                last = bytes
+            end
+        end
+    end
+end
+
+return function(service, method, input, output, client_stream, server_stream, int64, id, set, handler, target)
+    if target then
+        local filter = type(handler) == "function" and handler or nil
+        return forwarder(state_of(id, set, int64), service, method, input, output, client_stream, server_stream, filter, target)
+    end
+
     if type(handler) == "string" then
         if handler == "" then
             return nil

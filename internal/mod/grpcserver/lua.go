@@ -72,8 +72,12 @@ func (c *call) driver() (lua.Ref, error) {
 		return f, nil
 	}
 	var own lua.Ref
-	if c.m.code != nil {
-		chunk, err := lw.VM.Load(c.m.code)
+	code := c.m.code
+	if c.m.target != "" && code == nil {
+		code = c.m.filter
+	}
+	if code != nil {
+		chunk, err := lw.VM.Load(code)
 		if err != nil {
 			return 0, err
 		}
@@ -97,6 +101,9 @@ func (c *call) driver() (lua.Ref, error) {
 			w.Ref(own)
 		} else {
 			w.String(c.m.module)
+		}
+		if c.m.target != "" && c.m.code == nil {
+			w.String(c.m.target)
 		}
 	})
 	if err == nil && f != 0 {
@@ -254,11 +261,11 @@ func addField(c *lua.Call, k *call, list *[]http1.Header) lua.Outcome {
 	name := c.Str(1)
 	for _, b := range name {
 		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '_' || b == '.') {
-			return c.ArgError(1, "invalid name of metadata")
+			return c.Errorf("invalid name of metadata %q", name)
 		}
 	}
 	if len(name) == 0 || len(name) > 4 && string(lower(name[:5])) == "grpc-" {
-		return c.ArgError(1, "reserved name of metadata")
+		return c.Errorf("reserved name of metadata %q", name)
 	}
 	k.header(list, string(name), c.Str(2))
 	return c.ReturnBool(true)
