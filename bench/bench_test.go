@@ -25,7 +25,9 @@ func TestRequests(t *testing.T) {
 		{"  12 requests in 2.00s, 20MB read\n  Non-2xx or 3xx responses: 3\n", 0, "Non-2xx"},
 		{"  12 requests in 2.00s\n  Socket errors: connect 0, read 3", 0, "Socket errors"},
 		{"  0 requests in 2.00s", 0, "no request"},
-		{"unable to connect", 0, "wrk says: unable"},
+		{"unable to connect", 0, "says: unable"},
+		{"requests: 120 total, 130 started, 120 done, 119 succeeded, 0 failed, 0 errored, 0 timeout\n", 119, ""},
+		{"requests: 120 total, 130 started, 120 done, 110 succeeded, 10 failed, 10 errored, 0 timeout\n", 0, "10 failed"},
 	} {
 		n, err := requests(c.output)
 		if n != c.n || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
@@ -49,7 +51,7 @@ func TestConfiguration(t *testing.T) {
 		if strings.Count(text, "{") != strings.Count(text, "}") {
 			t.Errorf("%s: braces do not match", w.name)
 		}
-		if !strings.HasPrefix(text, "load_module m.so;\n") || !strings.Contains(text, "listen 127.0.0.1:1;") {
+		if !strings.HasPrefix(text, "load_module m.so;\n") || !strings.Contains(text, "listen "+w.listen("127.0.0.1:1")+";") {
 			t.Errorf("%s:\n%s", w.name, text)
 		}
 	}

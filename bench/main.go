@@ -97,6 +97,10 @@ func run(s *settings) error {
 	defer done()
 	fmt.Printf("%-10s %-10s %8s %8s %8s %9s  %s\n", "workload", "server", "user µs", "sys µs", "total", "req/s", "total to "+s.reference)
 	for _, w := range chosen {
+		if w.h2 > 0 && tools("h2load") != nil {
+			fmt.Printf("# %s: h2load is not installed (Debian: apt-get install nghttp2-client)\n", w.name)
+			continue
+		}
 		compare(s, &w, candidates)
 	}
 	return nil

@@ -69,7 +69,7 @@ func start(s *settings, c candidate, w *workload) (*server, error) {
 		return nil, err
 	}
 	go func() { srv.cmd.Wait(); close(srv.ended) }()
-	if err := srv.ready("http://" + srv.listen + w.path); err != nil {
+	if err := srv.ready("http://"+srv.listen+w.path, w.h2 > 0); err != nil {
 		said, _ := os.ReadFile(filepath.Join(dir, "output"))
 		srv.stop()
 		return nil, fmt.Errorf("%w: %s", err, firstLine(string(said)))
@@ -78,14 +78,19 @@ func start(s *settings, c candidate, w *workload) (*server, error) {
 }
 
 // ready waits until the server answers; an answer other than 200 is an error.
-func (srv *server) ready(url string) error {
+func (srv *server) ready(url string, h2 bool) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!h2)
+	protocols.SetUnencryptedHTTP2(h2)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	defer client.CloseIdleConnections()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		select {
 		case <-srv.ended:
 			return errors.New("it ended")
 		case <-time.After(20 * time.Millisecond):
 		}
-		r, err := http.Get(url)
+		r, err := client.Get(url)
 		if err != nil {
 			continue
 		}
@@ -146,9 +151,12 @@ func median(all []sample) sample {
 	}
 }
 
-// load lets wrk make requests and reads the processes' CPU time before and after.
+// load lets wrk or h2load make requests and reads the processes' CPU time before and after.
 func (srv *server) load(s *settings, w *workload) (sample, error) {
 	args := []string{"-c", s.wrkAt, "wrk", "-t1", fmt.Sprintf("-c%d", s.connections), fmt.Sprintf("-d%d", s.seconds)}
+	if w.h2 > 0 {
+		args = []string{"-c", s.wrkAt, "h2load", "-t1", fmt.Sprintf("-c%d", s.connections), fmt.Sprintf("-D%d", s.seconds), fmt.Sprintf("-m%d", w.h2), "-w24", "-W24"}
+	}
 	for _, a := range w.wrk {
 		args = append(args, strings.ReplaceAll(a, "DIR", srv.dir))
 	}
@@ -156,7 +164,7 @@ func (srv *server) load(s *settings, w *workload) (sample, error) {
 	user, system := cpuTime(srv.cmd.Process.Pid)
 	out, err := exec.Command("taskset", args...).CombinedOutput()
 	if err != nil {
-		return sample{}, fmt.Errorf("wrk: %w", err)
+		return sample{}, fmt.Errorf("%s: %w", args[2], err)
 	}
 	userAfter, systemAfter := cpuTime(srv.cmd.Process.Pid)
 	n, err := requests(string(out))
@@ -166,19 +174,23 @@ func (srv *server) load(s *settings, w *workload) (sample, error) {
 	return sample{(userAfter - user) * 1e6 / n, (systemAfter - system) * 1e6 / n, n / float64(s.seconds)}, nil
 }
 
-var counted = regexp.MustCompile(`(\d+) requests in`)
+var (
+	counted   = regexp.MustCompile(`(\d+) requests in|, (\d+) succeeded`)
+	h2Failure = regexp.MustCompile(`[1-9]\d* (failed|errored|timeout)\b`)
+)
 
-// requests reads how many wrk made; a run with errors counts for nothing.
+// requests reads how many wrk or h2load made; a run with errors counts for nothing.
 func requests(output string) (float64, error) {
 	for line := range strings.SplitSeq(output, "\n") {
-		if strings.Contains(line, "Non-2xx") || strings.Contains(line, "Socket errors") {
+		if strings.Contains(line, "Non-2xx") || strings.Contains(line, "Socket errors") || strings.HasPrefix(line, "requests:") && h2Failure.MatchString(line) {
 			return 0, errors.New(strings.TrimSpace(line))
 		}
 	}
 	m := counted.FindStringSubmatch(output)
 	if m == nil {
-		return 0, errors.New("wrk says: " + firstLine(output))
+		return 0, errors.New("the load generator says: " + firstLine(output))
 	}
+	m[1] += m[2]
 	n, err := strconv.ParseFloat(m[1], 64)
 	if err == nil && n == 0 {
 		err = errors.New("no request was answered")

@@ -266,7 +266,7 @@ func startTunnel(bin, echo string, limit uint64) (*server, error) {
 		return nil, err
 	}
 	go func() { srv.cmd.Wait(); close(srv.ended) }()
-	if err := srv.ready("http://" + srv.listen + "/version"); err != nil {
+	if err := srv.ready("http://"+srv.listen+"/version", false); err != nil {
 		srv.stop()
 		return nil, err
 	}

@@ -7,6 +7,7 @@ type workload struct {
 	name string
 	path string
 	wrk  []string // more arguments of wrk
+	h2   int      // requests at once on each connection, over HTTP/2 by h2load; 0: HTTP/1 by wrk
 	http string   // in http{}
 	site string   // in server{}
 }
@@ -52,6 +53,9 @@ var workloads = []workload{
 	{name: "gzip", path: "/16k.txt", wrk: []string{"-H", "Accept-Encoding: gzip"}, site: `root DIR/www; gzip on; gzip_types text/plain;`},
 	{name: "proxy", path: "/", http: `upstream backend { server BACKEND; keepalive 64; }`, site: `
         location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection ""; }`},
+	{name: "h2", path: "/", h2: 10, site: `location / { return 200 "hello\n"; }`},
+	{name: "h2-lua", path: "/", h2: 10, site: `location / { content_by_lua_block { ngx.say("hello") } }`},
+	{name: "h2-file", path: "/16k.txt", h2: 10, site: `root DIR/www;`},
 	{name: "gate", path: "/", http: `upstream backend { server BACKEND; keepalive 64; }`, site: `
         location / {
             access_by_lua_block {
@@ -68,6 +72,14 @@ func (c candidate) paths() string {
 		return ""
 	}
 	return "proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;\n    "
+}
+
+// listen gives the parameters of listen; the one for HTTP/2 is that which old servers know as well.
+func (w *workload) listen(addr string) string {
+	if w.h2 > 0 {
+		return addr + " http2"
+	}
+	return addr
 }
 
 // configuration is the whole file for one server.
@@ -87,7 +99,7 @@ http {
     client_body_temp_path DIR/client;
     ` + c.paths() + w.http + `
     server {
-        listen ` + listen + `;
+        listen ` + w.listen(listen) + `;
         ` + w.site + `
     }
 }
