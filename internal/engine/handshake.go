@@ -89,12 +89,7 @@ func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		if own == h.TLS.Config {
-			own = cfg
-		} else if cfg != h.TLS.Config {
-			own = own.Clone()
-			own.NextProtos = cfg.NextProtos
-		}
+		own.NextProtos = cfg.NextProtos
 		cfg = own
 	}
 	if h.hooks == nil && h.hello == nil {

@@ -34,7 +34,7 @@ type TLSConf struct {
 	Hooks *TLSHooks
 	// HTTP2 is Config for addresses and servers that speak HTTP/2 as well.
 	HTTP2 *tls.Config
-	// Adapt, when not nil, gives the configuration for one handshake, in place of Config.
+	// Adapt, when not nil, gives a configuration that only this handshake uses, in place of Config.
 	Adapt func(h *Handshake) (*tls.Config, error)
 }
 
