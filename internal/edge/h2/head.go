@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"moongate/internal/edge/mux"
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 	"moongate/internal/http2"
@@ -88,7 +89,7 @@ func (s *stream) SendHead(r *engine.Request, last bool) error {
 	b = s.ownFields(b, r, core)
 	for i := range o.List {
 		h := &o.List[i]
-		if h.Name == nil || forbidden(h) || s.tunnel && h.ID == http1.HSecWebSocketAccept {
+		if h.Name == nil || mux.Forbidden(h) || s.tunnel && h.ID == http1.HSecWebSocketAccept {
 			continue
 		}
 		b = c.enc.Append(b, staticOf[h.ID], h.Name, h.Value, mode(h.ID))
@@ -173,15 +174,6 @@ func (s *stream) headRoom(o *engine.HeadersOut) int {
 	return need
 }
 
-// forbidden reports whether a response must not have a field (RFC 9113 8.2.2), or the driver writes it itself.
-func forbidden(h *http1.Header) bool {
-	switch h.ID {
-	case http1.HConnection, http1.HKeepAlive, http1.HProxyConnection, http1.HTransferEncoding, http1.HUpgrade:
-		return true
-	}
-	return len(h.Name) == 0
-}
-
 // leadingStatus is the number that a status line begins with.
 func leadingStatus(line []byte, status int) int {
 	if len(line) >= 3 {
@@ -202,7 +194,7 @@ func (s *stream) sendTrailers(r *engine.Request) {
 	at := c.open(need)
 	b := c.out
 	for i := range r.Out.Trailers {
-		if h := &r.Out.Trailers[i]; h.Name != nil && !forbidden(h) {
+		if h := &r.Out.Trailers[i]; h.Name != nil && !mux.Forbidden(h) {
 			b = c.enc.Append(b, 0, h.Name, h.Value, http2.Indexed)
 		}
 	}

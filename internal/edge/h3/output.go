@@ -9,6 +9,7 @@ import (
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go/quicvarint"
 
+	"moongate/internal/edge/mux"
 	"moongate/internal/engine"
 	"moongate/internal/http1"
 	"moongate/internal/netio"
@@ -93,7 +94,7 @@ func (s *stream) finish(trailers []http1.Header) {
 		var b bytes.Buffer
 		e := qpack.NewEncoder(&b)
 		for i := range trailers {
-			if h := &trailers[i]; h.Name != nil && !forbidden(h) {
+			if h := &trailers[i]; h.Name != nil && !mux.Forbidden(h) {
 				e.WriteField(qpack.HeaderField{Name: string(bytes.ToLower(h.Name)), Value: string(h.Value)})
 			}
 		}
@@ -231,7 +232,7 @@ func (s *stream) SendHead(r *engine.Request, last bool) error {
 	list = s.ownFields(list, r, core)
 	for i := range o.List {
 		h := &o.List[i]
-		if h.Name == nil || forbidden(h) || s.tunnel && h.ID == http1.HSecWebSocketAccept {
+		if h.Name == nil || mux.Forbidden(h) || s.tunnel && h.ID == http1.HSecWebSocketAccept {
 			continue
 		}
 		list = append(list, field{string(bytes.ToLower(h.Name)), string(h.Value)})
@@ -280,15 +281,6 @@ func (s *stream) ownFields(list []field, r *engine.Request, core *engine.LocConf
 		list = append(list, field{"vary", "Accept-Encoding"})
 	}
 	return list
-}
-
-// forbidden reports whether a response must not have a field (RFC 9114 4.2).
-func forbidden(h *http1.Header) bool {
-	switch h.ID {
-	case http1.HConnection, http1.HKeepAlive, http1.HProxyConnection, http1.HTransferEncoding, http1.HUpgrade:
-		return true
-	}
-	return len(h.Name) == 0
 }
 
 // SendBody queues a piece of body.
