@@ -127,6 +127,7 @@ type Exchange struct {
 	retries  int    // of the group's retry policy
 	retrying bool   // one is under way
 	stuck    stuck
+	work     *upstream.Work // the counters of a server that a Chooser chose
 	pump     pump
 	mux      mux
 }
@@ -268,9 +269,9 @@ func (x *Exchange) try() uint32 {
 		if why := x.connect(); why != 0 {
 			return why
 		}
-		x.choice.Connected(false)
+		x.connected(false)
 	} else {
-		x.choice.Connected(true)
+		x.connected(true)
 	}
 	x.state().Connect = loop.Now() - x.tryBegun
 	if why := x.send(); why != 0 {
@@ -298,6 +299,9 @@ func (x *Exchange) pick() uint32 {
 		x.ownPeer = true
 		x.peer = x.Peer.Addr.Name
 		x.choice.Tries += x.more
+		if x.work = x.bal.ChosenWork(x.peer); x.work != nil {
+			x.work.Begin()
+		}
 	} else {
 		x.ownPeer = false
 		if !x.choice.Next(now) {
@@ -490,7 +494,7 @@ func (x *Exchange) finish() {
 
 // release gives the server back once it has done what it should.
 func (x *Exchange) release() {
-	if x.choice.Peer != nil {
+	if x.choice.Peer != nil || x.work != nil {
 		x.learn(false)
 		x.done(upstream.Good, x.state().Status)
 	}

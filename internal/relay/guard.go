@@ -83,5 +83,17 @@ func (x *Exchange) done(o upstream.Outcome, status int) (disabled bool) {
 	if r.Whole < 0 {
 		r.Whole = now - x.tryBegun
 	}
+	if x.work != nil {
+		x.work.End(&r)
+		x.work = nil
+	}
 	return x.choice.Done(&r, now)
+}
+
+// connected counts the connection of a try.
+func (x *Exchange) connected(kept bool) {
+	if x.work != nil {
+		x.work.Connected(kept)
+	}
+	x.choice.Connected(kept)
 }

@@ -38,6 +38,7 @@ type Balancer struct {
 	Chosen Idle // connections to servers that were chosen by other means, with parameters of their own
 
 	worker int
+	chosen map[string]*Work
 	have   *Peers
 	main   *set
 	backup *set
@@ -203,8 +204,7 @@ func (c *Choice) Next(now int64) bool {
 
 func (c *Choice) take(p *peerState) {
 	p.conns.Add(1)
-	p.work.Requests.Add(1)
-	p.work.Active.Add(1)
+	p.work.Begin()
 	c.cur, c.Peer = p, p.Peer
 	if c.b.Group.Inflight {
 		p.times.begin(c.now)
@@ -463,13 +463,8 @@ func (c *Choice) Done(r *Result, now int64) (disabled bool) {
 
 // Connected counts a connection that was made to the chosen peer, or one that was idle.
 func (c *Choice) Connected(kept bool) {
-	if c.cur == nil {
-		return
-	}
-	if kept {
-		c.cur.work.Hit.Add(1)
-	} else {
-		c.cur.work.Connects.Add(1)
+	if c.cur != nil {
+		c.cur.work.Connected(kept)
 	}
 }
 

@@ -138,11 +138,71 @@ func (w *Work) count(r *Result) {
 	}
 }
 
+// Begin counts a try that begins.
+func (w *Work) Begin() {
+	w.Requests.Add(1)
+	w.Active.Add(1)
+}
+
+// Connected counts a connection that was made, or one that was idle.
+func (w *Work) Connected(kept bool) {
+	if kept {
+		w.Hit.Add(1)
+	} else {
+		w.Connects.Add(1)
+	}
+}
+
+// End counts a try that has ended.
+func (w *Work) End(r *Result) { w.count(r) }
+
+// maxChosen bounds the servers chosen by other means that are counted one by one.
+const maxChosen = 256
+
+// ChosenWork gives this worker's counters of a server that was chosen by other means; nil when there are too many.
+func (b *Balancer) ChosenWork(addr string) *Work {
+	if w, ok := b.chosen[addr]; ok {
+		return w
+	}
+	if len(b.chosen) >= maxChosen {
+		return nil
+	}
+	s := b.Group.shared
+	s.mu.Lock()
+	st := s.chosen[addr]
+	if st == nil && len(s.chosen) < maxChosen {
+		st = &State{}
+		s.chosen[addr] = st
+	}
+	s.mu.Unlock()
+	if b.chosen == nil {
+		b.chosen = map[string]*Work{}
+	}
+	var w *Work
+	if st != nil {
+		w = st.workOf(b.worker)
+	}
+	b.chosen[addr] = w
+	return w
+}
+
+// Chosen lists the servers that were chosen by other means, by address.
+func (g *Group) Chosen() map[string]Totals {
+	g.shared.mu.Lock()
+	defer g.shared.mu.Unlock()
+	out := make(map[string]Totals, len(g.shared.chosen))
+	for addr, s := range g.shared.chosen {
+		out[addr] = s.Totals()
+	}
+	return out
+}
+
 // shared is what the process knows of a group, over workers and reloads.
 type shared struct {
 	load   load
 	mu     sync.Mutex
 	states map[string]*State
+	chosen map[string]*State  // of servers chosen by other means, by address
 	found  map[string][]Found // of names that are resolved at run time
 	until  map[string]int64   // how long that counts
 }
@@ -169,7 +229,7 @@ func sharedOf(g *Group) *shared {
 }
 
 func newShared() *shared {
-	return &shared{states: map[string]*State{}, found: map[string][]Found{}, until: map[string]int64{}}
+	return &shared{states: map[string]*State{}, chosen: map[string]*State{}, found: map[string][]Found{}, until: map[string]int64{}}
 }
 
 // Kept reports whether what is known of the group outlives it: whether a configuration has it.

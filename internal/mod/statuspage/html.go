@@ -117,6 +117,9 @@ func (p *page) upstream(u *Upstream) {
 		if v.Backup {
 			name += " backup"
 		}
+		if v.Chosen {
+			name += " chosen by Lua"
+		}
 		r := &v.Responses
 		p.row(name, state(v.State), v.Weight, v.Active, v.Requests, r.Class2xx, r.Class3xx, r.Class4xx, r.Class5xx, v.Fails, size(v.Received), size(v.Sent), mean(v.Time), v.Checks, v.CheckFails, v.LastCheck)
 	}

@@ -2,8 +2,10 @@ package statuspage
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"moongate/internal/engine"
@@ -108,6 +110,7 @@ type Server struct {
 	Address      string    `json:"address"`
 	Name         string    `json:"server"`
 	Backup       bool      `json:"backup"`
+	Chosen       bool      `json:"chosen,omitempty"` // by balancer_by_lua, not configured
 	Weight       int       `json:"weight"`
 	State        string    `json:"state"` // up, down, drain, unhealthy, ejected
 	Active       int64     `json:"active_connections"`
@@ -230,15 +233,20 @@ func upstreamOf(g *relay.Group) Upstream {
 	if g.Sticky != nil && g.Sticky.Sessions != nil {
 		u.Sessions = g.Sticky.Sessions.Len()
 	}
+	chosen := g.Chosen()
+	for _, addr := range slices.Sorted(maps.Keys(chosen)) {
+		v := serverOf(chosen[addr])
+		v.Address, v.Name, v.Weight, v.State, v.Chosen = addr, addr, 1, "up", true
+		u.Servers = append(u.Servers, v)
+	}
 	if g.Placeholder {
 		return u
 	}
 	now := netio.Mono()
 	for _, p := range g.Peers().Each {
-		t := p.Totals()
-		v := Server{Address: p.Name, Name: p.Server, Backup: p.Backup, Weight: p.Weight, State: "up", Active: t.Active, Requests: t.Requests, Responses: responses(t.Responses),
-			Fails: t.Fails, Connects: t.Connects, Reused: t.Hit, Sent: t.Sent, Received: t.Received, Time: histogram(t.Time, t.TimeSum),
-			Checks: p.Checks.Load(), CheckFails: p.CheckFail.Load(), LastCheck: p.LastCheck()}
+		v := serverOf(p.Totals())
+		v.Address, v.Name, v.Backup, v.Weight, v.State = p.Name, p.Server, p.Backup, p.Weight, "up"
+		v.Checks, v.CheckFails, v.LastCheck = p.Checks.Load(), p.CheckFail.Load(), p.LastCheck()
 		if until := p.EjectedUntil(); until > now {
 			v.EjectedUntil = float64((until-now)/1e6) / 1e3
 		}
@@ -255,6 +263,11 @@ func upstreamOf(g *relay.Group) Upstream {
 		u.Servers = append(u.Servers, v)
 	}
 	return u
+}
+
+func serverOf(t upstream.Totals) Server {
+	return Server{Active: t.Active, Requests: t.Requests, Responses: responses(t.Responses), Fails: t.Fails, Connects: t.Connects, Reused: t.Hit,
+		Sent: t.Sent, Received: t.Received, Time: histogram(t.Time, t.TimeSum)}
 }
 
 func (s *State) json() ([]byte, error) {
