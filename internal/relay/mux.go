@@ -183,6 +183,9 @@ func (x *Exchange) openMux(c *h2client.Conn) uint32 {
 	}
 	x.closeStream() // of the try before
 	x.mux.stream = s
+	if x.R.IsMain() && x.R.Core().EarlyHints.V != nil {
+		s.Interim = x.muxInterim
+	}
 	s.NoBody = x.HeadRequest
 	x.state().Connect = x.w.Loop.Now() - x.tryBegun
 	x.action(sending)
@@ -287,6 +290,22 @@ func (x *Exchange) muxFailed(e *h2client.Error) uint32 {
 	}
 	x.log(nlog.Error, nil, e.Text)
 	return onInvalidHeader
+}
+
+// muxInterim passes early hints on.
+func (x *Exchange) muxInterim(status int, b *http2.Block) {
+	if status != 103 {
+		return
+	}
+	var list []http1.Header
+	for i := 1; i < len(b.List); i++ {
+		f := &b.List[i]
+		if f.Static == 0 && http2.ConnectionSpecific(f.Name) {
+			continue
+		}
+		list = append(list, http1.Header{Name: f.Name, Value: f.Value, ID: http1.LookupHeader(f.Name)})
+	}
+	x.EarlyHints(list, b.Size)
 }
 
 // muxHead makes x.Resp of the head that came.

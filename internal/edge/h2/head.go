@@ -59,6 +59,28 @@ func (s *stream) Continue(r *engine.Request) error {
 	return nil
 }
 
+// Hints sends early hints.
+func (s *stream) Hints(r *engine.Request, fields []http1.Header) error {
+	c := s.c
+	if s.gone || s.reset || c.dead {
+		return engine.ErrClientGone
+	}
+	need := 64
+	for i := range fields {
+		need += len(fields[i].Name) + len(fields[i].Value) + 16
+	}
+	at := c.open(need)
+	b := c.enc.AppendStatus(c.out, 103)
+	for i := range fields {
+		if h := &fields[i]; !forbidden(h) {
+			b = c.enc.Append(b, staticOf[h.ID], h.Name, h.Value, mode(h.ID))
+		}
+	}
+	c.out = http2.CloseHeaders(b, at, s.id, 0, c.peer.FrameSize)
+	c.flushSoon()
+	return nil
+}
+
 // SendHead writes the response head, in nginx's order.
 func (s *stream) SendHead(r *engine.Request, last bool) error {
 	c := s.c
