@@ -217,6 +217,7 @@ func (x *Exchange) truncated() engine.Status {
 	}
 	r.KeepAlive = false
 	x.action(toClient)
+	x.joinFeeder()
 	if r.Stream.Flush(r) == nil {
 		r.Drain(0)
 	}

@@ -181,13 +181,6 @@ func (l *SSL) build(prefix string, files tlsio.Files, st *settings) error {
 	if err != nil {
 		return err
 	}
-	if said.Certificate != "" && said.PrivateKey != "" {
-		pair, err := tlsio.LoadPair(files, said.Certificate, said.PrivateKey, l.Passwords.V)
-		if err != nil {
-			return err
-		}
-		show(tc, &pair)
-	}
 	if cert, key := l.Certificate.V, l.Key.V; cert != nil && cert.Text != "" {
 		if key == nil {
 			return fmt.Errorf("no \"%sssl_certificate_key\" is defined for certificate \"%s\"", prefix, cert.Text)
@@ -199,6 +192,13 @@ func (l *SSL) build(prefix string, files tlsio.Files, st *settings) error {
 			}
 			show(tc, &pair)
 		}
+	}
+	if said.Certificate != "" && said.PrivateKey != "" {
+		pair, err := tlsio.LoadPair(files, said.Certificate, said.PrivateKey, l.Passwords.V)
+		if err != nil {
+			return err
+		}
+		show(tc, &pair)
 	}
 	if l.Verify.V {
 		if l.Trusted.V == "" {

@@ -197,3 +197,32 @@ func TestStore(t *testing.T) {
 		t.Errorf("files left: %v", left)
 	}
 }
+
+// TestCutBehindFile is about a response that is cut while a part of it lies in a file: what has come is sent.
+func TestCutBehindFile(t *testing.T) {
+	big := pattern(8 << 20)
+	sent := make(chan bool, 1)
+	up := scripted(t, func(c net.Conn, br *bufio.Reader) {
+		if _, err := http.ReadRequest(br); err == nil {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(big)+1)
+			c.Write(big)
+			sent <- true
+		}
+	})
+	s := enginetest.Start(t, modules.Set(), strings.ReplaceAll(`server { listen 127.0.0.1:8080 sndbuf=32k; error_log logs/error.log warn;
+		location / { proxy_pass http://UP; }
+		location /filter { proxy_pass http://UP; sub_filter foo bar; sub_filter_types *; } }`, "UP", up))
+	for _, uri := range []string{"/", "/filter"} {
+		conn := s.Dial()
+		fmt.Fprintf(conn, "GET %s HTTP/1.0\r\n\r\n", uri)
+		<-sent
+		b, err := io.ReadAll(conn)
+		if got := enginetest.Body(string(b)); got != string(big) || err != nil {
+			t.Errorf("%s: %d of %d bytes, %v", uri, len(got), len(big), err)
+		}
+		conn.Close()
+	}
+	if log := s.ErrorLog(); strings.Count(log, "upstream prematurely closed connection while reading upstream") != 2 {
+		t.Errorf("log %q", log)
+	}
+}
