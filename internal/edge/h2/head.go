@@ -72,7 +72,7 @@ func (s *stream) Hints(r *engine.Request, fields []http1.Header) error {
 	at := c.open(need)
 	b := c.enc.AppendStatus(c.out, 103)
 	for i := range fields {
-		if h := &fields[i]; !forbidden(h) {
+		if h := &fields[i]; !mux.Forbidden(h) {
 			b = c.enc.Append(b, staticOf[h.ID], h.Name, h.Value, mode(h.ID))
 		}
 	}
