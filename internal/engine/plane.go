@@ -348,8 +348,23 @@ func (p *Plane) Quit(ctx context.Context) {
 	select {
 	case <-finished:
 	case <-ctx.Done():
-		p.Stop()
+		p.cut()
 	}
+}
+
+// cutTime is how long requests may take to end, and to be logged, once their connections have been cut.
+const cutTime = 200 * time.Millisecond
+
+// cut closes all connections and returns when the requests have ended, those that notice it.
+func (p *Plane) cut() {
+	for _, w := range p.workers {
+		w.Loop.Post(func() {
+			w.shutdownConns(true)
+			w.Loop.Arm(netio.NewTimer(w.finish), w.Loop.Now()+int64(cutTime))
+			w.maybeFinished()
+		})
+	}
+	p.done.Wait()
 }
 
 func (w *Worker) drain() {

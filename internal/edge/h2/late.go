@@ -17,7 +17,7 @@ type lateBody struct {
 }
 
 const (
-	lateTime  = int64(time.Second)
+	lateTime  = int64(250 * time.Millisecond)
 	lateBytes = 128 << 10
 	lateMost  = 32
 )
