@@ -6,18 +6,14 @@
 package descriptor
 
 import (
-	"bytes"
-	"context"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/linker"
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/proto"
@@ -60,13 +56,17 @@ func (src *Sources) Compile(names ...string) (*Set, error) {
 	for _, n := range names {
 		targets = append(targets, r.target(n))
 	}
-	c := protocompile.Compiler{
-		Resolver:       protocompile.WithStandardImports(protocompile.ResolverFunc(r.find)),
-		MaxParallelism: 1,
-	}
-	linked, err := c.Compile(context.Background(), targets...)
-	if err != nil {
-		return nil, r.explain(err)
+	b := newBuild(r)
+	var linked []linker.File
+	for _, t := range targets {
+		f, err := b.file(t)
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(reporter.ErrorWithPos)) {
+				return nil, &Error{File: t, Msg: "file not found"}
+			}
+			return nil, r.explain(err)
+		}
+		linked = append(linked, f)
 	}
 	fds := &descriptorpb.FileDescriptorSet{}
 	seen := map[string]bool{}
@@ -117,9 +117,10 @@ func (r *resolver) target(name string) string {
 	return filepath.Base(name)
 }
 
-func (r *resolver) find(path string) (protocompile.SearchResult, error) {
+// find reads a file by the name that imports have for it.
+func (r *resolver) find(path string) ([]byte, error) {
 	if text, ok := r.src.Text[path]; ok {
-		return source([]byte(text)), nil
+		return []byte(text), nil
 	}
 	if r.src.Read != nil {
 		for _, dir := range r.dirs {
@@ -127,21 +128,14 @@ func (r *resolver) find(path string) (protocompile.SearchResult, error) {
 			b, err := r.src.Read(full)
 			if err == nil {
 				r.real[path] = full
-				return source(b), nil
+				return b, nil
 			}
 			if !errors.Is(err, fs.ErrNotExist) {
-				return protocompile.SearchResult{}, err
+				return nil, err
 			}
 		}
 	}
-	if b, err := builtin.ReadFile("proto/" + path); err == nil {
-		return source(b), nil
-	}
-	return protocompile.SearchResult{}, fs.ErrNotExist
-}
-
-func source(b []byte) protocompile.SearchResult {
-	return protocompile.SearchResult{Source: io.NopCloser(bytes.NewReader(b))}
+	return builtin.ReadFile("proto/" + path)
 }
 
 // Error is a fault of a .proto file.
@@ -168,9 +162,6 @@ func (r *resolver) explain(err error) error {
 	e := &Error{File: at.Filename, Line: at.Line, Msg: pos.Unwrap().Error()}
 	if full, ok := r.real[e.File]; ok {
 		e.File = full
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		e.Msg = "imported file not found: " + strings.TrimSuffix(e.Msg, ": file does not exist")
 	}
 	return e
 }
