@@ -126,7 +126,8 @@ func send(w io.Writer, next func() ([]byte, error)) error {
 }
 
 func transportError(ctx context.Context, err error) error {
-	if ctx.Err() == context.DeadlineExceeded {
+	// A server that is quicker to notice resets the stream.
+	if d, ok := ctx.Deadline(); ctx.Err() == context.DeadlineExceeded || ok && time.Until(d) < 5*time.Millisecond {
 		return &grpc.Status{Code: grpc.DeadlineExceeded, Message: "context deadline exceeded"}
 	}
 	var ue *url.Error
