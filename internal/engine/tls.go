@@ -38,6 +38,14 @@ type TLSConf struct {
 	Adapt func(h *Handshake) (*tls.Config, error)
 }
 
+// EndTLS gives up what hooks of the handshake have kept; the driver calls it, with the baton, when the connection ends.
+func (c *Conn) EndTLS() {
+	if c.TLS != nil && c.TLS.Kept != nil {
+		c.TLS.Kept.ConnEnds()
+		c.TLS.Kept = nil
+	}
+}
+
 // ClientVerify is what is asked of clients.
 type ClientVerify uint8
 

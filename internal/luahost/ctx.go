@@ -97,6 +97,7 @@ type Worker struct {
 	code    codeRefs             // for the debug log
 	served  int                  // requests since malloc was trimmed
 	private bool                 // VM belongs to the users
+	gone    bool                 // VM is closed, or about to be
 	users   int
 
 	timers   *Timers
@@ -166,6 +167,9 @@ func create(r *engine.Request) *Ctx {
 	x := blank(r)
 	if !ConfOf(r.Scope).CodeCache.V {
 		x.ownVM()
+	}
+	if st := r.Conn.TLS; st != nil && st.Kept != nil {
+		x.inherit(st.Kept)
 	}
 	return x
 }

@@ -167,6 +167,7 @@ func (w *Worker) Trim() {
 
 // Close ends what packages keep; the VM is about to be closed or the worker to stop.
 func (w *Worker) Close() {
+	w.gone = true
 	if w.watchman != nil {
 		w.watchman.Stop()
 	}

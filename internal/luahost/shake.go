@@ -85,11 +85,44 @@ func (s *Shake) Run(code *lua.Code, phase lua.Phase) error {
 	return nil
 }
 
-// Release ends the Shake; ngx.ctx is lost.
-func (s *Shake) Release() {
+// End ends the Shake. When its code has used ngx.ctx and the handshake has succeeded the connection keeps it, for its
+// requests to see what is there.
+func (s *Shake) End(ok bool) {
 	shakes.Delete(uintptr(unsafe.Pointer(s)))
 	s.holder.Drop()
+	if _, used := s.ctx.CtxRef(); used && ok {
+		s.H.State.Kept = s
+		return
+	}
 	s.ctx.Release()
+}
+
+// ConnEnds gives up what the connection has kept.
+func (s *Shake) ConnEnds() {
+	if !s.lw.gone { // else it is gone with the VM
+		s.ctx.Release()
+	}
+}
+
+// inheriting makes the ngx.ctx of a request of that of the handshake: what it does not have itself it finds there.
+var inheriting = lua.NewCode("return setmetatable({}, { __index = ... })", "=ngx.ctx")
+
+// inherit lets the request see the ngx.ctx of its connection's handshake.
+func (x *Ctx) inherit(kept any) {
+	s, ok := kept.(*Shake)
+	if !ok || s.lw != x.W {
+		return
+	}
+	from, _ := s.ctx.CtxRef()
+	chunk, err := x.W.VM.Load(inheriting)
+	if err != nil {
+		return
+	}
+	chunk.RunWith(nil, lua.PhaseInit, func(w *lua.Writer) { w.Ref(from) }, func(c *lua.Call) {
+		if ref, err := c.Ref(1); err == nil {
+			x.SetCtxTable(x.W.VM, ref)
+		}
+	})
 }
 
 // ShakeFromCall gives the Shake a Lua function was called in; nil elsewhere.

@@ -129,9 +129,7 @@ func (c *conn) close() {
 	}
 	if c.tls != nil {
 		c.tls.CloseNotify()
-		if c.TLS.Kept != nil {
-			c.TLS.Kept.ConnEnds()
-		}
+		c.EndTLS()
 	}
 	c.fd.Close()
 	c.w.Leave(&c.ConnLink)
@@ -535,9 +533,6 @@ func (c *conn) wantsLinger(x *exchange, core *engine.LocConf) bool {
 func (c *conn) lingerClose(total, each int64) {
 	if c.tls != nil {
 		c.tls.CloseNotify()
-		if c.TLS.Kept != nil {
-			c.TLS.Kept.ConnEnds()
-		}
 	}
 	syscall.Shutdown(c.fd.Sysfd(), syscall.SHUT_WR)
 	end := c.w.Loop.Now() + total

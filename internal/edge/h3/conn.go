@@ -93,6 +93,7 @@ func address(a net.Addr) (out engine.Addr) {
 func (c *conn) leave() {
 	if !c.closed {
 		c.closed = true
+		c.EndTLS()
 		c.w.Leave(&c.ConnLink)
 	}
 }

@@ -226,6 +226,8 @@ func TestInformation(t *testing.T) {
 			assert(not ok and err:find("API disabled in the current context", 1, true))
 		}
 		location / { content_by_lua_block {
+			ngx.ctx.own = true
+			ngx.log(ngx.WARN, "inherited: ", ngx.ctx.name, " ", ngx.ctx.own, " ", rawget(ngx.ctx, "name"))
 			ngx.print(ssl.server_name(), " ", ssl.get_tls1_version_str(), " ", #ssl.get_client_random(), " ", ssl.get_client_random(0), " ", #ssl.get_server_random(), " ",
 				ssl.get_client_random() ~= ssl.get_server_random(), " ", #(ssl.export_keying_material(20, "label") or ""), " ", (select(2, ssl.get_req_ssl_pointer())))
 		} }`)+"server { listen 127.0.0.1:8081; location / { content_by_lua_block { ngx.print((select(2, ssl.server_name()))) } } }")
@@ -235,6 +237,9 @@ func TestInformation(t *testing.T) {
 	}
 	if want := "server TLSv1.2 32 32 32 true 20 not supported: TLS is not OpenSSL's here"; !strings.Contains(body, want) {
 		t.Errorf("%q", body)
+	}
+	if log := s.ErrorLog(); !strings.Contains(log, "inherited: server true nil,") {
+		t.Error(log)
 	}
 	if log := s.ErrorLog(); !strings.Contains(log, "known: server, TLSv1.2 TLSv1.3, server, TLSv1.2, 32, inet 4, 127, ssl_cert, true") {
 		t.Error(log)

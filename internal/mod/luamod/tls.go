@@ -131,7 +131,7 @@ func storeSession(h *engine.Handshake, version uint16, id, session []byte) {
 // shakeDone gives up what Lua kept for the handshake.
 func shakeDone(h *engine.Handshake, ok bool) {
 	if s, was := h.Value.(*luahost.Shake); was {
-		s.Release()
+		s.End(ok)
 		h.Value = nil
 	}
 }

@@ -130,7 +130,7 @@ func (sv *server) adapt(h *engine.Handshake) (*tls.Config, error) {
 		cfg.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := sv.store.pick(h, info)
 			if err == nil && sv.stapler != nil {
-				cert = sv.stapler.attach(h, cert)
+				cert = sv.stapler.attach(h, cert, *sv.store.list.Load())
 			}
 			return cert, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,14 +41,20 @@ type staple struct {
 }
 
 // attach gives the certificate with its response, if there is one, and has a new one fetched when it is time.
-func (s *stapler) attach(h *engine.Handshake, cert *tls.Certificate) *tls.Certificate {
-	if cert == nil {
-		return nil
+// As in nginx there is none for certificates whose names have variables; fixed are the others.
+func (s *stapler) attach(h *engine.Handshake, cert *tls.Certificate, fixed []*tls.Certificate) *tls.Certificate {
+	if !slices.Contains(fixed, cert) {
+		return cert
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.m[cert]
 	if p == nil {
+		for old := range s.m { // of files that have changed
+			if !slices.Contains(fixed, old) {
+				delete(s.m, old)
+			}
+		}
 		p = &staple{}
 		s.m[cert] = p
 		s.prepare(h, cert, p)
