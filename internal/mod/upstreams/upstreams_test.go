@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -509,4 +510,28 @@ func TestManyWorkers(t *testing.T) {
 		v := status(t, s).Upstreams[0]
 		return v.Guarded == 0 && v.Pending == 0 && v.Retries == 0 && v.Servers[0].Active == 0
 	})
+}
+
+func TestTLSCheck(t *testing.T) {
+	var code atomic.Int32
+	code.Store(204)
+	var name atomic.Value
+	b := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name.Store(r.TLS.ServerName + " " + r.Host + " " + r.Method)
+		w.WriteHeader(int(code.Load()))
+	}))
+	defer b.Close()
+	s := enginetest.Start(t, set(), site(`
+		upstream u { server %s; server 127.0.0.1:1 down;
+			health_check tls method=HEAD host=app.test server_name=sni.test path=/health expected_statuses=200-204,304 interval=10ms unhealthy_threshold=1 healthy_threshold=1; }
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, b.Listener.Addr()))
+	last := func() string { return status(t, s).Upstreams[0].Servers[0].LastCheck }
+	eventually(t, "a check succeeds", func() bool { return last() == "ok" })
+	if got := name.Load(); got != "sni.test app.test HEAD" {
+		t.Errorf("%v", got)
+	}
+	code.Store(500)
+	eventually(t, "the status is wrong", func() bool { return last() == "status 500" && status(t, s).states() == "unhealthy down" })
+	code.Store(200)
+	eventually(t, "it is right again", func() bool { return status(t, s).states() == "up down" })
 }
