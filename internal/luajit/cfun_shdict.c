@@ -412,39 +412,61 @@ const char *mg_shdict_get(mg_shdict *d, const int64_t *clock, const char *k, siz
     return end(d, take(v, e->type, e->data + klen, e->len));
 }
 
+/* bytes_of gives a value as an entry keeps it; flag is memory for a boolean. */
+static const char *bytes_of(const mg_sd_value *v, char *flag, size_t *len)
+{
+    switch (v->type) {
+    case MG_SD_NUM:
+        *len = sizeof(double);
+        return (const char *) &v->num;
+    case MG_SD_BOOL:
+        *flag = v->num != 0;
+        *len = 1;
+        return flag;
+    }
+
+    *len = v->len;
+    return v->s;
+}
+
+/* is_value reports whether a live entry, or NULL, has that value. */
+static int is_value(const mg_sd_entry *e, const mg_sd_value *v)
+{
+    char        flag;
+    size_t      len;
+    const char *p = bytes_of(v, &flag, &len);
+
+    if (e == NULL || v->type == MG_SD_NIL) {
+        return e == NULL && v->type == MG_SD_NIL;
+    }
+
+    return e->type == v->type && e->len == len && memcmp(e->data + e->klen, p, len) == 0;
+}
+
 const char *mg_shdict_store(mg_shdict *d, const int64_t *clock, int op, const char *k, size_t klen, const mg_sd_value *v,
-                            int64_t ttl, int *forcible)
+                            int64_t ttl, const mg_sd_value *when, int *forcible)
 {
     uint32_t     hash = hash_key(d, k, klen);
-    const char  *p = v->s;
-    size_t       len = v->len;
+    size_t       len;
     char         flag;
+    const char  *p = bytes_of(v, &flag, &len);
     int          live;
     mg_sd_entry *e;
 
     *forcible = 0;
 
-    switch (v->type) {
-    case MG_SD_NUM:
-        p = (const char *) &v->num;
-        len = sizeof(double);
-        break;
-    case MG_SD_BOOL:
-        flag = v->num != 0;
-        p = &flag;
-        len = 1;
-        break;
-    case MG_SD_NIL:
-        if (op & (MG_SD_ADD | MG_SD_REPLACE)) {
-            return "attempt to add or replace nil values";
-        }
-        break;
+    if (v->type == MG_SD_NIL && (op & (MG_SD_ADD | MG_SD_REPLACE))) {
+        return "attempt to add or replace nil values";
     }
 
     begin(d, clock);
     reap(d, 0);
     e = find(d, hash, k, klen);
     live = e != NULL && !expired(d, e);
+
+    if (when != NULL && !is_value(live ? e : NULL, when)) {
+        return end(d, "already modified");
+    }
 
     if ((op & MG_SD_REPLACE) && !live) {
         return end(d, not_found);

@@ -106,8 +106,9 @@ mg_shdict *mg_shdict_find(const char *name, size_t len); /* the newest of that n
 
 /* All return NULL or an error text that lives for ever. clock is nanoseconds since the epoch, or NULL. */
 const char *mg_shdict_get(mg_shdict *d, const int64_t *clock, const char *k, size_t klen, int stale, mg_sd_value *v);
+/* With when, the value is stored only as long as the entry's is that one; MG_SD_NIL: there is no entry. */
 const char *mg_shdict_store(mg_shdict *d, const int64_t *clock, int op, const char *k, size_t klen, const mg_sd_value *v,
-                            int64_t ttl, int *forcible);
+                            int64_t ttl, const mg_sd_value *when, int *forcible);
 const char *mg_shdict_incr(mg_shdict *d, const int64_t *clock, const char *k, size_t klen, double *v, int has_init,
                            double init, int64_t ttl, int *forcible);
 const char *mg_shdict_push(mg_shdict *d, const int64_t *clock, const char *k, size_t klen, const mg_sd_value *v, int left,

@@ -236,13 +236,18 @@ static int value_arg(lua_State *L, int i, mg_sd_value *v)
     return 0;
 }
 
-static int sd_put(lua_State *L, int op, int value)
+/*
+ * sd_put stores the argument at place value, 0 for nil, behind which expiration and flags may follow; with when, the
+ * argument before it is what the entry's value must be.
+ */
+static int sd_put(lua_State *L, int op, int value, int when)
 {
     mg_shdict  *d = dict_arg(L);
-    double      ttl = lua_toboolean(L, 4) ? luaL_checknumber(L, 4) : 0;
+    int         at = value != 0 ? value : 3;
+    double      ttl = lua_toboolean(L, at + 1) ? luaL_checknumber(L, at + 1) : 0;
     size_t      klen;
     const char *err, *k;
-    mg_sd_value v = {.type = MG_SD_NIL};
+    mg_sd_value v = {.type = MG_SD_NIL}, old = {.type = MG_SD_NIL};
     int         forcible;
 
     if (mg_unlikely(ttl < 0)) {
@@ -254,15 +259,19 @@ static int sd_put(lua_State *L, int op, int value)
         return fail(L, err);
     }
 
-    if (value && mg_unlikely(!value_arg(L, 3, &v))) {
+    if (value != 0 && mg_unlikely(!value_arg(L, value, &v))) {
         return fail(L, "bad value type");
     }
 
-    if (lua_toboolean(L, 5)) {
-        v.flags = (uint32_t) (int64_t) luaL_checknumber(L, 5);
+    if (when && mg_unlikely(!value_arg(L, value - 1, &old))) {
+        return fail(L, "bad old value type");
     }
 
-    err = mg_shdict_store(d, clock_of(L), op, k, klen, &v, millis(ttl), &forcible);
+    if (lua_toboolean(L, at + 2)) {
+        v.flags = (uint32_t) (int64_t) luaL_checknumber(L, at + 2);
+    }
+
+    err = mg_shdict_store(d, clock_of(L), op, k, klen, &v, millis(ttl), when ? &old : NULL, &forcible);
     lua_pushboolean(L, err == NULL);
     if (err == NULL) {
         lua_pushnil(L);
@@ -275,33 +284,44 @@ static int sd_put(lua_State *L, int op, int value)
 
 static int sd_set(lua_State *L)
 {
-    return sd_put(L, 0, 1);
+    return sd_put(L, 0, 3, 0);
 }
 
 static int sd_safe_set(lua_State *L)
 {
-    return sd_put(L, MG_SD_SAFE, 1);
+    return sd_put(L, MG_SD_SAFE, 3, 0);
 }
 
 static int sd_add(lua_State *L)
 {
-    return sd_put(L, MG_SD_ADD, 1);
+    return sd_put(L, MG_SD_ADD, 3, 0);
 }
 
 static int sd_safe_add(lua_State *L)
 {
-    return sd_put(L, MG_SD_ADD | MG_SD_SAFE, 1);
+    return sd_put(L, MG_SD_ADD | MG_SD_SAFE, 3, 0);
+}
+
+/* set_when and safe_set_when: dict:set_when(key, old_value, value, exptime?, flags?), with nil for no entry. */
+static int sd_set_when(lua_State *L)
+{
+    return sd_put(L, 0, 4, 1);
+}
+
+static int sd_safe_set_when(lua_State *L)
+{
+    return sd_put(L, MG_SD_SAFE, 4, 1);
 }
 
 static int sd_replace(lua_State *L)
 {
-    return sd_put(L, MG_SD_REPLACE, 1);
+    return sd_put(L, MG_SD_REPLACE, 3, 0);
 }
 
 static int sd_delete(lua_State *L)
 {
     lua_settop(L, 2);
-    return sd_put(L, 0, 0);
+    return sd_put(L, 0, 0, 0);
 }
 
 /* A number argument that may be written as a string; nil and, for init, false are none. */
@@ -553,6 +573,8 @@ static const luaL_Reg methods[] = {
     {"add", sd_add},
     {"safe_add", sd_safe_add},
     {"replace", sd_replace},
+    {"set_when", sd_set_when},
+    {"safe_set_when", sd_safe_set_when},
     {"delete", sd_delete},
     {"incr", sd_incr},
     {"lpush", sd_lpush},

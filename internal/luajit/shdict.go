@@ -151,7 +151,7 @@ func (d *Dict) Set(key, val []byte, ttl int64) error {
 	s := C.CBytes(val)
 	defer C.free(s)
 	v._type, v.s, v.len = C.MG_SD_STR, (*C.char)(s), C.size_t(len(val))
-	return dictError(C.mg_shdict_store(d.c, nil, 0, k, n, v, C.int64_t(ttl), &forcible))
+	return dictError(C.mg_shdict_store(d.c, nil, 0, k, n, v, C.int64_t(ttl), nil, &forcible))
 }
 
 // Delete removes an entry.
@@ -159,7 +159,7 @@ func (d *Dict) Delete(key []byte) {
 	var forcible C.int
 	var v C.mg_sd_value
 	k, n := dictKey(key)
-	C.mg_shdict_store(d.c, nil, 0, k, n, &v, 0, &forcible)
+	C.mg_shdict_store(d.c, nil, 0, k, n, &v, 0, nil, &forcible)
 }
 
 // Incr adds to the number stored under key, which begins as init when there is none and then lives for ttl

@@ -92,3 +92,34 @@ GET /t
 nil 100 0
 falseno memoryfalse
 falseno memorytrue
+
+
+
+=== TEST 4: set_when stores only over the value it was told of
+--- http_config
+    lua_shared_dict d 1m;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.d
+            ngx.say(d:set_when("k", nil, 1))
+            ngx.say(d:set_when("k", nil, 2))
+            ngx.say(d:set_when("k", "1", 2))
+            ngx.say(d:set_when("k", 1, "two", 0, 7))
+            ngx.say(d:get("k"))
+            ngx.say(d:safe_set_when("k", "two", nil))
+            ngx.say(d:get("k"), " ", (d:set_when("k", "two", 3)))
+            ngx.say(d:set_when("k", {}, 3))
+        }
+    }
+--- request
+GET /t
+--- response_body
+truenilfalse
+falsealready modifiedfalse
+falsealready modifiedfalse
+truenilfalse
+two7
+truenilfalse
+nil false
+nilbad old value type
