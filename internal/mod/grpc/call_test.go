@@ -15,6 +15,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -217,4 +220,41 @@ func TestDuplex(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// TestHealthCheck takes a server that says NOT_SERVING out of its group.
+func TestHealthCheck(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, checks := grpc.NewServer(), health.NewServer()
+	healthgrpc.RegisterHealthServer(srv, checks)
+	testgrpc.RegisterTestServiceServer(srv, interop.NewTestServer())
+	checks.SetServingStatus("shop", healthgrpc.HealthCheckResponse_NOT_SERVING)
+	go srv.Serve(l)
+	t.Cleanup(srv.Stop)
+	s := start(t, `upstream u { zone u 64k; server %s; keepalive 2; panic_threshold 0; health_check grpc service=shop interval=5ms unhealthy_threshold=1 healthy_threshold=1; }
+		upstream none { zone none 64k; server %s; health_check grpc service=nobody interval=5ms unhealthy_threshold=1; }
+		server { listen 127.0.0.1:8080; location / { grpc_pass u; } location /status { status_page json; } }`, l.Addr(), l.Addr())
+	tc := testgrpc.NewTestServiceClient(dial(t, s.Addr("127.0.0.1:8080")))
+	until := func(want codes.Code) {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		for {
+			_, err := tc.EmptyCall(ctx, &testgrpc.Empty{})
+			if status.Code(err) == want {
+				return
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("%v, want %v\n%s", err, want, s.ErrorLog())
+			}
+		}
+	}
+	until(codes.Unavailable)
+	if page := s.Get("/status"); !strings.Contains(page, "NOT_SERVING") || !strings.Contains(page, "grpc-status 5") {
+		t.Errorf("the status page says %s", page)
+	}
+	checks.SetServingStatus("shop", healthgrpc.HealthCheckResponse_SERVING)
+	until(codes.OK)
 }

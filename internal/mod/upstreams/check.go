@@ -12,12 +12,12 @@ import (
 )
 
 // Kinds are the protocols of health checks; the first is the default.
-var Kinds = []*health.Kind{health.HTTP, health.TCP}
+var Kinds = []*health.Kind{health.HTTP, health.TCP, health.GRPC}
 
 var checkRows = []conf.Directive{
 	{Name: "health_check", In: conf.Upstream, Args: conf.Any, Set: conf.Func(readCheck),
-		Syntax: "[http | tcp | ...] [interval=5s] [timeout=5s] [healthy_threshold=2] [unhealthy_threshold=3] [unhealthy_interval=time] [interval_jitter=time] [port=number] [host=name] [tls] [server_name=name] [path=/] [method=GET] [expected_statuses=200] [send=text] [receive=text]",
-		Doc:    "Asks every server of the group, once per process, how it is. http sends a request with method, path and host (the group's name) and wants one of the statuses (\"200,204,300-399\"); tcp connects, and where that is said sends a text and wants another. A server is unhealthy after unhealthy_threshold checks in a row that failed and healthy again after healthy_threshold that did not; unhealthy servers are not asked. With tls the check speaks TLS, port checks another port."},
+		Syntax: "[http | tcp | grpc] [interval=5s] [timeout=5s] [healthy_threshold=2] [unhealthy_threshold=3] [unhealthy_interval=time] [interval_jitter=time] [port=number] [host=name] [tls] [server_name=name] [path=/] [method=GET] [expected_statuses=200] [send=text] [receive=text] [service=name]",
+		Doc:    "Asks every server of the group, once per process, how it is. http sends a request with method, path and host (the group's name) and wants one of the statuses (\"200,204,300-399\"); tcp connects, and where that is said sends a text and wants another; grpc calls grpc.health.v1.Health/Check for the service, or the server as a whole. A server is unhealthy after unhealthy_threshold checks in a row that failed and healthy again after healthy_threshold that did not; unhealthy servers are not asked. With tls the check speaks TLS, port checks another port."},
 }
 
 // checksKey is where the checks of a configuration are found, by group.
