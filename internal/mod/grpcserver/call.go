@@ -51,10 +51,14 @@ type call struct {
 	reply []byte
 	ok    bool // reply is there
 
-	args func(w *lua.Writer)
-	take func(c *lua.Call)
-	next *call
+	args  func(w *lua.Writer)
+	take  func(c *lua.Call)
+	next  *call
+	nfree int // in the list from here on
 }
+
+// maxFreeCalls is how many are kept for reuse.
+const maxFreeCalls = 256
 
 // protocol is how a call is spoken.
 type protocol interface {
@@ -130,7 +134,11 @@ func (c *call) release() {
 	}
 	keep := call{args: c.args, take: c.take, timer: c.timer, headers: c.headers[:0], trailers: c.trailers[:0]}
 	*c = keep
-	c.next, _ = w.Values[freeCalls].(*call)
+	if c.next, _ = w.Values[freeCalls].(*call); c.next != nil {
+		if c.nfree = c.next.nfree + 1; c.nfree >= maxFreeCalls {
+			return
+		}
+	}
 	w.Values[freeCalls] = c
 }
 
@@ -287,22 +295,13 @@ func (c *call) more(need int) error {
 	if c.inEOF {
 		return io.EOF
 	}
-	if c.pos == len(c.in) {
-		c.in, c.pos = c.in[:0], 0
-	}
-	if cap(c.in)-c.pos < need || len(c.in) == cap(c.in) {
-		nb := append(r.W.Buffer(max(need, 2*(len(c.in)-c.pos), 4<<10)), c.in[c.pos:]...)
-		if c.in != nil {
-			r.W.FreeBuffer(c.in)
-		}
-		c.in, c.pos = nb, 0
-	}
 	d, ok := r.Stream.(engine.Downstream)
 	if !ok || !r.HasBody() && r.In.Version < http1.Version20 {
 		c.inEOF = true
 		return io.EOF
 	}
 	for {
+		c.room(need)
 		n, err := d.TryBody(r, c.in[len(c.in):cap(c.in)])
 		c.in = c.in[:len(c.in)+n]
 		switch {
@@ -314,6 +313,7 @@ func (c *call) more(need int) error {
 		case err != nil && err != syscall.EAGAIN:
 			return c.broken(err)
 		}
+		c.dropEmpty()
 		until := c.deadline
 		if until == 0 {
 			until = r.W.Loop.Now() + int64(24*365*time.Hour)
@@ -321,6 +321,30 @@ func (c *call) more(need int) error {
 		if err := d.WaitBody(until); err != nil {
 			return c.broken(err)
 		}
+	}
+}
+
+// room makes sure that need bytes from the first unread one fit, and that something can be read.
+func (c *call) room(need int) {
+	if c.pos == len(c.in) {
+		c.in, c.pos = c.in[:0], 0
+	}
+	if cap(c.in)-c.pos >= need && len(c.in) < cap(c.in) {
+		return
+	}
+	w := c.r.W
+	nb := append(w.Buffer(max(need, 2*(len(c.in)-c.pos), 4<<10)), c.in[c.pos:]...)
+	if c.in != nil {
+		w.FreeBuffer(c.in)
+	}
+	c.in, c.pos = nb, 0
+}
+
+// dropEmpty gives a buffer without contents back: a stream may wait for long.
+func (c *call) dropEmpty() {
+	if c.in != nil && c.pos == len(c.in) {
+		c.r.W.FreeBuffer(c.in)
+		c.in, c.pos = nil, 0
 	}
 }
 
@@ -459,7 +483,12 @@ func (c *call) output(b []byte, flush, last bool) error {
 	if c.r.HeadOnly {
 		return nil
 	}
-	if c.r.Output(&engine.Chunk{Data: b, Flush: flush && !last, Last: last}) != nil {
+	err := c.r.Output(&engine.Chunk{Data: b, Flush: flush && !last, Last: last})
+	if flush && c.out != nil { // of a stream, which may wait for long
+		c.r.W.FreeBuffer(c.out)
+		c.out = nil
+	}
+	if err != nil {
 		return errGone
 	}
 	return nil

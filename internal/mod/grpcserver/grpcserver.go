@@ -96,7 +96,8 @@ var Module = engine.Module{
 		flag("grpc_health", "Whether grpc.health.v1.Health is served beside the services.", func(c *locConf) *conf.Opt[bool] { return &c.health }),
 		flag("grpc_reflection", "Whether server reflection (v1 and v1alpha) is served beside the services.", func(c *locConf) *conf.Opt[bool] { return &c.reflect }),
 	}},
-	Steps: []engine.Step{{Phase: engine.Precontent, Active: func(s *conf.Scope) bool { return len(locLevel.Of(s).services) > 0 }, Run: serve}},
+	TrimWorker: func(w *engine.Worker) { w.Values[freeCalls] = nil },
+	Steps:      []engine.Step{{Phase: engine.Precontent, Active: func(s *conf.Scope) bool { return len(locLevel.Of(s).services) > 0 }, Run: serve}},
 }
 
 func flag(name, doc string, f func(*locConf) *conf.Opt[bool]) conf.Directive {
