@@ -188,9 +188,13 @@ var setUpstreamTLS = &lua.Func{
 	Doc: "Whether this try speaks TLS to the server.",
 	Run: with(func(c *lua.Call, x *relay.Exchange) lua.Outcome {
 		if c.Type(1) == lua.Bool && !c.Bool(1) || c.Type(1) == lua.Number && c.Num(1) == 0 {
+			x.SSL = nil
 			return c.ReturnBool(true)
 		}
-		return c.ReturnNilErr("TLS to upstream servers is not supported")
+		if x.SSL == nil {
+			return c.ReturnNilErr("TLS can only be switched off: the location does not speak it")
+		}
+		return c.ReturnBool(true)
 	}),
 }
 

@@ -456,3 +456,22 @@ func TestFFI(t *testing.T) {
 		t.Errorf("%s\n%s", got, s.ErrorLog())
 	}
 }
+
+// TestUpstreamTLSOff: balancer_by_lua may speak without TLS to a server of a location that would.
+func TestUpstreamTLSOff(t *testing.T) {
+	s := newSite(t)
+	s.start(t, `
+	upstream plain { server 0.0.0.1; balancer_by_lua_block {
+		local b = require "ngx.balancer"
+		assert(b.set_current_peer("127.0.0.1", ngx.var.arg_port))
+		assert(b.set_upstream_tls(false))
+	} }`+server("return 204;")+`
+	server { listen 127.0.0.1:8081;
+		location /to { proxy_pass https://plain/here; }
+		location /here { return 200 "without TLS"; }
+	}`)
+	_, port, _ := strings.Cut(s.Addr("127.0.0.1:8081"), ":")
+	if got := s.plain(t, "/to?port="+port); !strings.Contains(got, "without TLS") {
+		t.Errorf("%q\n%s", got, s.ErrorLog())
+	}
+}
