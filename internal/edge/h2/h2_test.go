@@ -292,6 +292,41 @@ func TestGoAway(t *testing.T) {
 	}
 }
 
+// TestReset sees that those who work for a stream learn that its client has gone.
+func TestReset(t *testing.T) {
+	s, addr := start(t, `access_log logs/access.log;
+		location /lua { lua_check_client_abort on; content_by_lua_block {
+			ngx.on_abort(function() ngx.log(ngx.WARN, "told of the end") ngx.exit(499) end) ngx.sleep(60) } }
+		location /proxy { proxy_pass http://127.0.0.1:8082/; }
+		location /body { content_by_lua_block { ngx.req.read_body() ngx.log(ngx.WARN, "not reached") } }
+	} server { listen 127.0.0.1:8082; location / { echo_sleep 60; echo late; }`)
+	c := dial(t, addr)
+	var p []byte
+	for _, path := range []string{"/lua", "/proxy"} {
+		p = append(p, c.head(path, http2.EndStream)...)
+	}
+	c.write(append(p, c.head("/body", 0)...))
+	c.ping()
+	for id := uint32(1); id <= 5; id += 2 {
+		c.write(http2.AppendRSTStream(nil, id, http2.Cancel))
+	}
+	for {
+		active := 0
+		s.Do(func(w *engine.Worker) { active = w.Active })
+		if active <= 1 { // the one behind the proxy sleeps on
+			break
+		}
+		c.ping()
+	}
+	log, access := s.ErrorLog(), s.File("logs/access.log")
+	if !strings.Contains(log, "told of the end") || !strings.Contains(log, "client canceled stream 3") || strings.Contains(log, "not reached") {
+		t.Error(log)
+	}
+	if strings.Count(access, " 499 ")+strings.Count(access, " 400 ") != 3 {
+		t.Error(access)
+	}
+}
+
 // TestGarbage: whatever comes, the server goes on.
 func TestGarbage(t *testing.T) {
 	s, addr := start(t, `location / { return 200 ok; } location /body { echo_read_request_body; echo_request_body; }

@@ -19,6 +19,8 @@ const (
 	maxUnsent = 256 << 10
 	// pumpAtOnce is how much of bodies leaves before others have their turn.
 	pumpAtOnce = 1 << 20
+	// directMost is the largest piece that is framed as a whole, without a look at the socket in between.
+	directMost = 128 << 10
 )
 
 // room makes sure that n bytes can be appended to out.
@@ -200,7 +202,7 @@ func (s *stream) SendBody(r *engine.Request, ch *engine.Chunk) error {
 	last := ch.Last && !s.last
 	if size := ch.Size(); size > 0 || last {
 		s.last = s.last || last
-		if s.qh == len(s.q) && s.pace.free(s) && size <= s.sendWindow.Free() && size <= c.sendWindow.Free() && size <= pumpAtOnce && !c.full() {
+		if s.qh == len(s.q) && s.pace.free(s) && size <= s.sendWindow.Free() && size <= c.sendWindow.Free() && size <= directMost && !c.full() {
 			if err := s.sendNow(r, ch, size, last); err != nil {
 				return err
 			}
@@ -450,7 +452,7 @@ func (s *stream) sendPiece() int {
 	}
 	s.queued -= int64(n)
 	s.progress = s.c.w.Loop.Now()
-	s.pace.took(s, int64(n))
+	s.pace.took(s, int64(n)+http2.HeaderSize)
 	s.wake()
 	if !s.unfinished() {
 		return -1
