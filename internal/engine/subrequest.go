@@ -27,6 +27,8 @@ type SubOptions struct {
 	Clone bool
 	// Prepare runs before the phases (set variables, ctx).
 	Prepare func(sub *Request)
+	// Ended is told the end of a subrequest in the background.
+	Ended func(sub *Request)
 }
 
 // Captured is the response of a captured subrequest; it is a part of the request, and gone with Release.
@@ -124,6 +126,9 @@ func (r *Request) Background(uri, args []byte, o SubOptions) {
 	r.Main.background++
 	r.W.Loop.Go(func() {
 		if sub, st := r.Subrequest(uri, args, &o); st == OK {
+			if o.Ended != nil {
+				o.Ended(sub.Req)
+			}
 			sub.Release()
 		}
 		m := r.Main

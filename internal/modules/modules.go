@@ -45,6 +45,7 @@ import (
 	"moongate/internal/mod/setmisc"
 	"moongate/internal/mod/slice"
 	"moongate/internal/mod/splitclients"
+	"moongate/internal/mod/srcache"
 	"moongate/internal/mod/ssi"
 	"moongate/internal/mod/ssl"
 	"moongate/internal/mod/static"
@@ -86,6 +87,7 @@ func Set() *engine.Set {
 			&headersmore.Module, // more_set_input_headers: behind rewrite, before Lua
 			&luamod.Module,
 			&echo.Module,
+			&srcache.Module,    // what is in the cache needs nothing below
 			&logmod.Module,     // behind log_by_lua
 			&grpcserver.Module, // before try_files: its calls have no file
 			&tryfiles.Module,
@@ -119,7 +121,7 @@ func Set() *engine.Set {
 		// and is nearer to the client. Order as in nginx:
 		//   parts of a response                                          slice, range body
 		//   304 and 412                                                  not_modified
-		//   third parties                                                headers-more, lua, echo
+		//   third parties                                                headers-more, lua, srcache, echo
 		//   add_header, expires                                          headers
 		//   changes of the body                                          sub, charset, ssi, ...
 		//   subrequests in their place                                   postpone
@@ -133,6 +135,7 @@ func Set() *engine.Set {
 			&headersmore.Filter,
 			luamod.NewTrace(),
 			luamod.NewFilter(),
+			srcache.NewFilter(),
 			echo.NewFilter(),
 			&headers.Filter,
 			&userid.Filter,

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"syscall"
 
 	"moongate/internal/base/ascii"
@@ -315,7 +314,7 @@ func (x *Exchange) copyHead() {
 			}
 		case http1.HContentType:
 			if o.ContentType == nil && resp.Index(h.ID) == i {
-				o.ContentType, o.Charset = h.Value, charsetOf(h.Value)
+				o.ContentType, o.Charset = h.Value, http1.CharsetParam(h.Value)
 			}
 			continue
 		case http1.HLastModified:
@@ -394,27 +393,4 @@ func (x *Exchange) buffering() bool {
 		}
 	}
 	return on
-}
-
-// charsetOf gives the charset parameter of a Content-Type, without quotes.
-func charsetOf(v []byte) []byte {
-	const name = "charset="
-	for {
-		i := bytes.IndexByte(v, ';')
-		if i < 0 {
-			return nil
-		}
-		v = bytes.TrimLeft(v[i+1:], " ")
-		if !ascii.HasPrefixFold(v, name) {
-			continue
-		}
-		v = v[len(name):]
-		if len(v) > 0 && v[0] == '"' {
-			v = v[1:]
-		}
-		if n := len(v) - 1; n >= 0 && v[n] == '"' {
-			v = v[:n]
-		}
-		return v
-	}
 }
