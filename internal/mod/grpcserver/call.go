@@ -318,6 +318,9 @@ func (c *call) more(need int) error {
 		if until == 0 {
 			until = r.W.Loop.Now() + int64(24*365*time.Hour)
 		}
+		if !c.m.clientStream { // a stream may be silent, but who sends one message has to send it
+			until = min(until, r.W.Loop.Now()+int64(r.Core().ClientBodyTimeout.V))
+		}
 		if err := d.WaitBody(until); err != nil {
 			return c.broken(err)
 		}

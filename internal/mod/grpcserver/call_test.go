@@ -31,6 +31,7 @@ const greeterSite = `
 		http2 on;
 		grpc_max_receive_size 1000;
 		location / { grpc_service hello.Greeter greeter; }
+		location = /silent/hello.Greeter/Say { rewrite ^/silent(.*) $1 break; client_body_timeout 30ms; grpc_service hello.Greeter greeter; }
 		location /elsewhere { return 200 elsewhere; }
 	}
 	server {
@@ -116,6 +117,7 @@ func TestPlain(t *testing.T) {
 		{"8080", "GET", "/v1/hello/say", "", 200, `{"text":"seen eof","n":"0"}`, jsonType},
 		{"8080", "GET", "/v1/hello/info", "", 200, `{"text":"hello.Greeter Say json 127.0.0.1 false false","n":"0"}`, jsonType},
 		{"8080", "GET", "/v1/hello/reserved", "", 500, `{"code":13,"details":[],"message":"error in the handler"}`, jsonType},
+		{"8080", "GET", "/v1/hello/split", "", 500, `{"code":13,"details":[],"message":"error in the handler"}`, jsonType},
 		{"8080", "POST", "/hello.Greeter/Say", `{"nope":1}`, 400, `{"code":"invalid_argument","message":"`, jsonType},
 		{"8080", "POST", "/hello.Greeter/Say", `{`, 400, `{"code":"invalid_argument"`, jsonType},
 		{"8080", "POST", "/hello.Greeter/Say", `{"name":"` + strings.Repeat("x", 1000) + `"}`, 429, `{"code":"resource_exhausted"`, jsonType},
@@ -237,6 +239,21 @@ func TestFrames(t *testing.T) {
 	_, h, body = get(t, s, "", "POST", say, `{"name":"zip"}`, jsonType, "Accept-Encoding: gzip")
 	if h.Get("Content-Encoding") != "gzip" || len(body) > 500 {
 		t.Errorf("%d bytes, %v", len(body), h)
+	}
+}
+
+// A client that does not send its one message is not waited for.
+func TestSilent(t *testing.T) {
+	s := enginetest.StartIn(t, site(t), modules.Set(), greeterSite)
+	c := s.Dial()
+	io.WriteString(c, "POST /silent/hello.Greeter/Say HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/grpc\r\nContent-Length: 5\r\n\r\n")
+	b := make([]byte, 4096)
+	got := ""
+	for !strings.Contains(got, "grpc-status: 4") {
+		n, err := c.Read(b)
+		if got += string(b[:n]); err != nil {
+			t.Fatalf("%v after %q", err, got)
+		}
 	}
 }
 

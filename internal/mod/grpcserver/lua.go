@@ -1,6 +1,7 @@
 package grpcserver
 
 import (
+	"bytes"
 	_ "embed"
 	"errors"
 	"io"
@@ -266,6 +267,13 @@ func addField(c *lua.Call, k *call, list *[]http1.Header) lua.Outcome {
 	}
 	if len(name) == 0 || len(name) > 4 && string(lower(name[:5])) == "grpc-" {
 		return c.Errorf("reserved name of metadata %q", name)
+	}
+	if !bytes.HasSuffix(lower(name), []byte("-bin")) {
+		for _, b := range c.Str(2) {
+			if b < ' ' || b > '~' {
+				return c.Errorf("invalid value of metadata %q", name)
+			}
+		}
 	}
 	k.header(list, string(name), c.Str(2))
 	return c.ReturnBool(true)

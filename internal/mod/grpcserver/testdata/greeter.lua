@@ -29,6 +29,8 @@ function M.Say(request, call)
         call:set_trailer("x-bits-bin", "\1\2")
     elseif name == "reserved" then
         call:set_header("grpc-status", "0")
+    elseif name == "split" then
+        call:set_header("x-a", "b\r\nx-c: d")
     elseif name == "zip" then
         call:set_compression "gzip"
         return {text = string.rep("z", 5000)}
