@@ -406,6 +406,19 @@ func (x *exchange) WaitRead(r *engine.Request, f *netio.FD, deadline int64) erro
 		if x.queued == 0 {
 			return f.WaitRead(deadline)
 		}
+		if until := x.pace.until; until > x.c.w.Loop.Now() { // limit_rate lets nothing go before
+			early := deadline == 0 || until < deadline
+			if !early {
+				until = deadline
+			}
+			if err := f.WaitRead(until); err != nil && (err != netio.ErrTimeout || !early) {
+				return err
+			}
+			if err := x.flush(); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := f.WaitReadOr(&x.c.fd, deadline); err != nil {
 			if x.c.fd.Sysfd() < 0 {
 				return engine.ErrClientGone

@@ -294,3 +294,31 @@ func TestClientsThatLeave(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowServerAndLimitedClient is about a worker that has other things to do while limit_rate holds a response back and
+// the server is silent: the server's next word depends on another request to the same worker.
+func TestSlowServerAndLimitedClient(t *testing.T) {
+	other := make(chan bool)
+	up := scripted(t, func(c net.Conn, br *bufio.Reader) {
+		if _, err := http.ReadRequest(br); err == nil {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n%2000d", 1)
+			<-other
+			fmt.Fprintf(c, "%2000d", 2)
+		}
+	})
+	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(`location / { proxy_pass http://%s; limit_rate 2k; } location /other { return 200 other; }`, up))
+	conn := s.Dial()
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(conn, first); err != nil {
+		t.Fatal(err)
+	}
+	if got := enginetest.Body(s.Get("/other")); got != "other" {
+		t.Errorf("%q", got)
+	}
+	other <- true
+	b, err := io.ReadAll(conn)
+	if _, body, _ := strings.Cut(string(b), "\r\n\r\n"); err != nil || len(body) != 4000 {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+}
