@@ -17,7 +17,6 @@ type body struct {
 	recvWindow int64 // what the client may still send
 	credit     int64 // what was read and the client has not been told of
 	failed     error
-	asked      bool // a handler reads the body
 }
 
 func (s *stream) waitingBody() int { return len(s.body.buf) - s.body.pos }
