@@ -84,7 +84,7 @@ no parts
 
 === TEST 4: a file that changes
 --- config
-    location /in/ { slice 4; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/back; proxy_set_header Range $slice_range; }
+    location /in/ { slice 4; postpone_output 0; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/back; proxy_set_header Range $slice_range; }
     location /back {
         content_by_lua_block {
             local from = tonumber(ngx.var.http_range:match("bytes=(%d+)"))
