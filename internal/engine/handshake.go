@@ -64,7 +64,7 @@ func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 	h.Info = info
 	st := h.State
 	st.ServerName = info.ServerName
-	st.Hello = HelloInfo{Suites: info.CipherSuites, Curves: info.SupportedCurves}
+	st.Hello = HelloInfo{Suites: info.CipherSuites, Curves: info.SupportedCurves, Signatures: info.SignatureSchemes}
 	def := h.addr.DefaultServer()
 	h.Server, h.TLS = def, def.TLS
 	if h.hello = def.TLS.Hooks; h.hello != nil && h.hello.Hello != nil {

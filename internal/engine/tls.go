@@ -97,8 +97,9 @@ func (s *TLSState) Judge(c *TLSConf) {
 
 // HelloInfo is what a client offered.
 type HelloInfo struct {
-	Suites []uint16
-	Curves []tls.CurveID
+	Suites     []uint16
+	Curves     []tls.CurveID
+	Signatures []tls.SignatureScheme
 }
 
 // ServerFor is the server with the name a client gives in its TLS handshake, nil when there is none.

@@ -167,11 +167,15 @@ func (s *site) get(t testing.TB, c *tls.Config, uri string) string {
 func TestVariables(t *testing.T) {
 	s := newSite(t).start(t, one(pair+`
 		location / { return 200 "$scheme $https $ssl_protocol $ssl_cipher $ssl_server_name $ssl_session_reused $ssl_client_verify $ssl_alpn_protocol [$ssl_client_s_dn]"; }
+		location /s { return 200 "$ssl_sigalgs"; }
 		location /r { absolute_redirect on; return 302 /x; }`))
 	if got := enginetest.Body(s.get(t, &tls.Config{ServerName: "LocalHost", NextProtos: []string{"http/1.1"}}, "/")); !strings.HasPrefix(got, "https on TLSv1.3 TLS_") || !strings.HasSuffix(got, " . NONE http/1.1 []") || !strings.Contains(strings.ToLower(got), " localhost ") {
 		t.Errorf("%q", got)
 	}
 	if got := enginetest.Body(s.get(t, &tls.Config{MaxVersion: tls.VersionTLS12}, "/")); !strings.HasPrefix(got, "https on TLSv1.2 ECDHE-ECDSA-") {
+		t.Errorf("%q", got)
+	}
+	if got := enginetest.Body(s.get(t, nil, "/s")); !strings.Contains(got+":", "ecdsa_secp256r1_sha256:") || strings.Contains(got, "0x") {
 		t.Errorf("%q", got)
 	}
 	if got := enginetest.Header(s.get(t, nil, "/r"), "Location"); !strings.HasPrefix(got, "https://localhost:") {

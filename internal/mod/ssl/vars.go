@@ -46,6 +46,9 @@ var vars = []engine.Var{
 	of("ssl_ciphers", "The cipher suites that the client offered.", func(s *engine.TLSState) string { return list(s.Hello.Suites, suiteName) }),
 	of("ssl_curve", "The curve of the key agreement.", func(s *engine.TLSState) string { return curveName(s.CurveID) }),
 	of("ssl_curves", "The curves that the client offered.", func(s *engine.TLSState) string { return list(s.Hello.Curves, curveName) }),
+	of("ssl_sigalgs", "The signature algorithms that the client offered.", func(s *engine.TLSState) string { return list(s.Hello.Signatures, signatureName) }),
+	of("ssl_sigalg", "Empty: crypto/tls does not tell which signature the server has made.", func(*engine.TLSState) string { return "" }),
+	of("ssl_client_sigalg", "Empty: crypto/tls does not tell which signature the client has made.", func(*engine.TLSState) string { return "" }),
 	of("ssl_session_id", "The number of the session, in hexadecimal digits.", func(s *engine.TLSState) string { return hex.EncodeToString(s.SessionID) }),
 	of("ssl_session_reused", "`r` for a resumed session, else `.`.", func(s *engine.TLSState) string {
 		if s.DidResume {
@@ -106,6 +109,18 @@ func suiteName(id uint16) string {
 		return n
 	}
 	return fmt.Sprintf("0x%04x", id)
+}
+
+var signatureNames = map[tls.SignatureScheme]string{tls.PKCS1WithSHA1: "rsa_pkcs1_sha1", tls.PKCS1WithSHA256: "rsa_pkcs1_sha256", tls.PKCS1WithSHA384: "rsa_pkcs1_sha384", tls.PKCS1WithSHA512: "rsa_pkcs1_sha512",
+	tls.PSSWithSHA256: "rsa_pss_rsae_sha256", tls.PSSWithSHA384: "rsa_pss_rsae_sha384", tls.PSSWithSHA512: "rsa_pss_rsae_sha512", 0x0809: "rsa_pss_pss_sha256", 0x080a: "rsa_pss_pss_sha384", 0x080b: "rsa_pss_pss_sha512",
+	tls.ECDSAWithSHA1: "ecdsa_sha1", tls.ECDSAWithP256AndSHA256: "ecdsa_secp256r1_sha256", tls.ECDSAWithP384AndSHA384: "ecdsa_secp384r1_sha384", tls.ECDSAWithP521AndSHA512: "ecdsa_secp521r1_sha512",
+	tls.Ed25519: "ed25519", 0x0808: "ed448"}
+
+func signatureName(id tls.SignatureScheme) string {
+	if n := signatureNames[id]; n != "" {
+		return n
+	}
+	return fmt.Sprintf("0x%04x", uint16(id))
 }
 
 var curveNames = map[tls.CurveID]string{tls.X25519: "X25519", tls.CurveP256: "prime256v1", tls.CurveP384: "secp384r1", tls.CurveP521: "secp521r1",
