@@ -258,3 +258,53 @@ func TestHealthCheck(t *testing.T) {
 	checks.SetServingStatus("shop", healthgrpc.HealthCheckResponse_SERVING)
 	until(codes.OK)
 }
+
+// TestCancelled lets clients give calls up at any moment: the server's side of each ends, and nothing is left behind.
+func TestCancelled(t *testing.T) {
+	var running atomic.Int64
+	addr := handled(t, func(st grpc.ServerStream) error {
+		running.Add(1)
+		defer running.Add(-1)
+		var in testgrpc.SimpleResponse
+		for st.RecvMsg(&in) == nil {
+			if err := st.SendMsg(&in); err != nil {
+				return err
+			}
+		}
+		<-st.Context().Done()
+		return st.Context().Err()
+	})
+	s := start(t, `upstream u { server %s; keepalive 2; } client_max_body_size 0;
+		server { listen 127.0.0.1:8080; location / { grpc_pass u; } location /alone { grpc_pass %s; } }`, addr, addr)
+	var wait sync.WaitGroup
+	for i := range 16 {
+		cc := dial(t, s.Addr("127.0.0.1:8080"))
+		wait.Go(func() {
+			for n := range 60 {
+				method := "/svc/Echo"
+				if i%4 == 0 {
+					method = "/alone/Echo"
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n*i%7)*300*time.Microsecond)
+				st, err := cc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+				m := &testgrpc.SimpleResponse{Username: strings.Repeat("x", n*n*10)}
+				for err == nil && ctx.Err() == nil {
+					if err = st.SendMsg(m); err == nil && n%2 == 0 {
+						err = st.RecvMsg(m)
+					}
+				}
+				cancel()
+			}
+		})
+	}
+	wait.Wait()
+	for end := time.Now().Add(20 * time.Second); running.Load() > 0; {
+		if time.Now().After(end) {
+			t.Fatalf("%d calls go on at the server", running.Load())
+		}
+		s.Get("/none")
+	}
+	if log := s.ErrorLog(); strings.Contains(log, "panic") || strings.Contains(log, "[alert]") || strings.Contains(log, "[crit]") {
+		t.Error(log)
+	}
+}
