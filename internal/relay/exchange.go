@@ -69,6 +69,7 @@ type Exchange struct {
 	NoBody     bool          // the request body does not go up
 	URI        []byte
 	SSL        *SSL     // with TLS: what the location says of it
+	unspoken   *SSL     // the same while SetTLS has switched it off
 	ALPN       []string // with TLS: the protocols that are asked for
 
 	// Multiplexed says that the request goes over a connection that carries many: HTTP/2. The protocol's Request fills

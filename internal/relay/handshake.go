@@ -201,6 +201,17 @@ func sendsName(name string) bool {
 	return err != nil
 }
 
+// SetTLS says whether this try and the next ones speak TLS. It reports false when they shall but the location does not say how.
+func (x *Exchange) SetTLS(on bool) bool {
+	switch {
+	case !on && x.SSL != nil:
+		x.SSL, x.unspoken, x.Scheme = nil, x.SSL, "http://"
+	case on && x.SSL == nil && x.unspoken != nil:
+		x.SSL, x.unspoken, x.Scheme = x.unspoken, nil, "https://"
+	}
+	return !on || x.SSL != nil
+}
+
 // prepareTLS finds out what connections of this exchange are kept under.
 func (x *Exchange) prepareTLS() {
 	x.setName()

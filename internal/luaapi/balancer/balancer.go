@@ -187,11 +187,8 @@ var setUpstreamTLS = &lua.Func{
 	Name: prefix + "set_upstream_tls", Sig: "on:any -> ok, err",
 	Doc: "Whether this try speaks TLS to the server.",
 	Run: with(func(c *lua.Call, x *relay.Exchange) lua.Outcome {
-		if c.Type(1) == lua.Bool && !c.Bool(1) || c.Type(1) == lua.Number && c.Num(1) == 0 {
-			x.SSL = nil
-			return c.ReturnBool(true)
-		}
-		if x.SSL == nil {
+		off := c.Type(1) == lua.Bool && !c.Bool(1) || c.Type(1) == lua.Number && c.Num(1) == 0
+		if !x.SetTLS(!off) {
 			return c.ReturnNilErr("TLS can only be switched off: the location does not speak it")
 		}
 		return c.ReturnBool(true)
