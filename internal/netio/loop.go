@@ -58,6 +58,8 @@ type Loop struct {
 	readyHead *Task
 	readyTail *Task
 	idle      []*Task
+	fired     []*Timer // timers whose functions are about to run
+	firedHead int
 	jobs      []func()
 	jobsHead  int
 	jobsTurn  int // jobs that may still run before the next poll
@@ -178,6 +180,9 @@ func (l *Loop) Trim() {
 		}
 	}
 	l.freeSlots = free
+	if l.firedHead == len(l.fired) {
+		l.fired, l.firedHead = nil, 0
+	}
 	if l.jobsHead == len(l.jobs) {
 		l.jobs, l.jobsHead = nil, 0
 	}
@@ -242,7 +247,9 @@ func (l *Loop) lead() {
 			}
 			continue
 		}
-		if l.jobsTurn > 0 {
+		if l.firedHead < len(l.fired) {
+			l.runFired()
+		} else if l.jobsTurn > 0 {
 			l.jobsTurn--
 			fn := l.jobs[l.jobsHead]
 			l.jobs[l.jobsHead] = nil

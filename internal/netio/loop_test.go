@@ -282,3 +282,35 @@ func TestStaleEvent(t *testing.T) {
 		}
 	})
 }
+
+// A timer whose time has come can still be disarmed, or moved, by one that came first.
+func TestDisarmDue(t *testing.T) {
+	ran := map[string]int{}
+	runLoop(t, func(l *Loop) {
+		main := l.Current()
+		var moved, off, again *Timer
+		now := l.Now()
+		first := NewTimer(func() {
+			l.Disarm(off)
+			l.Arm(moved, l.Now()+int64(time.Millisecond))
+			ran["first"]++
+		})
+		off = NewTimer(func() { ran["off"]++ })
+		again = NewTimer(func() {
+			if ran["again"]++; ran["again"] == 1 {
+				l.Arm(again, l.Now()) // a timer may arm itself
+			}
+		})
+		moved = NewTimer(func() {
+			ran["moved"]++
+			l.Ready(main)
+		})
+		for i, x := range []*Timer{first, off, again, moved} {
+			l.Arm(x, now+int64(i)-10)
+		}
+		l.Park(0)
+	})
+	if ran["first"] != 1 || ran["off"] != 0 || ran["again"] != 2 || ran["moved"] != 1 {
+		t.Fatalf("ran: %v", ran)
+	}
+}

@@ -9,6 +9,9 @@ type Timer struct {
 	F func()
 }
 
+// fired is the idx of a timer whose function is about to run: until it does, the timer can still be disarmed or moved.
+const fired = -2
+
 // NewTimer makes a timer that runs f when it expires.
 func NewTimer(f func()) *Timer { return &Timer{idx: -1, F: f} }
 
@@ -50,10 +53,25 @@ func (l *Loop) Arm(t *Timer, when int64) {
 	h.up(len(h.a) - 1)
 }
 
-// Disarm removes t; a timer that is not armed is left alone.
+// Disarm removes t: its function does not run, even when its time has come already. A timer that is not armed is left alone.
 func (l *Loop) Disarm(t *Timer) {
 	if t.idx >= 0 {
 		l.timers.remove(int(t.idx))
+	}
+	t.idx = -1
+}
+
+// runFired runs the function of the next timer whose time has come, unless that was disarmed or moved meanwhile.
+func (l *Loop) runFired() {
+	t := l.fired[l.firedHead]
+	l.fired[l.firedHead] = nil
+	l.firedHead++
+	if l.firedHead == len(l.fired) {
+		l.fired, l.firedHead = l.fired[:0], 0
+	}
+	if t.idx == fired {
+		t.idx = -1
+		t.F()
 	}
 }
 
@@ -128,7 +146,8 @@ func (l *Loop) expire() {
 			t.task.timedOut = true
 			l.Ready(t.task)
 		} else {
-			l.jobs = append(l.jobs, t.F)
+			t.idx = fired
+			l.fired = append(l.fired, t)
 		}
 	}
 }

@@ -49,8 +49,6 @@ var rows = []conf.Directive{
 		Doc: "A file with the secret that tokens and stateless resets are made with; without, it is random at each start."},
 	{Name: "quic_active_connection_id_limit", In: httpSrv, Default: "2", Set: number(func(c *config) *conf.Opt[int] { return &c.ids }),
 		Doc: "Accepted for compatibility: the number of connection IDs that are kept is fixed."},
-	{Name: "quic_bpf", Syntax: "on | off", In: conf.Main, Default: "off", Set: conf.Checked(conf.Flag),
-		Doc: "Accepted for compatibility: all workers are in one process, which finds a connection by its ID."},
 }
 
 func checkHQ(c *conf.Cmd) error {

@@ -94,6 +94,7 @@ func TestRequests(t *testing.T) {
 				ngx.say(line:upper()) ngx.flush(true)
 			end
 		} }
+		location /raw { content_by_lua_block { ngx.print((ngx.req.raw_header():gsub("user%-agent[^\r\n]*\r\n", ""))) } }
 		location /trailer { add_trailer X-End $status; return 200 body; }
 		location /file { root .; }`)
 	url := "https://" + s.Addr("")
@@ -106,6 +107,7 @@ func TestRequests(t *testing.T) {
 		{"POST", "/lua", strings.Repeat("x", 100_000), "200 3 100000\n"},
 		{"POST", "/lua", "", "200 3 0\n"},
 		{"HEAD", "/lua", "", "200 "},
+		{"GET", "/raw", "", "200 GET /raw HTTP/3.0\r\naccept-encoding: gzip\r\nhost: " + s.Addr("") + "\r\n\r\n"},
 		{"POST", "/stream", "a\nbc\n", "200 A\nBC\n"},
 		{"POST", "/lua", strings.Repeat("x", 2_000_000), "413 "},
 	} {

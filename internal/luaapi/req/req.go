@@ -93,13 +93,13 @@ var isInternal = &lua.Func{
 
 var rawHeader = &lua.Func{
 	Name: "ngx.req.raw_header", In: lua.WithRequest, Sig: "no_request_line?:any -> head", NoRequest: "no request object found",
-	Doc: "The request head as it came from the client, with or without its first line.",
+	Doc: "The request head as it came from the client, with or without its first line; for HTTP/2 and HTTP/3, what HTTP/1 would have for it.",
 	Run: withRequest(func(c *lua.Call, r *engine.Request) lua.Outcome {
 		m := r.Main
-		if m.In.Version >= http1.Version20 {
-			return c.Errorf("http%d requests not supported yet", m.In.Version/1000)
-		}
 		head := m.RawHead
+		if m.In.Version >= http1.Version20 {
+			head = rebuiltHead(r)
+		}
 		if len(m.In.RequestLine) == 0 {
 			head = nil // nothing that reads as a request
 		}
@@ -108,6 +108,22 @@ var rawHeader = &lua.Func{
 		}
 		return c.ReturnStr(head)
 	}),
+}
+
+// rebuiltHead writes the head of a request whose protocol has none as text, from the fields that came.
+func rebuiltHead(r *engine.Request) []byte {
+	in := r.Main.In
+	n := len(in.RequestLine) + 4
+	for i := range in.List {
+		n += len(in.List[i].Name) + len(in.List[i].Value) + 4
+	}
+	b := append(append(r.Alloc(n)[:0], in.RequestLine...), "\r\n"...)
+	for i := range in.List {
+		if h := &in.List[i]; h.Name != nil {
+			b = append(append(append(append(b, h.Name...), ": "...), h.Value...), "\r\n"...)
+		}
+	}
+	return append(b, "\r\n"...)
 }
 
 var setURI = &lua.Func{

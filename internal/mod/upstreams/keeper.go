@@ -59,13 +59,14 @@ func keep(w *engine.Worker, h *engine.HTTP) {
 		return
 	}
 	k := &keeper{loop: w.Loop, checks: map[*upstream.Group]*health.Checker{}}
+	wanted, _ := h.Values[checksKey{}].(checks) // only read: other workers look at Values too
 	for _, g := range relay.Groups(h) {
 		for i := range g.Servers {
 			if g.Servers[i].Host != "" {
 				k.resolve(g, &g.Servers[i])
 			}
 		}
-		if c := checksOf(h)[g]; c != nil {
+		if c := wanted[g]; c != nil {
 			k.checks[&g.Group] = health.Start(w.Loop, &g.Group, c)
 		} else {
 			for _, p := range g.Peers().Each {
