@@ -63,12 +63,18 @@ func goroutines() map[string]string {
 		head, rest, _ := strings.Cut(stack, "\n")
 		id, _, _ := strings.Cut(strings.TrimPrefix(head, "goroutine "), " ")
 		if strings.HasPrefix(rest, "testing.") || strings.Contains(rest, "os/signal.loop") || strings.HasPrefix(rest, "runtime.") ||
-			strings.Contains(rest, "testing.tRunner(") && strings.Contains(rest, "testing.(*T).Run(") {
+			strings.Contains(rest, "testing.tRunner(") && strings.Contains(rest, "testing.(*T).Run(") || idle(rest) {
 			continue
 		}
 		out[id] = stack
 	}
 	return out
+}
+
+// idle reports whether a stack is that of a coroutine that a loop keeps for its next task: it has
+// none now.
+func idle(stack string) bool {
+	return strings.HasPrefix(stack, "iter.Pull") && strings.Contains(stack, "netio.(*Loop).newTask.") && strings.Count(stack, "\nmoongate/internal/") == 1
 }
 
 // descriptors are the open files of this process: number and what it is.
