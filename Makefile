@@ -5,7 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 PREFIX   ?= /usr/local
 PORT     ?= 8080
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 SITE     ?=
 
 GO := . build/env.sh && go
