@@ -288,7 +288,7 @@ func (x *Exchange) state() *Try { return &x.rec.tries[len(x.rec.tries)-1] }
 func (x *Exchange) pick() uint32 {
 	now := x.w.Loop.Now()
 	x.cached = false
-	if x.Group != nil && x.Group.Choose != nil {
+	if x.choosing() {
 		x.Peer.Addr, x.Peer.Host, x.Peer.Keep = upstream.Addr{}, "", false
 		x.tries++
 		x.more = 0
@@ -299,6 +299,9 @@ func (x *Exchange) pick() uint32 {
 	if x.Peer.Addr.Sock != nil {
 		x.ownPeer = true
 		x.peer = x.Peer.Addr.Name
+		if x.SSL != nil && x.Peer.Host != "" {
+			x.setName()
+		}
 		x.choice.Tries += x.more
 		if x.work = x.bal.ChosenWork(x.peer); x.work != nil {
 			x.work.Begin()
@@ -316,13 +319,19 @@ func (x *Exchange) pick() uint32 {
 	}
 	x.state().Peer = x.peer
 	if l := x.idle(); l != nil && !x.Multiplexed {
-		if c := l.Take(x.poolKey(), x.Conf); c != nil {
-			// The failure of a connection that a Chooser wanted kept counts as any other.
-			x.conn, x.cached = c, !(x.ownPeer && x.Peer.Keep)
+		c := l.Take(x.poolKey(), x.Conf)
+		if c != nil {
+			x.conn, x.cached = c, true
+		}
+		if x.R.Logger.On(nlog.Debug) {
+			x.traceTake(l, c)
 		}
 	}
 	return 0
 }
+
+// choosing reports whether a Chooser chooses the servers.
+func (x *Exchange) choosing() bool { return x.Group != nil && x.Group.Choose != nil }
 
 // idle is where the connection is kept when it is not in use; nil: nowhere.
 func (x *Exchange) idle() *upstream.Idle {
@@ -378,9 +387,10 @@ func (x *Exchange) next(why uint32) engine.Status {
 	if x.ownPeer && x.choice.Tries > 0 && why != onNoLive {
 		x.choice.Tries--
 	}
-	if x.cached && why == onError {
-		x.choice.Tries++ // the server had closed an idle connection: that does not count
+	if x.cached && why == onError && !x.choosing() {
+		x.choice.Tries++ // the server had closed an idle connection: that does not count, unless a Chooser counts
 	}
+	x.traceUnkept()
 	x.state().Status = int(st)
 	if x.sent && x.nonIdempotent() {
 		why |= onNonIdempotent
@@ -488,6 +498,9 @@ func (x *Exchange) finish() {
 		x.countSent()
 	}
 	x.release()
+	if x.conn != nil {
+		x.traceUnkept()
+	}
 	x.closeConn()
 	x.task = nil
 	x.action(toClient)
@@ -514,11 +527,15 @@ func (x *Exchange) keep() {
 	}
 	x.state().Sent = c.Sent
 	x.conn = nil
+	kept := false
 	if p := &x.Peer; x.ownPeer && p.Keep {
-		l.PutFor(c, x.poolKey(), p.KeepRequests, p.KeepTimeout)
-		return
+		kept = l.PutFor(c, x.poolKey(), p.KeepRequests, p.KeepTimeout)
+	} else {
+		kept = l.Put(c, x.poolKey())
 	}
-	l.Put(c, x.poolKey())
+	if x.R.Logger.On(nlog.Debug) {
+		x.tracePut(l, c, kept)
+	}
 }
 
 func (x *Exchange) closeConn() {

@@ -25,8 +25,10 @@ type Group struct {
 	ChosenIdle int
 	// Placeholder says that the block has no servers: they are all chosen.
 	Placeholder bool
-	URL         upstream.URL // of a group that a directive named
-	Sticky      *Sticky      // nil: requests stick to no server
+	// Balanced says that a directive of the block has taken the choice of servers: one that takes it again warns.
+	Balanced bool
+	URL      upstream.URL // of a group that a directive named
+	Sticky   *Sticky      // nil: requests stick to no server
 	// Resolver finds the addresses of servers that are resolved at run time.
 	Resolver        *resolve.Config
 	ResolverTimeout time.Duration
@@ -177,6 +179,7 @@ func (gs *groups) find(u *upstream.URL) *Group {
 // local is what a worker has of the groups of one snapshot.
 type local struct {
 	worker    int
+	closed    func(c *upstream.Conn) // see Idle.Closed
 	balancers []*upstream.Balancer
 	// named has balancers of addresses that were named at run time.
 	named map[string]*upstream.Balancer
@@ -199,7 +202,7 @@ var (
 func localOf(h *engine.HTTP, w *engine.Worker) *local {
 	l, _ := h.Local(w, localSlot).(*local)
 	if l == nil {
-		l = &local{worker: w.ID, balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}, addrs: map[string]upstream.Addr{},
+		l = &local{worker: w.ID, closed: traceClosed(w), balancers: make([]*upstream.Balancer, len(groupsOf(h).list)), named: map[string]*upstream.Balancer{}, addrs: map[string]upstream.Addr{},
 			keys: map[string]string{}, sessions: map[string]*tls.ClientSessionState{}}
 		h.SetLocal(w, localSlot, l)
 	}
@@ -211,6 +214,7 @@ func (l *local) balancer(g *Group) *upstream.Balancer {
 	if b == nil {
 		b = upstream.NewBalancer(&g.Group, l.worker)
 		b.Chosen.SetConf(&upstream.Keepalive{Max: g.ChosenIdle, Time: math.MaxInt64})
+		b.Chosen.Closed = l.closed
 		l.balancers[g.Index] = b
 	}
 	return b

@@ -177,6 +177,8 @@ func (x *Exchange) setName() {
 		return
 	case l.Name.V != nil:
 		name = l.Name.V.EvalString(x.R)
+	case x.Peer.Host != "":
+		name = x.Peer.Host
 	case x.URL != nil:
 		name = x.URL.Host
 	default:

@@ -32,6 +32,8 @@ type Idle struct {
 	first, last *Conn
 	n           int
 	closed      bool
+	// Closed, when not nil, is told of connections that are let go of while they are idle.
+	Closed func(c *Conn)
 }
 
 // SetConf replaces the parameters.
@@ -58,20 +60,20 @@ func (l *Idle) Take(key string, tag any) *Conn {
 	return nil
 }
 
-// Put makes c idle, or closes it when it has served enough. The oldest makes room.
-func (l *Idle) Put(c *Conn, key string) { l.PutFor(c, key, l.conf.Requests, l.conf.Timeout) }
+// Put makes c idle, or closes it when it has served enough: false. The oldest makes room.
+func (l *Idle) Put(c *Conn, key string) bool {
+	return l.PutFor(c, key, l.conf.Requests, l.conf.Timeout)
+}
 
 // PutFor is Put with a number of requests, 0 for any, and a time of its own.
-func (l *Idle) PutFor(c *Conn, key string, requests int, timeout time.Duration) {
+func (l *Idle) PutFor(c *Conn, key string, requests int, timeout time.Duration) bool {
 	loop := c.Loop()
 	if l.conf.Max == 0 || l.closed || requests > 0 && c.Requests >= requests || loop.Now()-c.Start > int64(l.conf.Time) || !c.quiet() {
 		c.Close()
-		return
+		return false
 	}
 	if l.n >= l.conf.Max {
-		old := l.last
-		l.unlink(old)
-		old.Close()
+		l.drop(l.last)
 	}
 	c.key, c.idle, c.prev, c.next = key, l, nil, l.first
 	if l.first != nil {
@@ -85,6 +87,16 @@ func (l *Idle) PutFor(c *Conn, key string, requests int, timeout time.Duration) 
 	// An armed timer is left where it is while it is early: expire arms it anew.
 	until := loop.Now() + int64(timeout)
 	c.until(loop, until)
+	return true
+}
+
+// drop closes an idle connection.
+func (l *Idle) drop(c *Conn) {
+	l.unlink(c)
+	c.Close()
+	if l.Closed != nil {
+		l.Closed(c)
+	}
 }
 
 func (c *Conn) until(loop *netio.Loop, t int64) {
@@ -117,8 +129,7 @@ func (l *Idle) Len() int { return l.n }
 func (l *Idle) CloseAll() {
 	l.closed = true
 	for c := l.first; c != nil; c = l.first {
-		l.unlink(c)
-		c.Close()
+		l.drop(c)
 	}
 }
 
@@ -136,8 +147,7 @@ func (c *Conn) Close() {
 // Ready is told by the loop that an idle connection has something to read: its end, or what nobody asked for.
 func (c *Conn) Ready(*netio.FD) {
 	if l := c.idle; l != nil && !c.quiet() {
-		l.unlink(c)
-		c.Close()
+		l.drop(c)
 	}
 }
 
@@ -159,8 +169,7 @@ func (c *Conn) expire() {
 		loop.Arm(&c.timer, c.idleUntil)
 		return
 	}
-	l.unlink(c)
-	c.Close()
+	l.drop(c)
 }
 
 // Read is FD.Read.

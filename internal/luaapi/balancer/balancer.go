@@ -51,7 +51,7 @@ func with(f func(c *lua.Call, x *relay.Exchange) lua.Outcome) func(c *lua.Call) 
 
 var setCurrentPeer = &lua.Func{
 	Name: prefix + "set_current_peer", Sig: "addr:string, port?:any, host?:any -> ok, err",
-	Doc: "The server of this try: an address with port, or unix:/path. host is a name that its idle connections are kept under as well.",
+	Doc: "The server of this try: an address with port, or unix:/path. host is the name that TLS asks for unless the location names one; its idle connections are kept under it as well.",
 	Run: with(func(c *lua.Call, x *relay.Exchange) lua.Outcome {
 		host := ""
 		if !c.IsNil(3) {
@@ -86,9 +86,18 @@ var setMoreTries = &lua.Func{
 var getLastFailure = &lua.Func{
 	Name: prefix + "get_last_failure", Sig: "-> state, status, err",
 	Doc: "How the try before went: \"failed\" or \"next\", and the status; nil in the first try.",
-	Run: with(func(c *lua.Call, x *relay.Exchange) lua.Outcome {
+	Run: func(c *lua.Call) lua.Outcome {
+		x, problem, none := exchange(c)
+		if none {
+			return c.Errorf("no request found")
+		}
 		w := c.Push()
 		switch {
+		case x == nil:
+			w.Nil()
+			w.Nil()
+			w.String(problem)
+			return c.Return()
 		case x.Last.Failed:
 			w.String("failed")
 		case x.Last.Next:
@@ -98,7 +107,7 @@ var getLastFailure = &lua.Func{
 		}
 		w.Int(x.Last.Status)
 		return c.Return()
-	}),
+	},
 }
 
 var setTimeouts = &lua.Func{

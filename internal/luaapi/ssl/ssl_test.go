@@ -457,6 +457,26 @@ func TestFFI(t *testing.T) {
 	}
 }
 
+// TestUpstreamName: the third argument of set_current_peer is the name TLS asks for, but not in place of proxy_ssl_name.
+func TestUpstreamName(t *testing.T) {
+	s := newSite(t)
+	s.start(t, `
+	upstream chosen { server 0.0.0.1; balancer_by_lua_block {
+		assert(require("ngx.balancer").set_current_peer("127.0.0.1", ngx.var.arg_port, ngx.var.arg_name))
+	} }`+server("return 200 name=$ssl_server_name;")+`
+	server { listen 127.0.0.1:8081;
+		proxy_ssl_server_name on;
+		location /to { proxy_pass https://chosen; }
+		location /fixed { proxy_pass https://chosen; proxy_ssl_name fixed.host; }
+	}`)
+	_, port, _ := strings.Cut(s.Addr("127.0.0.1:8080"), ":")
+	for uri, want := range map[string]string{"/to?name=some.host&port=": "name=some.host", "/to?port=": "name=chosen", "/fixed?name=some.host&port=": "name=fixed.host"} {
+		if got := s.plain(t, uri+port); !strings.HasSuffix(got, want) {
+			t.Errorf("%s: %q, want %s\n%s", uri, got, want, s.ErrorLog())
+		}
+	}
+}
+
 // TestUpstreamTLSOff: balancer_by_lua may speak without TLS to a server of a location that would.
 func TestUpstreamTLSOff(t *testing.T) {
 	s := newSite(t)
@@ -464,6 +484,8 @@ func TestUpstreamTLSOff(t *testing.T) {
 	upstream plain { server 0.0.0.1; balancer_by_lua_block {
 		local b = require "ngx.balancer"
 		assert(b.set_current_peer("127.0.0.1", ngx.var.arg_port))
+		assert(b.set_upstream_tls(false))
+		assert(b.set_upstream_tls(true))
 		assert(b.set_upstream_tls(false))
 	} }`+server("return 204;")+`
 	server { listen 127.0.0.1:8081;

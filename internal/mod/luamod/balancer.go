@@ -25,7 +25,10 @@ func balancerOf(c *conf.Cmd) **luahost.Handler {
 	b, ok := g.Choose.(*balancer)
 	if !ok {
 		b = &balancer{}
-		g.Choose = b
+		if g.Balanced {
+			c.Warnf("load balancing method redefined")
+		}
+		g.Choose, g.Balanced = b, true
 	}
 	return &b.code
 }

@@ -32,11 +32,11 @@ var methodRows = []conf.Directive{
 func take(c *conf.Cmd, m upstream.Method, noBackup bool) *relay.Group {
 	cf := level.Of(c.Scope)
 	g := relay.BlockOf(c.Scope)
-	if cf.method || cf.keepalive.IsSet || cf.sticky {
+	if g.Balanced {
 		c.Warnf("load balancing method redefined")
 		g.Sticky = nil // as in nginx, what stands behind the method sticks
 	}
-	cf.method, cf.noBackup = true, noBackup
+	cf.noBackup, g.Balanced = noBackup, true
 	g.Method = m
 	return g
 }
@@ -112,7 +112,8 @@ func readSticky(c *conf.Cmd) error {
 	}
 	cf.sticky = true
 	s := &relay.Sticky{Expires: -1}
-	relay.BlockOf(c.Scope).Sticky = s
+	g := relay.BlockOf(c.Scope)
+	g.Sticky, g.Balanced = s, true
 	switch c.Args[0] {
 	case "cookie":
 		return readCookie(c, s)

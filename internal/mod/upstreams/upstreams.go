@@ -25,8 +25,7 @@ type config struct {
 	resolver        conf.Opt[*resolve.Config]
 	resolverTimeout conf.Opt[time.Duration]
 
-	method   bool // one was named
-	noBackup bool // which knows no backup servers
+	noBackup bool // the method knows no backup servers
 	sticky   bool
 	panic    conf.Opt[int]
 	retry    bool
@@ -137,6 +136,7 @@ func readKeepalive(c *conf.Cmd) error {
 		k.Local = true
 	}
 	cf.keepalive = conf.Some(k)
+	relay.BlockOf(c.Scope).Balanced = true
 	return nil
 }
 
