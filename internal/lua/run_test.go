@@ -203,6 +203,7 @@ func TestCtx(t *testing.T) {
 		{x, `ngx.ctx.a = 1 ngx.say(ngx.ctx.a, ngx.ctx == ngx.ctx)`, "1true\n"},
 		{y, `ngx.say(ngx.ctx.a)`, "nil\n"},
 		{x, `ngx.say(ngx.ctx.a) ngx.ctx = {a = 2}`, "1\n"},
+		{x, `ngx.say(pcall(function() ngx.ctx = nil end))`, "falsetest:1: ctx should be a table while getting a nil\n"},
 		{x, `coroutine.wrap(function() ngx.sleep(0) ngx.say(ngx.ctx.a) end)()`, "2\n"},
 	} {
 		b.h.out.Reset()

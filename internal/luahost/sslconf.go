@@ -29,6 +29,7 @@ type SSLConf struct {
 // SSLFiles is what the files hold; all locations that name the same ones share it.
 type SSLFiles struct {
 	Verifier *tlsio.Verifier // of servers
+	Trusting bool            // lua_ssl_trusted_certificate is there
 	Own      []tls.Certificate
 	Secrets  *os.File
 }
@@ -70,6 +71,7 @@ func (c *SSLConf) files(f tlsio.Files) (*SSLFiles, error) {
 	}
 	out := &SSLFiles{Verifier: &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.VerifyDepth.V, Server: true}}
 	if name := c.Trusted.V; name != "" {
+		out.Trusting = true
 		if err := out.Verifier.TrustFile(f, name, nil); err != nil {
 			return nil, err
 		}

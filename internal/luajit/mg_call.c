@@ -540,6 +540,10 @@ int mg_ctx_set(lua_State *L, mg_vm *vm)
 {
     mg_ctx *ctx = mg_ctx_of(L, vm);
 
+    if (!lua_istable(L, 3)) {
+        return luaL_error(L, "ctx should be a table while getting a %s", luaL_typename(L, 3));
+    }
+
     if (ctx->ref == LUA_NOREF) {
         ctx->ref = luaL_ref(L, LUA_REGISTRYINDEX);
         return 0;

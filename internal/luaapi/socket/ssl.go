@@ -169,6 +169,9 @@ func (s *sock) shake(c *lua.Call, resume *session) string {
 		v = s.conf.SSL.Verifier
 	}
 	code, text := v.Check(st.PeerCertificates)
+	if code == 21 && !s.conf.SSL.Trusting {
+		code, text = 20, tlsio.FaultText(20) // without trusted certificates in the configuration OpenSSL stops at the first fault
+	}
 	if code == 0 && c.Bool(5) {
 		code, text = checkStaple(&st, time.Now())
 	}
@@ -309,10 +312,15 @@ func setTrustedStore(c *lua.Call) lua.Outcome {
 	switch {
 	case s == nil:
 		return badSelf(c)
+	case s.c == nil || s.readClosed || s.writeClosed:
+		return c.ReturnNilErr("closed")
+	case !s.ours(c):
+		return c.ReturnNilErr("bad request")
 	case s.handshaken:
-		return c.ReturnNilErr("ssl handshake already done; trusted store cannot be changed")
+		return c.ReturnNilErr("ssl handshake already done; trusted store cannot be changed on an established TLS connection")
 	case c.Num(2) == 0:
-		return c.ReturnNilErr("invalid store")
+		s.trusted = nil
+		return c.ReturnBool(true)
 	}
 	ders, ok := luajit.ObjectDER(luajit.ObjectStore, uintptr(c.Num(2)))
 	if !ok {
