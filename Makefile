@@ -39,7 +39,7 @@ policy: ## The project's rules about its own tree
 race: deps ## Tests of the packages without C, with the race detector
 	@build/test race
 
-fuzz: deps ## Each fuzz target for FUZZTIME (5s)
+fuzz: deps ## Each fuzz target for FUZZTIME (3s)
 	@FUZZTIME=$(FUZZTIME) build/test fuzz
 
 blocks: build ## Block tests: bin/moongate test t/

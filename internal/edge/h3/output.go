@@ -192,6 +192,17 @@ func frame(kind uint64, size int) []byte {
 // Continue sends the interim response a client may wait for before it sends the body.
 func (s *stream) Continue(r *engine.Request) error { return s.sendHeaders([]field{{":status", "100"}}) }
 
+// Hints sends an interim response 103 (engine.Hinter).
+func (s *stream) Hints(r *engine.Request, fields []http1.Header) error {
+	list := []field{{":status", "103"}}
+	for i := range fields {
+		if h := &fields[i]; !mux.Forbidden(h) {
+			list = append(list, field{string(bytes.ToLower(h.Name)), string(h.Value)})
+		}
+	}
+	return s.sendHeaders(list)
+}
+
 type field struct{ name, value string }
 
 func (s *stream) sendHeaders(list []field) error {

@@ -41,6 +41,7 @@ var _ interface {
 	engine.Stream
 	engine.Watcher
 	engine.Downstream
+	engine.Hinter
 } = (*stream)(nil)
 
 var protocol = []byte("HTTP/3.0")
