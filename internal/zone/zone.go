@@ -28,6 +28,7 @@ type valuesKey struct{}
 
 type set struct{ list []*Zone }
 
+// setOf is for the time a configuration is read. One that serves is only looked at: see declared.
 func setOf(values map[any]any) *set {
 	s, _ := values[valuesKey{}].(*set)
 	if s == nil {
@@ -35,6 +36,14 @@ func setOf(values map[any]any) *set {
 		values[valuesKey{}] = s
 	}
 	return s
+}
+
+// declared lists the zones of a configuration, which may be serving: nothing is written.
+func declared(values map[any]any) []*Zone {
+	if s, _ := values[valuesKey{}].(*set); s != nil {
+		return s.list
+	}
+	return nil
 }
 
 // Add gives the zone of a name for the use that tag stands for; size is 0 where a directive only mentions it. The error is
@@ -63,7 +72,7 @@ func Add(c *conf.Cmd, name string, size int64, tag any) (*Zone, error) {
 
 // Find gives the zone of a name that was declared for tag, nil when there is none.
 func Find(values map[any]any, name string, tag any) *Zone {
-	for _, z := range setOf(values).list {
+	for _, z := range declared(values) {
 		if z.Name == name && z.Tag == tag {
 			return z
 		}
@@ -73,7 +82,7 @@ func Find(values map[any]any, name string, tag any) *Zone {
 
 // Each calls f for the zones that were declared for tag.
 func Each(values map[any]any, tag any, f func(z *Zone) error) error {
-	for _, z := range setOf(values).list {
+	for _, z := range declared(values) {
 		if z.Tag == tag {
 			if err := f(z); err != nil {
 				return err
@@ -81,6 +90,25 @@ func Each(values map[any]any, tag any, f func(z *Zone) error) error {
 		}
 	}
 	return nil
+}
+
+// Adopt gives the zones declared for tag the tables that zones of the same name and size have in the configuration before,
+// which may be nil, or new ones. of tells what a zone's keys are made of and where its table is; what names the directive
+// in the error for other keys.
+func Adopt[V any](values, before map[any]any, tag any, what string, of func(z *Zone) (key string, table **Table[V])) error {
+	return Each(values, tag, func(z *Zone) error {
+		key, table := of(z)
+		if old := Find(before, z.Name, tag); old != nil && old.Size == z.Size {
+			was, had := of(old)
+			if was != key {
+				return fmt.Errorf("%s \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", what, z.Name, key, was)
+			}
+			*table = *had
+			return nil
+		}
+		*table = NewTable[V](z.Size)
+		return nil
+	})
 }
 
 // Check reports a zone for tag that was mentioned and never declared, once everything is read.

@@ -122,3 +122,15 @@ func TestTableShared(t *testing.T) {
 		t.Error(sum)
 	}
 }
+
+// A configuration that serves is looked at by others: looking for its zones changes nothing.
+func TestLookingWritesNothing(t *testing.T) {
+	type tag struct{}
+	values := map[any]any{}
+	if Find(values, "z", tag{}) != nil || Find(nil, "z", tag{}) != nil {
+		t.Error("found a zone that nobody declared")
+	}
+	if err := Adopt(values, nil, tag{}, "limit", func(*Zone) (string, **Table[int64]) { panic("no zone") }); err != nil || len(values) != 0 {
+		t.Errorf("%v, %d values", err, len(values))
+	}
+}

@@ -6,6 +6,7 @@
 package descriptor
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -135,8 +136,17 @@ func (r *resolver) find(path string) ([]byte, error) {
 			}
 		}
 	}
+	if path == reflectionAlpha { // the same messages under another package
+		b, err := builtin.ReadFile("proto/" + reflection)
+		return bytes.Replace(b, []byte("package grpc.reflection.v1;"), []byte("package grpc.reflection.v1alpha;"), 1), err
+	}
 	return builtin.ReadFile("proto/" + path)
 }
+
+const (
+	reflection      = "grpc/reflection/v1/reflection.proto"
+	reflectionAlpha = "grpc/reflection/v1alpha/reflection.proto"
+)
 
 // Error is a fault of a .proto file.
 type Error struct {

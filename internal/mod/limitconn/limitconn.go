@@ -3,8 +3,6 @@
 package limitconn
 
 import (
-	"fmt"
-
 	"moongate/internal/base/ascii"
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
@@ -107,20 +105,13 @@ func readLimit(c *conf.Cmd) (l limit, err error) {
 
 // adopt takes tables over from the snapshot before, or makes them.
 func adopt(p *engine.Plane, h *engine.HTTP) error {
-	return zone.Each(h.Config.Values, zoneTag{}, func(z *zone.Zone) error {
-		n := z.Data.(*counts)
-		if before := p.HTTP(); before != nil && before != h {
-			if old := zone.Find(before.Config.Values, z.Name, zoneTag{}); old != nil && old.Size == z.Size {
-				o := old.Data.(*counts)
-				if o.key.Text != n.key.Text {
-					return fmt.Errorf("limit_conn_zone \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, n.key.Text, o.key.Text)
-				}
-				n.table = o.table
-				return nil
-			}
-		}
-		n.table = zone.NewTable[int64](z.Size)
-		return nil
+	var before map[any]any
+	if old := p.HTTP(); old != nil && old != h {
+		before = old.Config.Values
+	}
+	return zone.Adopt(h.Config.Values, before, zoneTag{}, "limit_conn_zone", func(z *zone.Zone) (string, **zone.Table[int64]) {
+		d := z.Data.(*counts)
+		return d.key.Text, &d.table
 	})
 }
 

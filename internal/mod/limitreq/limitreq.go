@@ -6,7 +6,6 @@
 package limitreq
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -155,20 +154,13 @@ func readLimit(c *conf.Cmd) (l limit, err error) {
 
 // adopt takes tables over from the snapshot before, or makes them.
 func adopt(p *engine.Plane, h *engine.HTTP) error {
-	return zone.Each(h.Config.Values, zoneTag{}, func(z *zone.Zone) error {
-		b := z.Data.(*buckets)
-		if before := p.HTTP(); before != nil && before != h {
-			if old := zone.Find(before.Config.Values, z.Name, zoneTag{}); old != nil && old.Size == z.Size {
-				o := old.Data.(*buckets)
-				if o.key.Text != b.key.Text {
-					return fmt.Errorf("limit_req \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", z.Name, b.key.Text, o.key.Text)
-				}
-				b.table = o.table
-				return nil
-			}
-		}
-		b.table = zone.NewTable[bucket](z.Size)
-		return nil
+	var before map[any]any
+	if old := p.HTTP(); old != nil && old != h {
+		before = old.Config.Values
+	}
+	return zone.Adopt(h.Config.Values, before, zoneTag{}, "limit_req", func(z *zone.Zone) (string, **zone.Table[bucket]) {
+		d := z.Data.(*buckets)
+		return d.key.Text, &d.table
 	})
 }
 
