@@ -34,7 +34,7 @@ func TestAllocs(t *testing.T) {
 				listen 127.0.0.1:8080;
 				root .;
 				location = /limited {
-					limit_req zone=req burst=100 nodelay; limit_req zone=other burst=100 nodelay; limit_conn conn 10;
+					limit_req zone=req burst=1000000 nodelay; limit_req zone=other burst=1000000 nodelay; limit_conn conn 10;
 					content_by_lua_block { ngx.exit(204) }
 				}
 				location = /return { return 200 "hello\n"; }
