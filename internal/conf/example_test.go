@@ -19,7 +19,7 @@ var locations = conf.NewLevel[delayConf](conf.KindLocation)
 
 var Delay = conf.Module{Name: "delay", Directives: []conf.Directive{
 	{Name: "delay", In: conf.HTTPServerLocation, Default: "1s500ms",
-		Set: conf.Slot(locations, conf.OrOff(conf.Msec), func(c *delayConf) *conf.Opt[time.Duration] { return &c.time }),
+		Set: conf.Slot(locations, conf.Or("off", 0, conf.Msec), func(c *delayConf) *conf.Opt[time.Duration] { return &c.time }),
 		Doc: "Holds every request back for this time."},
 	{Name: "delay_path", Syntax: "path", In: conf.HTTPServerLocation, Args: conf.Take1,
 		Set: conf.List(locations, conf.Str.Parse, func(c *delayConf) *[]string { return &c.paths }),

@@ -287,7 +287,7 @@ func TestWarnings(t *testing.T) {
 		Log: func(level, msg string) { logged = append(logged, level+": "+msg) }})
 	want := []string{
 		`warn: duplicate value "ERROR" in /n:2`,
-		`warn: the "limit_rate_after" directive is deprecated, use the "limit_after" directive instead in /n:3`,
+		`warn: the "limit_rate_after" directive is old in /n:3`,
 	}
 	if err != nil || !slices.Equal(logged, want) {
 		t.Errorf("%v, %q", err, logged)

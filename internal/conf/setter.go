@@ -21,7 +21,7 @@ func (o Opt[V]) Or(def V) V {
 }
 
 // Setter takes a directive's effect. Setters are made by Slot, List, Func, Ignore,
-// Then and Deprecated.
+// Then.
 type Setter interface {
 	set(c *Cmd) error
 	arity() Arity   // 0 where the row has to say
@@ -219,16 +219,11 @@ func Ignore() Setter { return hand(func(*Cmd) error { return nil }) }
 // then wraps another setter; merging stays that of the first.
 type then struct {
 	Setter
-	before, after func(c *Cmd) error
+	after func(c *Cmd) error
 }
 
 func (s *then) set(c *Cmd) error {
-	if s.before != nil {
-		if err := s.before(c); err != nil {
-			return err
-		}
-	}
-	if err := s.Setter.set(c); err != nil || s.after == nil {
+	if err := s.Setter.set(c); err != nil {
 		return err
 	}
 	return s.after(c)
@@ -237,14 +232,6 @@ func (s *then) set(c *Cmd) error {
 // Then runs f after the setter has succeeded, to check or complete its value.
 func Then(s Setter, f func(c *Cmd) error) Setter {
 	return wrap(&then{Setter: s, after: f})
-}
-
-// Deprecated warns that the directive's place is taken by another one.
-func Deprecated(s Setter, instead string) Setter {
-	return wrap(&then{Setter: s, before: func(c *Cmd) error {
-		c.Warnf("the \"%s\" directive is deprecated, use the \"%s\" directive instead", c.Name, instead)
-		return nil
-	}})
 }
 
 // wrap keeps the inheritance of the wrapped setter visible.

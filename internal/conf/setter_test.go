@@ -83,9 +83,9 @@ func TestListDefault(t *testing.T) {
 func TestTypesOfSeveralArguments(t *testing.T) {
 	rows := func() []Directive {
 		return []Directive{
-			{Name: "words", Set: Slot(gear, OrOff(Strs), func(c *gearConf) *Opt[[]string] { return &c.words })},
-			{Name: "pair", Set: Slot(gear, OrOff(KeyVal), func(c *gearConf) *Opt[Pair] { return &c.pair })},
-			{Name: "delay", Set: Slot(gear, OrOff(Msec), func(c *gearConf) *Opt[time.Duration] { return &c.delay })},
+			{Name: "words", Set: Slot(gear, Or("off", nil, Strs), func(c *gearConf) *Opt[[]string] { return &c.words })},
+			{Name: "pair", Set: Slot(gear, Or("off", Pair{}, KeyVal), func(c *gearConf) *Opt[Pair] { return &c.pair })},
+			{Name: "delay", Set: Slot(gear, Or("off", 0, Msec), func(c *gearConf) *Opt[time.Duration] { return &c.delay })},
 			{Name: "file", Set: Slot(gear, ConfPath, func(c *gearConf) *Opt[string] { return &c.file })},
 		}
 	}
@@ -101,10 +101,10 @@ func TestTypesOfSeveralArguments(t *testing.T) {
 	if _, err := gears("pair on;", rows()...); err == nil || err.Error() != `invalid number of arguments in "pair" directive in /srv/conf/n:1` {
 		t.Errorf("%v", err)
 	}
-	if s := OrOff(KeyVal).String(); s != "name value | off" {
+	if s := Or("off", Pair{}, KeyVal).String(); s != "name value | off" {
 		t.Errorf("syntax %q", s)
 	}
-	if a := OrOff(KeyVal).Arity(); a != Take12 {
+	if a := Or("off", Pair{}, KeyVal).Arity(); a != Take12 {
 		t.Errorf("arity %v", a)
 	}
 	if s := Bits("a", "b").String(); s != "a | b ..." {

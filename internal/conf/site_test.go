@@ -56,7 +56,6 @@ type locationConf struct {
 
 type upstreamConf struct {
 	servers []string
-	zone    Opt[int64]
 }
 
 var (
@@ -147,8 +146,7 @@ var testHTTP = Module{Name: "http", Directives: []Directive{
 	}), Doc: "Names."},
 	{Name: "types", In: HTTPServerLocation, Args: Block, Set: Func(func(c *Cmd) error {
 		types := mainLevel.Of(c.Scope).types
-		var entry func(e *Cmd) error
-		entry = func(e *Cmd) error {
+		entry := func(e *Cmd) error {
 			if e.Name == "include" {
 				return e.Include()
 			}
@@ -177,7 +175,7 @@ var testLocation = Module{Name: "location", Directives: []Directive{
 	loc("client_max_body_size", HTTPServerLocation, "1m", Offset, func(c *locationConf) *Opt[int64] { return &c.bodyMax }),
 	loc("client_body_buffer_size", HTTPServerLocation, "16k", Size, func(c *locationConf) *Opt[int64] { return &c.bodyBuf }),
 	loc("send_timeout", HTTPServerLocation, "60s", Msec, func(c *locationConf) *Opt[time.Duration] { return &c.timeout }),
-	loc("resolver_timeout", HTTPServerLocation, "", OrOff(Sec), func(c *locationConf) *Opt[time.Duration] { return &c.resolved }),
+	loc("resolver_timeout", HTTPServerLocation, "", Or("off", 0, Sec), func(c *locationConf) *Opt[time.Duration] { return &c.resolved }),
 	loc("gzip_buffers", HTTPServerLocation, "16 8k", Bufs, func(c *locationConf) *Opt[Buffers] { return &c.bufs }),
 	loc("gzip_comp_level", HTTPServerLocation, "1", Int(1, 9), func(c *locationConf) *Opt[int] { return &c.level }),
 	loc("satisfy", HTTPServerLocation, "all", Enum(Case("all", 1), Case("any", 2)), func(c *locationConf) *Opt[int] { return &c.satisfy }),
@@ -194,8 +192,14 @@ var testLocation = Module{Name: "location", Directives: []Directive{
 		t.lua, t.luaChunk = c.Body, c.ChunkName("content_by_lua")
 		return nil
 	}), Doc: "Runs."},
-	{Name: "limit_rate_after", In: InRequest, Set: Deprecated(Slot(locationLevel, Size, func(c *locationConf) *Opt[int64] { return &c.rateAfter }), "limit_after"), Doc: "Delays."},
+	{Name: "limit_rate_after", In: InRequest, Set: Then(Slot(locationLevel, Size, func(c *locationConf) *Opt[int64] { return &c.rateAfter }), old), Doc: "Delays."},
 }}
+
+// old warns like a directive whose time is over.
+func old(c *Cmd) error {
+	c.Warnf("the \"%s\" directive is old", c.Name)
+	return nil
+}
 
 var testModules = []*Module{&testCore, &testHTTP, &testLocation}
 

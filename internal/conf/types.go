@@ -222,12 +222,6 @@ func Or[V any](word string, v V, typ Type[V]) Type[V] {
 	})
 }
 
-// OrOff is typ that also takes the word off, which stands for the zero value.
-func OrOff[V any](typ Type[V]) Type[V] {
-	var zero V
-	return Or("off", zero, typ)
-}
-
 // bits is a set of words; see Bits.
 type bits struct{ names []string }
 

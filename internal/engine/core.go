@@ -11,11 +11,6 @@ import (
 	"moongate/internal/resolve"
 )
 
-// MainConf is the core's configuration of an http block.
-type MainConf struct {
-	http *HTTP
-}
-
 // SrvConf is the core's configuration of a server block.
 type SrvConf struct {
 	ConnectionPoolSize   conf.Opt[int64]
@@ -147,15 +142,12 @@ type LocConf struct {
 	PostAction           conf.Opt[string]
 	ResolverTimeout      conf.Opt[time.Duration]
 	Resolver             conf.Opt[*resolve.Config]
-
-	typesHash int
 }
 
 // Levels of the core.
 var (
-	mainLevel = conf.NewLevel[MainConf](conf.KindMain)
-	srvLevel  = conf.NewLevel[SrvConf](conf.KindServer).OnInit(initServer)
-	locLevel  = conf.NewLevel[LocConf](conf.KindLocation).OnMerge(mergeLoc)
+	srvLevel = conf.NewLevel[SrvConf](conf.KindServer).OnInit(initServer)
+	locLevel = conf.NewLevel[LocConf](conf.KindLocation).OnMerge(mergeLoc)
 )
 
 // initServer derives what drivers need from the settings of a server.
@@ -187,9 +179,6 @@ func (r *Request) BadKeepalive(mask uint32) bool {
 	ua := r.In.Get(http1.HUserAgent)
 	return bytes.Contains(ua, []byte("Safari/")) && bytes.Contains(ua, []byte("Mac OS X")) && !bytes.Contains(ua, []byte("Chrome/"))
 }
-
-// CoreLoc gives the core's configuration of a location scope, for code that has no request at hand.
-func CoreLoc(s *conf.Scope) *LocConf { return locLevel.Of(s) }
 
 // CoreSrv gives the core's configuration of a server scope.
 func CoreSrv(s *conf.Scope) *SrvConf { return srvLevel.Of(s) }

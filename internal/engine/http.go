@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"net"
 	"net/netip"
 	"sort"
 	"strconv"
@@ -231,14 +230,6 @@ func readServer(c *conf.Cmd) error {
 	}
 	s.Name = s.Conf.names[0].shown
 	return nil
-}
-
-// ServerOf gives the server a scope lies in, nil at the http level.
-func ServerOf(s *conf.Scope) *Server {
-	if s.Kind == conf.KindMain {
-		return nil
-	}
-	return srvLevel.Of(s).srv
 }
 
 // LocationOf gives the location of a scope (a server's own level included), nil at the http level.
@@ -602,12 +593,4 @@ func (a *AddrConf) addNames(s *Server, checked bool) error {
 		}
 	}
 	return nil
-}
-
-// splitHostPort splits "host:port" with the port optional.
-func splitHostPort(s string) (host, port string) {
-	if h, p, err := net.SplitHostPort(s); err == nil {
-		return h, p
-	}
-	return s, ""
 }

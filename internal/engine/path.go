@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"moongate/internal/base/nlog"
@@ -113,10 +111,4 @@ func (r *Request) CreateTemp(d conf.Directory) (*os.File, error) {
 		return nil, err
 	}
 	return nil, os.ErrExist
-}
-
-// Under reports whether name lies in the folder dir.
-func Under(dir, name string) bool {
-	rel, err := filepath.Rel(dir, name)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }

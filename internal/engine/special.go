@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 
-	"moongate/internal/base/nlog"
 	"moongate/internal/http1"
 )
 
@@ -261,12 +260,5 @@ func (r *Request) RejectHead(st Status) {
 	r.KeepAlive = false
 	if r.finish(st) == Restart {
 		r.serve(r.restartAt)
-	}
-}
-
-// logRefused writes the log line for a client's mistake.
-func (r *Request) logRefused(st http1.State) {
-	if r.Logger.On(nlog.Info) {
-		r.Logf(nlog.Info, "%s", r.In.AppendError(nil, st))
 	}
 }

@@ -257,13 +257,4 @@ func (v *Var) HasSlot() bool { return v.index >= 0 }
 // shareVars makes a subrequest see its parent's variables.
 func (r *Request) shareVars(p *Request) { r.vars, r.gen = p.vars, p.gen }
 
-// Vars lists the variables of all modules, for dumps.
-func Vars(modules []*Module) []Var {
-	var out []Var
-	for _, m := range modules {
-		out = append(out, m.Vars...)
-	}
-	return out
-}
-
 var _ conf.Type[*Template] = templateType{}

@@ -44,9 +44,6 @@ func Process(cfg *conf.Config) *nlog.Logger { return core.Of(cfg.Core).log }
 // Of returns the logger of a location, server or http scope, after merging.
 func Of(s *conf.Scope) *nlog.Logger { return loc.Of(s).log }
 
-// OfStream returns the logger of a server or stream scope, after merging.
-func OfStream(s *conf.Scope) *nlog.Logger { return stream.Of(s).log }
-
 // KeepStderr reports whether the configuration logs to stderr, which must then
 // stay what it is.
 func KeepStderr(cfg *conf.Config) bool { return core.Of(cfg.Core).stderr }

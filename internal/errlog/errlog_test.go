@@ -76,7 +76,7 @@ error_log main.log notice;`)
 			}
 		}
 	}
-	if l := OfStream(found["stream"]); l != Process(cfg) {
+	if l := stream.Of(found["stream"]).log; l != Process(cfg) {
 		t.Error("stream does not inherit")
 	}
 	if l := Of(found["locationa"]).Level(); l != nlog.Debug {

@@ -169,24 +169,6 @@ func (p *peer) want(t http2.Type) (http2.FrameHeader, []byte) {
 	}
 }
 
-// body reads DATA of a stream up to its end.
-func (p *peer) body(stream uint32) string {
-	var b strings.Builder
-	for {
-		h, payload, err := p.next()
-		if err != nil {
-			p.t.Errorf("no end of the body: %v", err)
-			return b.String()
-		}
-		if h.Type == http2.Data && h.Stream == stream {
-			b.Write(payload)
-			if h.Has(http2.EndStream) {
-				return b.String()
-			}
-		}
-	}
-}
-
 var request = []Field{{Static: http2.PMethod, Value: []byte("POST")}, {Static: http2.PScheme, Value: []byte("http")},
 	{Static: http2.PPath, Value: []byte("/svc/Method")}, {Static: http2.PAuthority, Value: []byte("peer")}, {Name: []byte("X-Mixed"), Value: []byte("v")}}
 

@@ -31,24 +31,6 @@ func upTo(b []byte, c byte) []byte {
 	return b[:len(b):len(b)]
 }
 
-// NextArg takes the first argument off args; nothing is decoded. hasValue tells
-// "a=" from "a"; empty pieces ("&&") are passed over. ok is false at the end.
-func NextArg(args []byte) (name, value []byte, hasValue bool, rest []byte, ok bool) {
-	for len(args) > 0 && args[0] == '&' {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return nil, nil, false, nil, false
-	}
-	piece := upTo(args, '&')
-	rest = args[len(piece):]
-	name = upTo(piece, '=')
-	if len(name) < len(piece) {
-		value, hasValue = piece[len(name)+1:], true
-	}
-	return name, value, hasValue, rest, true
-}
-
 // Cookie finds a cookie by name, without regard to case, in all Cookie lines.
 func (h *Headers) Cookie(name []byte) (value []byte, ok bool) {
 	for i := h.Index(HCookie); i >= 0; i = h.Next(i) {
@@ -74,21 +56,6 @@ func ListValue[S ascii.Bytes](list []byte, name S, sep byte) (value []byte, ok b
 		list = nextItem(list, sep)
 	}
 	return nil, false
-}
-
-// ListHas reports whether a list separated by sep has an item that is just
-// name, without regard to case.
-func ListHas[S ascii.Bytes](list []byte, name S, sep byte) bool {
-	for len(list) > 0 {
-		if ascii.HasPrefixFold(list, name) {
-			rest := skipSpaces(list[len(name):])
-			if len(rest) == 0 || rest[0] == sep {
-				return true
-			}
-		}
-		list = nextItem(list, sep)
-	}
-	return false
 }
 
 func skipSpaces(b []byte) []byte {

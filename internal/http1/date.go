@@ -24,24 +24,6 @@ func AppendTime(dst []byte, unix int64) []byte {
 	return t.appendClock(append(dst, ' '))
 }
 
-// AppendCookieTime appends Unix seconds as the expires attribute of a cookie,
-// as nginx's ngx_http_cookie_time: two digits of the year up to 2037.
-func AppendCookieTime(dst []byte, unix int64) []byte {
-	t := civil(unix)
-	dst = append(dst, weekdays[t.weekday]...)
-	dst = append(dst, ',', ' ')
-	dst = ascii.AppendPadded(dst, uint64(t.day), 2)
-	dst = append(dst, '-')
-	dst = append(dst, months[t.month]...)
-	dst = append(dst, '-')
-	if t.year > 2037 {
-		dst = ascii.AppendPadded(dst, uint64(t.year), 4)
-	} else {
-		dst = ascii.AppendPadded(dst, uint64(t.year%100), 2)
-	}
-	return t.appendClock(append(dst, ' '))
-}
-
 type civilTime struct{ year, month, day, weekday, hour, minute, second int64 }
 
 func (t *civilTime) appendClock(dst []byte) []byte {

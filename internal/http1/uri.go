@@ -2,7 +2,7 @@ package http1
 
 import "moongate/internal/base/ascii"
 
-// URIFlags tell what NormalizeURI met.
+// URIFlags tell what the normaliser met.
 type URIFlags uint8
 
 const (
@@ -45,20 +45,11 @@ func (m *Message) DecodeURI(scratch []byte, mergeSlashes bool) ([]byte, State) {
 	return u.out, Done
 }
 
-// NormalizeURI decodes and normalises a URI as nginx's
+// normalizer decodes and normalises a URI as nginx's
 // ngx_http_parse_complex_uri: escapes are decoded, "." and ".." resolved,
-// slashes merged if asked, "#..." dropped, arguments split off undecoded. The
-// path is appended to dst; out is dst with it, uri and exten are slices of out,
-// args of raw. ok is false for a broken escape, "%00" and for a path that
-// leaves the root; the client then gets 400.
-func NormalizeURI(dst, raw []byte, mergeSlashes bool) (out, uri, args, exten []byte, flags URIFlags, ok bool) {
-	u := normalizer{raw: raw, out: dst, base: len(dst), ext: -1, merge: mergeSlashes}
-	if !u.run() {
-		return dst, nil, nil, nil, u.flags, false
-	}
-	return u.out, u.path(), u.args, u.exten(), u.flags, true
-}
-
+// slashes merged if asked, "#..." dropped, arguments split off undecoded. run
+// is false for a broken escape, "%00" and for a path that leaves the root; the
+// client then gets 400.
 type normalizer struct {
 	raw, out, args []byte
 	base           int // where the path begins in out
@@ -252,19 +243,4 @@ func climbs(path []byte) bool {
 		}
 	}
 	return false
-}
-
-// SplitExten returns the extension of a normalised path as ngx_http_set_exten
-// does after a rewrite: what follows the last dot of the last component, unless
-// that begins with the dot. It is nil without one.
-func SplitExten(path []byte) []byte {
-	for i := len(path) - 1; i > 1; i-- {
-		switch {
-		case path[i] == '.' && path[i-1] != '/':
-			return path[i+1:]
-		case path[i] == '/':
-			return nil
-		}
-	}
-	return nil
 }

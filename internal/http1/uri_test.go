@@ -59,7 +59,7 @@ func TestNormalizeURI(t *testing.T) {
 		{"/%c3%a9\xc3\xa9", "/\xc3\xa9\xc3\xa9", "", "", URIQuoted, true},
 		{"/%0d%0a", "/\r\n", "", "", URIQuoted, true},
 	} {
-		out, uri, args, exten, flags, ok := NormalizeURI([]byte("kept"), []byte(c.raw), true)
+		out, uri, args, exten, flags, ok := normalize([]byte("kept"), []byte(c.raw), true)
 		if string(uri) != c.uri || string(args) != c.args || string(exten) != c.exten || flags != c.flags || ok != c.ok {
 			t.Errorf("%q: %q %q %q %d %v", c.raw, uri, args, exten, flags, ok)
 		}
@@ -68,7 +68,7 @@ func TestNormalizeURI(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]string{"//a///b": "//a///b", "/a//../b": "/a/b", "//../a": "/a", "/a/.//": "/a//"} {
-		if _, uri, _, _, _, ok := NormalizeURI(nil, []byte(raw), false); !ok || string(uri) != want {
+		if _, uri, _, _, _, ok := normalize(nil, []byte(raw), false); !ok || string(uri) != want {
 			t.Errorf("without merging, %q: %q, want %q", raw, uri, want)
 		}
 	}
@@ -88,14 +88,6 @@ func TestParseUnsafeURI(t *testing.T) {
 		out, path, args, ok := ParseUnsafeURI([]byte("kept"), []byte(c.raw))
 		if string(path) != c.path || string(args) != c.args || ok != c.ok || !bytes.HasPrefix(out, []byte("kept")) {
 			t.Errorf("%q: %q %q %v, out %q", c.raw, path, args, ok, out)
-		}
-	}
-}
-
-func TestSplitExten(t *testing.T) {
-	for path, want := range map[string]string{"/a.b": "b", "/a.b.c": "c", "/.a": "", "/a/.b": "", "/a.b/c": "", "/a.": "", "/": "", "": ""} {
-		if got := SplitExten([]byte(path)); string(got) != want {
-			t.Errorf("%q: %q", path, got)
 		}
 	}
 }
@@ -203,7 +195,7 @@ func TestURIAllocatesNothing(t *testing.T) {
 	raw := []byte("/a/../b//%63.html?d")
 	buf := make([]byte, 0, 100)
 	if n := testing.AllocsPerRun(100, func() {
-		NormalizeURI(buf, raw, true)
+		normalize(buf, raw, true)
 		ParseUnsafeURI(buf, raw[5:])
 		AppendEscape(buf, raw, EscapeURI)
 		AppendUnescape(buf, raw, UnescapeAll)
@@ -221,7 +213,7 @@ func FuzzNormalizeURI(f *testing.F) {
 		if len(raw) == 0 || raw[0] != '/' { // a request line gives no other
 			return
 		}
-		_, uri, args, exten, _, ok := NormalizeURI(nil, raw, merge)
+		_, uri, args, exten, _, ok := normalize(nil, raw, merge)
 		if ok {
 			checkNormal(t, raw, uri, args, exten, merge)
 		}
@@ -238,6 +230,15 @@ func FuzzNormalizeURI(f *testing.F) {
 			t.Fatalf("%q: alone %q %q %q, in a request %q %q %q", raw, uri, args, exten, p.URI, p.Args, p.Exten)
 		}
 	})
+}
+
+// normalize is what DecodeURI does to a path that needs it.
+func normalize(dst, raw []byte, mergeSlashes bool) (out, uri, args, exten []byte, flags URIFlags, ok bool) {
+	u := normalizer{raw: raw, out: dst, base: len(dst), ext: -1, merge: mergeSlashes}
+	if !u.run() {
+		return dst, nil, nil, nil, u.flags, false
+	}
+	return u.out, u.path(), u.args, u.exten(), u.flags, true
 }
 
 // checkNormal holds a normalised URI to what file access relies on.

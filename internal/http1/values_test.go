@@ -26,29 +26,6 @@ func TestArg(t *testing.T) {
 	}
 }
 
-func TestNextArg(t *testing.T) {
-	for args, want := range map[string]string{
-		"": "", "a": "a;", "a=": "a=;", "a=1&b&&c=d=e&": "a=1;b;c=d=e;", "&&": "", "=x": "=x;", "&=": "=;",
-	} {
-		got := ""
-		for rest := []byte(args); ; {
-			name, value, has, next, ok := NextArg(rest)
-			if !ok {
-				break
-			}
-			got += string(name)
-			if has {
-				got += "=" + string(value)
-			}
-			got += ";"
-			rest = next
-		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", args, got, want)
-		}
-	}
-}
-
 func TestCookie(t *testing.T) {
 	var h Headers
 	for _, line := range []string{"a=1; b = 2 ;c=3", "", "d", "e=5;a=6;;f=", "long=x=y"} {
@@ -66,10 +43,6 @@ func TestCookie(t *testing.T) {
 	}
 	if got, ok := ListValue([]byte("no-cache, Max-Age=60, private"), "max-age", ','); !ok || string(got) != "60" {
 		t.Errorf("max-age: %q", got)
-	}
-	list := []byte("no-cache, max-age=60, Private")
-	if !ListHas(list, "no-cache", ',') || !ListHas(list, "private", ',') || ListHas(list, "max-age", ',') || ListHas(list, "no", ',') {
-		t.Error("ListHas")
 	}
 }
 
@@ -182,13 +155,6 @@ func TestTimes(t *testing.T) {
 	if len(AppendTime(nil, math.MaxInt64)) != TimeLen {
 		t.Error("the far future does not fit")
 	}
-	for unix, want := range map[int64]string{
-		2145916799: "Thu, 31-Dec-37 23:59:59 GMT", 2145916800: "Fri, 01-Jan-2038 00:00:00 GMT", 946684800: "Sat, 01-Jan-00 00:00:00 GMT",
-	} {
-		if got := string(AppendCookieTime(nil, unix)); got != want {
-			t.Errorf("cookie time of %d: %q", unix, got)
-		}
-	}
 }
 
 func TestParseTimeLenient(t *testing.T) {
@@ -275,7 +241,6 @@ func TestValuesAllocateNothing(t *testing.T) {
 	coding, etags, name := values["deflate, gzip;q=0.5"], values[`"b", W/"a"`], []byte("b")
 	if n := testing.AllocsPerRun(100, func() {
 		Arg(args, name)
-		NextArg(args)
 		ListValue(args, "b", '&')
 		ParseRange(ranges, spec, 100, 4)
 		ParseTime(date)
@@ -312,20 +277,9 @@ func FuzzValues(f *testing.F) {
 				t.Fatalf("%q: %d, again %d", b, unix, again)
 			}
 		}
-		for rest := b; ; {
-			name, value, _, next, ok := NextArg(rest)
-			if !ok {
-				break
-			}
-			if len(next) >= len(rest) || len(name)+len(value) > len(rest) {
-				t.Fatalf("%q: no progress", b)
-			}
-			rest = next
-		}
 		AcceptsGzip(b)
 		Arg(b, "a")
 		ListValue(b, "a", ';')
-		ListHas(b, "a", ',')
 		MatchETag(b, fmt.Appendf(nil, "%q", b), true)
 		ValidateHost(nil, b)
 		AppendUnescape(nil, b, UnescapeRedirect)

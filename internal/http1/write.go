@@ -46,20 +46,10 @@ func AppendStatusLine(dst []byte, version, code int, reason string) []byte {
 }
 
 // AppendHeader appends a header line. The bytes go out as they are: whoever
-// takes them from a client or from Lua keeps CR and LF out (see CleanValue).
+// takes them from a client or from Lua keeps CR and LF out.
 func AppendHeader[N, V ascii.Bytes](dst []byte, name N, value V) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ':', ' ')
 	dst = append(dst, value...)
 	return append(dst, '\r', '\n')
-}
-
-// CleanValue reports whether text can stand in a header line without ending it.
-func CleanValue[S ascii.Bytes](text S) bool {
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; c == '\r' || c == '\n' || c == 0 {
-			return false
-		}
-	}
-	return true
 }

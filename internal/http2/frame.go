@@ -269,15 +269,3 @@ func WindowUpdatePayload(h FrameHeader, p []byte) (int64, error) {
 	}
 	return int64(binary.BigEndian.Uint32(p) & MaxWindow), nil
 }
-
-// PushPromisePayload gives the promised stream and the block's fragment.
-func PushPromisePayload(h FrameHeader, p []byte) (promised uint32, block []byte, err error) {
-	p, err = unpad(h, p)
-	if err != nil {
-		return 0, nil, err
-	}
-	if len(p) < 4 {
-		return 0, nil, badLength(h)
-	}
-	return binary.BigEndian.Uint32(p) & MaxStreamID, p[4:], needStream(h)
-}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"moongate/internal/luajit"
 )
@@ -161,12 +160,6 @@ func (c *Call) Str(i int) []byte {
 
 // String is a copy of argument i, "" when it is no string.
 func (c *Call) String(i int) string { return string(c.Str(i)) }
-
-// view is Str as a string without a copy.
-func (c *Call) view(i int) string {
-	b := c.Str(i)
-	return unsafe.String(unsafe.SliceData(b), len(b))
-}
 
 // Pointer is the address of argument i: of a light userdata its value, of anything else an identity.
 func (c *Call) Pointer(i int) uintptr {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ type Code struct {
 	src  []byte
 }
 
-// NewCode is code written in the configuration; name is a chunk name (see ChunkName).
+// NewCode is code written in the configuration; name is a chunk name (conf.Cmd.ChunkName makes it).
 func NewCode(src, name string) *Code { return &Code{name: name, src: []byte(src)} }
 
 // NewFile is a file of source or bytecode. It is read when a VM loads it.
@@ -104,31 +103,6 @@ func stripShebang(b []byte) []byte {
 		}
 	}
 	return nil
-}
-
-const (
-	maxChunkName = 56
-	confName     = "/nginx.conf"
-)
-
-// ChunkName is the chunk name of code in the configuration: "=content_by_lua(nginx.conf:40)". tag is the directive
-// without _block, file the configuration file, prefix the directory of the main one with its slash. A long path loses
-// its front.
-func ChunkName(tag, file, prefix string, line int) string {
-	num := strconv.Itoa(line)
-	room := maxChunkName - len(tag) - len(num)
-	show := file
-	if strings.HasSuffix(file, confName) {
-		show = confName[1:]
-	} else {
-		if rel, ok := strings.CutPrefix(file, prefix); ok && prefix != "" && rel != "" {
-			show = rel
-		}
-		if len(show) > room {
-			show = "..." + show[len(show)-max(room-3, 0):]
-		}
-	}
-	return "=" + tag + "(" + show + ":" + num + ")"
 }
 
 // Unreadable says that the file is there but may not be read.

@@ -56,7 +56,7 @@
 //
 //	rt, err := lua.NewRuntime(lua.Options{Host: host}, libraries...)
 //	vm, err := rt.NewVM()                       // one per worker
-//	chunk, err := vm.Load(code)                 // code := lua.NewCode(src, lua.ChunkName("content_by_lua", file, prefix, line))
+//	chunk, err := vm.Load(code)                 // code := lua.NewCode(src, cmd.ChunkName("content_by_lua"))
 //	res := chunk.Run(ctx, lua.PhaseContent)     // ctx *lua.Context: one per request, shared by its phases; Release at its end
 //	if res.Status == lua.Failed { log(res.Err.Error()) }
 //

@@ -428,26 +428,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestChunkName(t *testing.T) {
-	long := "/etc/nginx/" + strings.Repeat("d/", 40) + "site.conf"
-	for _, c := range []struct {
-		tag, file, prefix string
-		line              int
-		want              string
-	}{
-		{"content_by_lua", "/etc/nginx/nginx.conf", "/etc/nginx/", 40, "=content_by_lua(nginx.conf:40)"},
-		{"set_by_lua", "/other/place/nginx.conf", "/etc/nginx/", 1, "=set_by_lua(nginx.conf:1)"},
-		{"log_by_lua", "/etc/nginx/conf.d/a.conf", "/etc/nginx/", 7, "=log_by_lua(conf.d/a.conf:7)"},
-		{"log_by_lua", "/srv/a.conf", "/etc/nginx/", 7, "=log_by_lua(/srv/a.conf:7)"},
-		{"content_by_lua", long, "/etc/nginx/", 123, "=content_by_lua(.../d/d/d/d/d/d/d/d/d/d/d/d/d/site.conf:123)"},
-		{"content_by_lua", long, "/x/", 123, "=content_by_lua(.../d/d/d/d/d/d/d/d/d/d/d/d/d/site.conf:123)"},
-	} {
-		if got := ChunkName(c.tag, c.file, c.prefix, c.line); got != c.want {
-			t.Errorf("%s: %s, want %s", c.file, got, c.want)
-		}
-	}
-}
-
 // Many goroutines take turns in one VM, each inside an operation of its own handler.
 func TestInterleavedHandlers(t *testing.T) {
 	var baton sync.Mutex

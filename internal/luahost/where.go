@@ -1,9 +1,6 @@
 package luahost
 
 import (
-	"strconv"
-	"strings"
-
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
@@ -92,28 +89,6 @@ func Log(c *lua.Call, level nlog.Level, msg []byte) {
 		return
 	}
 	l.Logf(level, nil, nil, "%s", msg)
-}
-
-// AppendWhere appends "file.lua:3: func(): " for the Lua function at a level above the call.
-func AppendWhere(dst []byte, c *lua.Call, level int) []byte {
-	src, line, name, ok := c.Where(level)
-	if !ok {
-		return dst
-	}
-	if i := strings.LastIndexAny(src, "/\\"); i >= 0 {
-		src = src[i+1:]
-	}
-	dst = append(append(dst, src...), ':')
-	if line > 0 {
-		dst = strconv.AppendInt(dst, int64(line), 10)
-	} else {
-		dst = append(dst, "-1"...)
-	}
-	dst = append(dst, ": "...)
-	if name != "" {
-		dst = append(append(dst, name...), "(): "...)
-	}
-	return dst
 }
 
 // Prefix is the server's prefix, with a slash at its end.

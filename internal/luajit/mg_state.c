@@ -37,26 +37,6 @@ lua_State *mg_state_new(void)
     return L;
 }
 
-lua_CFunction mg_cfunc_find(const char *name)
-{
-    for (const mg_cfunc *f = mg_cfuncs; f->name != NULL; f++) {
-        if (strcmp(f->name, name) == 0) {
-            return f->open;
-        }
-    }
-
-    return NULL;
-}
-
-void mg_state_preload(lua_State *L, const char *name, lua_CFunction open)
-{
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "preload");
-    lua_pushcfunction(L, open);
-    lua_setfield(L, -2, name);
-    lua_pop(L, 2);
-}
-
 static int mg_state_traceback(lua_State *L)
 {
     const char *msg = lua_tostring(L, 1);

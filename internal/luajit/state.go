@@ -21,13 +21,6 @@ import (
 // CFunc is a lua_CFunction of this package's C files.
 type CFunc unsafe.Pointer
 
-// LookupC returns the open function of the built-in C library called name, nil when there is none.
-func LookupC(name string) CFunc {
-	cname := C.CString(name)
-	defer C.free(unsafe.Pointer(cname))
-	return CFunc(unsafe.Pointer(C.mg_cfunc_find(cname)))
-}
-
 // State is a plain Lua state with the standard libraries and the built-in C libraries. It serves tests and tools;
 // the server runs Lua in a VM.
 type State struct {
@@ -60,13 +53,6 @@ func (s *State) Close() {
 		C.lua_close(s.l)
 		s.l = nil
 	}
-}
-
-// Preload makes require(name) open the library open.
-func (s *State) Preload(name string, open CFunc) {
-	cname := C.CString(name)
-	defer C.free(unsafe.Pointer(cname))
-	C.mg_state_preload(s.l, cname, C.lua_CFunction(unsafe.Pointer(open)))
 }
 
 // DoString runs code as the chunk called chunk (a leading "=" or "@" as in Lua). The error is an *Error.

@@ -22,13 +22,6 @@ import (
 	"moongate/internal/testkit/runner"
 )
 
-// RunFile runs a test file, each block as a subtest. Warnings and unknown
-// sections fail a block. Relative paths in the file begin at the module's root.
-func RunFile(t *testing.T, path string) {
-	t.Helper()
-	runFiles(t, []string{path})
-}
-
 // RunDir runs all .t files below dir.
 func RunDir(t *testing.T, dir string) {
 	t.Helper()

@@ -1,5 +1,7 @@
 package tlsio
 
+//lint:file-ignore SA1019 OpenSSL still reads and writes keys encrypted in the old form, so we read them.
+
 import (
 	"crypto/aes"
 	"crypto/cipher"
@@ -20,12 +22,12 @@ var errPassword = errors.New("error:1C800064:Provider routines::bad decrypt erro
 
 // encrypted reports whether a block wants a password, in the old form or the new.
 func encrypted(b *pem.Block) bool {
-	return x509.IsEncryptedPEMBlock(b) || b.Type == "ENCRYPTED PRIVATE KEY" //nolint:staticcheck
+	return x509.IsEncryptedPEMBlock(b) || b.Type == "ENCRYPTED PRIVATE KEY"
 }
 
 // decrypt gives the DER of a PEM block, with the first of the passwords that fits where it is encrypted.
 func decrypt(b *pem.Block, passwords [][]byte) ([]byte, error) {
-	old := x509.IsEncryptedPEMBlock(b) //nolint:staticcheck // OpenSSL still reads and writes the old form
+	old := x509.IsEncryptedPEMBlock(b)
 	if !old && b.Type != "ENCRYPTED PRIVATE KEY" {
 		return b.Bytes, nil
 	}
@@ -33,7 +35,7 @@ func decrypt(b *pem.Block, passwords [][]byte) ([]byte, error) {
 		var der []byte
 		var err error
 		if old {
-			der, err = x509.DecryptPEMBlock(b, p) //nolint:staticcheck
+			der, err = x509.DecryptPEMBlock(b, p)
 		} else {
 			der, err = pkcs8(b.Bytes, p)
 		}

@@ -15,12 +15,11 @@ import (
 // Syslog sends lines to a syslog server over UDP or a unix datagram socket
 // (RFC 3164). Sending never waits: what the socket does not take is lost.
 type Syslog struct {
-	network, addr string
-	facility      int
-	severity      int
-	tag           string
-	nohostname    bool
-	hostname      string
+	facility   int
+	severity   int
+	tag        string
+	nohostname bool
+	hostname   string
 
 	mu   sync.Mutex
 	fd   int

@@ -55,7 +55,6 @@ type world struct {
 	loop    *netio.Loop
 	pools   map[string]*pool
 	free    *sock
-	key     []byte // scratch for names of pools
 	closing bool
 
 	sessions    map[int]*session // that Lua holds

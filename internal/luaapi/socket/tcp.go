@@ -51,12 +51,10 @@ func badSelf(c *lua.Call) lua.Outcome { return c.TypeError(1, "socket") }
 
 // options of connect.
 type options struct {
-	pool     string
-	hasPool  bool
-	size     int
-	backlog  int
-	err      string
-	position int
+	pool    string
+	hasPool bool
+	size    int
+	backlog int
 }
 
 func readOptions(c *lua.Call, i int, conf *luahost.Conf) (o options, err error) {

@@ -17,7 +17,6 @@ import (
 // mainConfig is what an http block knows.
 type mainConfig struct {
 	sets []*set
-	maps [][2]*set
 }
 
 // set is a character set that the configuration names.

@@ -211,8 +211,7 @@ func (lc *locConf) extensionNumbers(name string) []byte {
 		return nil
 	}
 	var numbers []uint64
-	var add func(list protoreflect.ExtensionDescriptors)
-	add = func(list protoreflect.ExtensionDescriptors) {
+	add := func(list protoreflect.ExtensionDescriptors) {
 		for i := range list.Len() {
 			if x := list.Get(i); string(x.ContainingMessage().FullName()) == name {
 				numbers = append(numbers, uint64(x.Number()))

@@ -49,7 +49,6 @@ var Library = lua.Library{
 type prepared struct {
 	make    lua.Ref // of handlers.lua
 	methods map[*method]lua.Ref
-	loaded  map[*locConf]bool
 }
 
 var preparedSlot = luahost.NewSlot()

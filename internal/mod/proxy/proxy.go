@@ -20,7 +20,6 @@ type config struct {
 	fields    []field     // what is sent: headers, then the defaults that these leave
 	fields2   *relay.FieldSet
 	skip      fieldSet // of the client's that are not passed on
-	compiled  bool
 	version   conf.Opt[int]
 	method    conf.Opt[*engine.Template]
 	body      conf.Opt[*engine.Template]

@@ -111,17 +111,6 @@ func add(c *conf.Cmd, do op) {
 	*cfg.script = append(*cfg.script, do)
 }
 
-// Append inserts an operation of another module at this place of the block's script. The script goes on after OK and
-// Declined; any other status ends it, and the request with it.
-func Append(c *conf.Cmd, do func(r *engine.Request) engine.Status) {
-	add(c, func(r *engine.Request, f flags) (flags, engine.Status) {
-		if st := do(r); st != engine.OK && st != engine.Declined {
-			return f | ended, st
-		}
-		return f, engine.Declined
-	})
-}
-
 func readSet(c *conf.Cmd) error {
 	v, err := target(c, c.Args[0])
 	if err != nil {

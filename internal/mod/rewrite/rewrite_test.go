@@ -27,16 +27,6 @@ var third = engine.Module{Module: conf.Module{Name: "third", Directives: []conf.
 			return r.CopyString(out), engine.OK
 		})
 	})},
-	{Name: "stop_at", In: conf.Location, Args: conf.Take1, Doc: "-", Set: conf.Func(func(c *conf.Cmd) error {
-		word := c.Args[0]
-		rewrite.Append(c, func(r *engine.Request) engine.Status {
-			if string(r.Args) == word {
-				return 410
-			}
-			return engine.Declined
-		})
-		return nil
-	})},
 }}}
 
 func set() *engine.Set {
@@ -100,7 +90,7 @@ const site = `
 	location /named { error_page 403 @named; return 403; }
 	location @named { set $x nm; return 200 "named $uri $x"; }
 
-	location /join { set_join $j "$arg_a-1" lit $uri; stop_at stop; return 200 $j; }
+	location /join { set_join $j "$arg_a-1" lit $uri; return 200 $j; }
 	location /fail { set_join $j one; return 200 never; }
 	location /quiet { uninitialized_variable_warn off; return 200 "[$j]"; }
 	location /warn { return 200 "[$j]"; }
@@ -176,7 +166,6 @@ func TestScripts(t *testing.T) {
 		{"/named", "403 Forbidden named /named nm"},
 
 		{"/join?a=x", "200 OK <x-1><lit></join>"},
-		{"/join?stop", "410 Gone page"},
 		{"/fail", "500 Internal Server Error page"},
 		{"/quiet", "200 OK []"},
 	} {
