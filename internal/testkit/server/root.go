@@ -64,9 +64,10 @@ func (r Root) make() error {
 // takes one between two servers, and are marked by a lock that other test runs on
 // the machine respect.
 type Ports struct {
-	mu   sync.Mutex
-	held map[int]*os.File
-	next int
+	From, To int // range, instead of the usual one
+	mu       sync.Mutex
+	held     map[int]*os.File
+	next     int
 }
 
 const (
@@ -80,12 +81,15 @@ func (p *Ports) Get() (int, error) {
 	defer p.mu.Unlock()
 	if p.held == nil {
 		p.held = map[int]*os.File{}
-		p.next = portsFrom + os.Getpid()*37%(portsTo-portsFrom)
+		if p.To == 0 {
+			p.From, p.To = portsFrom, portsTo
+		}
+		p.next = p.From + os.Getpid()*37%(p.To-p.From)
 	}
-	for range portsTo - portsFrom {
+	for range p.To - p.From {
 		port := p.next
-		if p.next++; p.next >= portsTo {
-			p.next = portsFrom
+		if p.next++; p.next >= p.To {
+			p.next = p.From
 		}
 		if p.held[port] != nil {
 			continue
@@ -100,7 +104,7 @@ func (p *Ports) Get() (int, error) {
 		}
 		lock.Close()
 	}
-	return 0, fmt.Errorf("no free port in %d..%d", portsFrom, portsTo)
+	return 0, fmt.Errorf("no free port in %d..%d", p.From, p.To)
 }
 
 // Put gives a port back.
