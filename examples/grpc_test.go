@@ -1,24 +1,17 @@
 package examples
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"moongate/internal/cli/grpccmd"
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
 
 // startGRPC serves a configuration of the gRPC example in a copy of its folder, where names of files begin at the prefix.
@@ -37,34 +30,17 @@ func startGRPC(t *testing.T, name string) *enginetest.Server {
 	return enginetest.StartIn(t, dir, modules.Set(), conf)
 }
 
+// certificates makes what the configuration names: an authority, and a certificate of it for localhost.
 func certificates(t *testing.T, dir string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	put := func(name, kind string, der []byte) {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	for name, c := range map[string]*x509.Certificate{"ca.crt": ca, "leaf.crt": leaf} {
-		der, err := x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		put(name, "CERTIFICATE", der)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put("leaf.key", "PRIVATE KEY", der)
+	ca := cert.Authority(t, nil, "ca")
+	leaf := cert.Issue(t, ca, "localhost")
+	cert.WriteFile(t, dir, "ca.crt", cert.Chain(ca))
+	cert.WriteFile(t, dir, "leaf.crt", cert.Chain(leaf))
+	cert.WriteFile(t, dir, "leaf.key", cert.KeyPEM(t, leaf.Key))
 }
 
 func command(t *testing.T, args ...string) string {

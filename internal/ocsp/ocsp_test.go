@@ -1,15 +1,9 @@
 package ocsp
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/netip"
 	"strings"
@@ -17,43 +11,17 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ocsp"
+
+	"moongate/internal/testkit/cert"
 )
 
-type holder struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-}
-
-func issue(t *testing.T, by *holder, name string, serial int64, use ...x509.ExtKeyUsage) *holder {
+func respond(t *testing.T, issuer, signer, about *cert.Pair, status int, embed bool) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: by == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: use}
-	parent, signer := c, crypto.Signer(key)
-	if by != nil {
-		parent, signer = by.cert, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &holder{cert, key}
-}
-
-func respond(t *testing.T, issuer, signer *holder, serial int64, status int, embed bool) []byte {
-	t.Helper()
-	r := ocsp.Response{Status: status, SerialNumber: big.NewInt(serial), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour), RevokedAt: time.Now()}
+	r := ocsp.Response{Status: status, SerialNumber: about.Cert.SerialNumber, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour), RevokedAt: time.Now()}
 	if embed {
-		r.Certificate = signer.cert
+		r.Certificate = signer.Cert
 	}
-	b, err := ocsp.CreateResponse(issuer.cert, signer.cert, r, signer.key)
+	b, err := ocsp.CreateResponse(issuer.Cert, signer.Cert, r, signer.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +29,10 @@ func respond(t *testing.T, issuer, signer *holder, serial int64, status int, emb
 }
 
 func TestJudge(t *testing.T) {
-	ca := issue(t, nil, "CA", 1)
-	other := issue(t, nil, "Other", 2)
-	leaf := issue(t, ca, "leaf", 3)
-	deputy := issue(t, ca, "deputy", 4, x509.ExtKeyUsageOCSPSigning)
-	server := issue(t, ca, "server", 5, x509.ExtKeyUsageServerAuth)
+	ca, other := cert.Authority(t, nil, "CA"), cert.Authority(t, nil, "Other")
+	leaf, stranger := cert.Issue(t, ca, "leaf"), cert.Issue(t, ca, "stranger")
+	deputy := cert.Issue(t, ca, "deputy", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning} })
+	server := cert.Issue(t, ca, "server", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	for _, c := range []struct {
 		name   string
 		resp   []byte
@@ -73,21 +40,21 @@ func TestJudge(t *testing.T) {
 		status Status
 		err    error
 	}{
-		{"good", respond(t, ca, ca, 3, ocsp.Good, false), true, Good, nil},
-		{"good, the issuer's certificate in it", respond(t, ca, ca, 3, ocsp.Good, true), true, Good, nil},
-		{"revoked", respond(t, ca, ca, 3, ocsp.Revoked, false), true, Revoked, nil},
-		{"unknown", respond(t, ca, ca, 3, ocsp.Unknown, false), true, Unknown, nil},
-		{"of a deputy", respond(t, ca, deputy, 3, ocsp.Good, true), true, Good, nil},
-		{"of one who is not entitled", respond(t, ca, server, 3, ocsp.Good, true), true, 0, ErrSignature},
-		{"of a stranger", respond(t, ca, other, 3, ocsp.Good, true), true, 0, ErrSignature},
-		{"of a stranger, not strict", respond(t, ca, other, 3, ocsp.Good, true), false, Good, nil},
-		{"of a stranger, unnamed", respond(t, ca, other, 3, ocsp.Good, false), false, 0, ErrSignature},
-		{"about another", respond(t, ca, ca, 9, ocsp.Good, false), true, 0, ErrNotFound},
+		{"good", respond(t, ca, ca, leaf, ocsp.Good, false), true, Good, nil},
+		{"good, the issuer's certificate in it", respond(t, ca, ca, leaf, ocsp.Good, true), true, Good, nil},
+		{"revoked", respond(t, ca, ca, leaf, ocsp.Revoked, false), true, Revoked, nil},
+		{"unknown", respond(t, ca, ca, leaf, ocsp.Unknown, false), true, Unknown, nil},
+		{"of a deputy", respond(t, ca, deputy, leaf, ocsp.Good, true), true, Good, nil},
+		{"of one who is not entitled", respond(t, ca, server, leaf, ocsp.Good, true), true, 0, ErrSignature},
+		{"of a stranger", respond(t, ca, other, leaf, ocsp.Good, true), true, 0, ErrSignature},
+		{"of a stranger, not strict", respond(t, ca, other, leaf, ocsp.Good, true), false, Good, nil},
+		{"of a stranger, unnamed", respond(t, ca, other, leaf, ocsp.Good, false), false, 0, ErrSignature},
+		{"about another", respond(t, ca, ca, stranger, ocsp.Good, false), true, 0, ErrNotFound},
 		{"refused", ocsp.TryLaterErrorResponse, true, 0, Refused(3)},
 		{"rubbish", []byte("rubbish"), true, 0, ErrFormat},
 		{"nothing", nil, true, 0, ErrFormat},
 	} {
-		a, err := Judge(c.resp, leaf.cert, ca.cert, c.strict)
+		a, err := Judge(c.resp, leaf.Cert, ca.Cert, c.strict)
 		switch {
 		case !errors.Is(err, c.err):
 			t.Errorf("%s: %v, want %v", c.name, err, c.err)

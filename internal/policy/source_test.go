@@ -112,7 +112,7 @@ func checkSource(path string, file *ast.File, fset *token.FileSet) []string {
 		switch {
 		case on == nil:
 		case on.Name == "time" && sel.Sel.Name == "Sleep" && !bubble:
-			say(n, "time.Sleep in a test: wait for the event itself, or poll in a function called eventually")
+			say(n, "time.Sleep in a test: wait for the event itself, or use testkit.Eventually")
 		case sel.Sel.Name == "SkipNow", sel.Sel.Name == "Skip" && len(call.Args) == 0:
 			say(n, "%s.%s without a reason", on.Name, sel.Sel.Name)
 		}

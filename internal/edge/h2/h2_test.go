@@ -13,6 +13,7 @@ import (
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/http2"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
 
 func TestResponses(t *testing.T) {
@@ -148,13 +149,13 @@ func TestRequestBodies(t *testing.T) {
 // TestFlowControl takes large responses through narrow windows, two at a time.
 func TestFlowControl(t *testing.T) {
 	dir := t.TempDir()
-	writeCertificate(t, dir)
+	cert.Issue(t, nil, "localhost").Write(t, dir, "c")
 	want := strings.Repeat("0123456789abcdef", 20000)
 	os.MkdirAll(filepath.Join(dir, "html"), 0o755)
 	if err := os.WriteFile(filepath.Join(dir, "html/file"), []byte(want), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := enginetest.StartIn(t, dir, modules.Set(), `server { listen 127.0.0.1:8080; listen 127.0.0.1:8081 ssl; http2 on; ssl_certificate c.pem; ssl_certificate_key k.pem;
+	s := enginetest.StartIn(t, dir, modules.Set(), `server { listen 127.0.0.1:8080; listen 127.0.0.1:8081 ssl; http2 on; ssl_certificate c.pem; ssl_certificate_key c.key;
 		location / { root html; } location /lua { content_by_lua_block { for i = 1, 20 do ngx.print(string.rep("0123456789abcdef", 1000)) end } } }`)
 	for _, secure := range []bool{false, true} {
 		var c *client

@@ -1,16 +1,8 @@
 package h2_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -23,31 +15,8 @@ import (
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
-
-// writeCertificate puts a certificate and its key into dir.
-func writeCertificate(t testing.TB, dir string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string]*pem.Block{"c.pem": {Type: "CERTIFICATE", Bytes: der}, "k.pem": {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(b), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 const specConf = `
 	server {
@@ -56,7 +25,7 @@ const specConf = `
 		http2 on;
 		large_client_header_buffers 8 32k; # one of its heads is to be longer than a frame of ours
 		ssl_certificate c.pem;
-		ssl_certificate_key k.pem;
+		ssl_certificate_key c.key;
 		location / {
 			echo_read_request_body;
 			echo "what HTTP/2 is tested with, some bytes of body";
@@ -66,7 +35,7 @@ const specConf = `
 // TestSpec runs h2spec against the server: everything it has, also what it calls strict.
 func TestSpec(t *testing.T) {
 	dir := t.TempDir()
-	writeCertificate(t, dir)
+	cert.Issue(t, nil, "localhost").Write(t, dir, "c")
 	s := enginetest.StartIn(t, dir, modules.Set(), specConf)
 	for _, c := range []struct {
 		name, addr string

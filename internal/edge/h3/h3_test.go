@@ -2,15 +2,10 @@ package h3_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,30 +17,14 @@ import (
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
 
 // start serves with a certificate for localhost, and gives a client.
 func start(t *testing.T, directives string) (*enginetest.Server, *http.Client) {
 	t.Helper()
 	dir := t.TempDir()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost", "other.test"}}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string]*pem.Block{"c.pem": {Type: "CERTIFICATE", Bytes: der}, "c.key": {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(b), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	cert.Issue(t, nil, "localhost", func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "other.test") }).Write(t, dir, "c")
 	s := enginetest.StartIn(t, dir, modules.Set(), `
 		ssl_certificate c.pem; ssl_certificate_key c.key;
 		log_format f "$request $status $http3 $server_name";

@@ -2,26 +2,19 @@ package socket_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
 	"moongate/internal/testkit"
+	"moongate/internal/testkit/cert"
 )
 
 // echo serves lines: each comes back; "quit" closes, "many" sends 100,000 bytes and a line.
@@ -163,27 +156,16 @@ func TestRequestSocket(t *testing.T) {
 
 // certificate writes a self-signed certificate for test.com and gives it with the file's name.
 func certificate(t *testing.T) (tls.Certificate, string) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test.com"}, DNSNames: []string{"test.com"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := t.TempDir() + "/ca.pem"
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, name
+	dir := t.TempDir()
+	p := cert.Authority(t, nil, "test.com", func(c *x509.Certificate) { c.DNSNames = []string{"test.com"} })
+	p.Write(t, dir, "ca")
+	return p.TLS(), dir + "/ca.pem"
 }
 
 func TestTLS(t *testing.T) {
 	testkit.LeakCheck(t)
-	cert, ca := certificate(t)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	pair, ca := certificate(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
 	if err != nil {
 		t.Fatal(err)
 	}

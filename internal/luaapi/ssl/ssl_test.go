@@ -2,21 +2,11 @@ package ssl_test
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,80 +15,28 @@ import (
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit"
+	"moongate/internal/testkit/cert"
 )
-
-// holder has a certificate.
-type holder struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-}
-
-func issue(t testing.TB, by *holder, name string, key crypto.Signer, ca bool) *holder {
-	t.Helper()
-	if key == nil {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key = k
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: ca, BasicConstraintsValid: ca, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, OCSPServer: []string{"http://ocsp.example/" + name}}
-	parent, signer := c, key
-	if by != nil {
-		parent, signer = by.cert, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &holder{cert, key}
-}
 
 // site is a server in a folder with certificates: server (elliptic), rsa, ca, client (of ca), stranger (of nobody).
 type site struct {
 	*enginetest.Server
 	dir                       string
-	ca, client, stranger, rsa *holder
+	ca, client, stranger, rsa *cert.Pair
 }
 
 func newSite(t testing.TB) *site {
 	s := &site{dir: t.TempDir()}
-	rk, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.ca = issue(t, nil, "ca", nil, true)
-	s.client = issue(t, s.ca, "client", nil, false)
-	s.stranger = issue(t, nil, "stranger", nil, false)
-	s.rsa = issue(t, s.ca, "rsa", rk, false)
-	for name, h := range map[string]*holder{"server": issue(t, s.ca, "server", nil, false), "ca": s.ca, "client": s.client, "stranger": s.stranger, "rsa": s.rsa} {
-		der, err := x509.MarshalPKCS8PrivateKey(h.key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.write(t, name+".pem", pemOf("CERTIFICATE", h.cert.Raw))
-		s.write(t, name+".key", pemOf("PRIVATE KEY", der))
+	responder := func(c *x509.Certificate) { c.OCSPServer = []string{"http://ocsp.example/" + c.Subject.CommonName} }
+	s.ca = cert.Authority(t, nil, "ca")
+	s.client = cert.Issue(t, s.ca, "client", responder)
+	s.stranger = cert.Issue(t, nil, "stranger")
+	s.rsa = cert.For(t, cert.NewRSA(t), s.ca, "rsa")
+	for name, p := range map[string]*cert.Pair{"server": cert.Issue(t, s.ca, "server"), "ca": s.ca, "client": s.client, "stranger": s.stranger, "rsa": s.rsa} {
+		p.Write(t, s.dir, name)
 	}
 	return s
-}
-
-func pemOf(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-func (s *site) write(t testing.TB, name string, text []byte) {
-	if err := os.WriteFile(filepath.Join(s.dir, name), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // start runs the http block's text, with the function slurp for Lua.
@@ -141,15 +79,6 @@ func (s *site) shown(t testing.TB, c *tls.Config) string {
 		return err.Error()
 	}
 	return st.PeerCertificates[0].Subject.CommonName
-}
-
-func eventually(t testing.TB, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("does not happen")
-		}
-	}
 }
 
 // TestCertificate: code that waits chooses the certificate, in each of the forms it may have one in.
@@ -199,7 +128,7 @@ func TestCertificateRefusals(t *testing.T) {
 		if c.log == "API disabled in the context of ssl_certificate_by_lua*, context" {
 			c.log = "context: ssl_certificate_by_lua*, client: 127.0.0.1, server: 127.0.0.1:"
 		}
-		eventually(t, func() bool { return strings.Contains(s.ErrorLog(), c.log) })
+		testkit.Eventually(t, "the log has "+c.log, func() bool { return strings.Contains(s.ErrorLog(), c.log) })
 	}
 }
 
@@ -283,12 +212,12 @@ func TestVerifyClient(t *testing.T) {
 		ssl_certificate_by_lua_block { assert(ssl.verify_client(assert(ssl.parse_pem_cert(slurp "ca.pem")), 1)) }
 		return 200 $ssl_client_verify;`))
 	for _, c := range []struct {
-		by   *holder
+		by   *cert.Pair
 		want string
 	}{{nil, "NONE"}, {s.client, "SUCCESS"}, {s.stranger, "FAILED:self-signed certificate"}} {
 		conf := &tls.Config{}
 		if c.by != nil {
-			pair := tls.Certificate{Certificate: [][]byte{c.by.cert.Raw}, PrivateKey: c.by.key}
+			pair := c.by.TLS()
 			conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 		}
 		if got, _, err := s.get(t, conf, "/"); err != nil || got != c.want {
@@ -300,12 +229,12 @@ func TestVerifyClient(t *testing.T) {
 // TestOCSP: requests, responses, and a response that goes along.
 func TestOCSP(t *testing.T) {
 	s := newSite(t)
-	resp, err := ocsp.CreateResponse(s.ca.cert, s.ca.cert, ocsp.Response{Status: ocsp.Good, SerialNumber: s.client.cert.SerialNumber, ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}, s.ca.key)
+	resp, err := ocsp.CreateResponse(s.ca.Cert, s.ca.Cert, ocsp.Response{Status: ocsp.Good, SerialNumber: s.client.Cert.SerialNumber, ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}, s.ca.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.write(t, "resp.der", resp)
-	s.write(t, "chain.pem", append(pemOf("CERTIFICATE", s.client.cert.Raw), pemOf("CERTIFICATE", s.ca.cert.Raw)...))
+	cert.WriteFile(t, s.dir, "resp.der", resp)
+	cert.WriteFile(t, s.dir, "chain.pem", cert.Chain(s.client, s.ca))
 	s.start(t, server(`
 		ssl_certificate_by_lua_block {
 			local chain = assert(ssl.cert_pem_to_der(slurp "chain.pem"))

@@ -2,22 +2,12 @@ package proxy_test
 
 import (
 	"bufio"
-	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,64 +16,16 @@ import (
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
 	"moongate/internal/testkit"
+	"moongate/internal/testkit/cert"
 )
 
-// authority issues certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-}
-
-func newKey(t testing.TB) crypto.Signer {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+// backend makes a server's certificate.
+func backend(t testing.TB, by *cert.Pair, change ...func(c *x509.Certificate)) *cert.Pair {
+	server := func(c *x509.Certificate) {
+		c.DNSNames = append(c.DNSNames, "*.wild.example")
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
-	return k
-}
-
-var serials int64
-
-func (a *authority) issue(t testing.TB, key crypto.Signer, change func(c *x509.Certificate)) *x509.Certificate {
-	t.Helper()
-	serials++
-	c := &x509.Certificate{SerialNumber: big.NewInt(serials), Subject: pkix.Name{CommonName: "backend"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"backend", "*.wild.example"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if change != nil {
-		change(c)
-	}
-	parent, signer := c, key
-	if a != nil {
-		parent, signer = a.cert, a.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func newAuthority(t testing.TB, parent *authority, name string) *authority {
-	a := &authority{key: newKey(t)}
-	a.cert = parent.issue(t, a.key, func(c *x509.Certificate) {
-		c.Subject, c.DNSNames, c.ExtKeyUsage = pkix.Name{CommonName: name}, nil, nil
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
-	})
-	return a
-}
-
-func write(t testing.TB, dir, name, typ string, ders ...[]byte) {
-	var b bytes.Buffer
-	for _, der := range ders {
-		pem.Encode(&b, &pem.Block{Type: typ, Bytes: der})
-	}
-	if err := os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return cert.Issue(t, by, "backend", append([]func(*x509.Certificate){server}, change...)...)
 }
 
 // secure is a server that speaks TLS and answers each request with what it knows of the connection.
@@ -157,65 +99,54 @@ func (s *secure) counts() (shaken, reused, request int) {
 }
 
 // chain is a TLS configuration with a certificate and those of its issuers.
-func chain(key crypto.Signer, certs ...*x509.Certificate) *tls.Config {
-	pair := tls.Certificate{PrivateKey: key}
-	for _, c := range certs {
-		pair.Certificate = append(pair.Certificate, c.Raw)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert}
+func chain(p *cert.Pair, issuers ...*cert.Pair) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{p.TLS(issuers...)}, ClientAuth: tls.RequestClientCert}
 }
 
 // TestServersThatAreNotTrusted also shows that a server that is not trusted never sees a byte of a request.
 func TestServersThatAreNotTrusted(t *testing.T) {
 	dir := t.TempDir()
-	ca, foreign := newAuthority(t, nil, "Root"), newAuthority(t, nil, "Foreign")
-	middle := newAuthority(t, ca, "Middle")
-	low := newAuthority(t, middle, "Low")
-	key := newKey(t)
-	good := ca.issue(t, key, nil)
-	revoked := ca.issue(t, key, nil)
-	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: revoked.SerialNumber, RevocationTime: time.Now().Add(-time.Minute)}}}, ca.cert, ca.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, dir, "ca.pem", "CERTIFICATE", ca.cert.Raw)
-	write(t, dir, "crl.pem", "X509 CRL", list)
-	expired := ca.issue(t, key, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	early := ca.issue(t, key, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })
-	usage := ca.issue(t, key, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
-	old := ca.issue(t, key, func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, "old.example" })
-	self := (*authority)(nil).issue(t, key, nil)
+	ca, foreign := cert.Authority(t, nil, "Root"), cert.Authority(t, nil, "Foreign")
+	middle := cert.Authority(t, ca, "Middle")
+	low := cert.Authority(t, middle, "Low")
+	good, revoked := backend(t, ca), backend(t, ca)
+	cert.WriteFile(t, dir, "ca.pem", cert.Chain(ca))
+	cert.WriteFile(t, dir, "crl.pem", cert.Revoked(t, ca, revoked))
+	expired := backend(t, ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	early := backend(t, ca, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) })
+	usage := backend(t, ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+	old := backend(t, ca, func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, "old.example" })
+	self := backend(t, nil)
 
 	cases := []struct {
 		name, conf string
-		certs      []*x509.Certificate
-		want       string // of the error log; "": it is trusted
+		certs      []*cert.Pair // its own and its issuers'
+		want       string       // of the error log; "": it is trusted
 	}{
-		{"good", "", []*x509.Certificate{good}, ""},
-		{"by its subject", "proxy_ssl_name old.example;", []*x509.Certificate{old}, ""},
-		{"by a wildcard", "proxy_ssl_name a.wild.example;", []*x509.Certificate{good}, ""},
-		{"a port does not count", "proxy_ssl_name backend:8443;", []*x509.Certificate{good}, ""},
-		{"not revoked", "proxy_ssl_crl crl.pem;", []*x509.Certificate{good}, ""},
-		{"deep, allowed", "proxy_ssl_verify_depth 2;", []*x509.Certificate{low.issue(t, key, nil), low.cert, middle.cert}, ""},
-		{"not verified", "proxy_ssl_verify off;", []*x509.Certificate{expired}, ""},
-		{"wrong name", "proxy_ssl_name other;", []*x509.Certificate{good}, `upstream SSL certificate does not match "other"`},
-		{"wildcard of two labels", "proxy_ssl_name a.b.wild.example;", []*x509.Certificate{good}, `upstream SSL certificate does not match "a.b.wild.example"`},
-		{"the name is an address", "proxy_ssl_name 127.0.0.1;", []*x509.Certificate{good}, `upstream SSL certificate does not match "127.0.0.1"`},
-		{"no name", "proxy_ssl_name $arg_none;", []*x509.Certificate{good}, `upstream SSL certificate does not match ""`},
-		{"revoked", "proxy_ssl_crl crl.pem;", []*x509.Certificate{revoked}, "upstream SSL certificate verify error: (23:certificate revoked)"},
-		{"expired", "", []*x509.Certificate{expired}, "upstream SSL certificate verify error: (10:certificate has expired)"},
-		{"not yet valid", "", []*x509.Certificate{early}, "upstream SSL certificate verify error: (9:certificate is not yet valid)"},
-		{"wrong usage", "", []*x509.Certificate{usage}, "upstream SSL certificate verify error: (26:unsuitable certificate purpose)"},
-		{"too deep", "", []*x509.Certificate{low.issue(t, key, nil), low.cert, middle.cert}, "upstream SSL certificate verify error: (22:certificate chain too long)"},
-		{"foreign", "", []*x509.Certificate{foreign.issue(t, key, nil)}, "upstream SSL certificate verify error: (21:unable to verify the first certificate)"},
-		{"self-signed", "", []*x509.Certificate{self}, "upstream SSL certificate verify error: (18:self-signed certificate)"},
-		{"foreign root", "", []*x509.Certificate{foreign.issue(t, key, nil), foreign.cert}, "upstream SSL certificate verify error: (19:self-signed certificate in certificate chain)"},
+		{"good", "", []*cert.Pair{good}, ""},
+		{"by its subject", "proxy_ssl_name old.example;", []*cert.Pair{old}, ""},
+		{"by a wildcard", "proxy_ssl_name a.wild.example;", []*cert.Pair{good}, ""},
+		{"a port does not count", "proxy_ssl_name backend:8443;", []*cert.Pair{good}, ""},
+		{"not revoked", "proxy_ssl_crl crl.pem;", []*cert.Pair{good}, ""},
+		{"deep, allowed", "proxy_ssl_verify_depth 2;", []*cert.Pair{backend(t, low), low, middle}, ""},
+		{"not verified", "proxy_ssl_verify off;", []*cert.Pair{expired}, ""},
+		{"wrong name", "proxy_ssl_name other;", []*cert.Pair{good}, `upstream SSL certificate does not match "other"`},
+		{"wildcard of two labels", "proxy_ssl_name a.b.wild.example;", []*cert.Pair{good}, `upstream SSL certificate does not match "a.b.wild.example"`},
+		{"the name is an address", "proxy_ssl_name 127.0.0.1;", []*cert.Pair{good}, `upstream SSL certificate does not match "127.0.0.1"`},
+		{"no name", "proxy_ssl_name $arg_none;", []*cert.Pair{good}, `upstream SSL certificate does not match ""`},
+		{"revoked", "proxy_ssl_crl crl.pem;", []*cert.Pair{revoked}, "upstream SSL certificate verify error: (23:certificate revoked)"},
+		{"expired", "", []*cert.Pair{expired}, "upstream SSL certificate verify error: (10:certificate has expired)"},
+		{"not yet valid", "", []*cert.Pair{early}, "upstream SSL certificate verify error: (9:certificate is not yet valid)"},
+		{"wrong usage", "", []*cert.Pair{usage}, "upstream SSL certificate verify error: (26:unsuitable certificate purpose)"},
+		{"too deep", "", []*cert.Pair{backend(t, low), low, middle}, "upstream SSL certificate verify error: (22:certificate chain too long)"},
+		{"foreign", "", []*cert.Pair{backend(t, foreign)}, "upstream SSL certificate verify error: (21:unable to verify the first certificate)"},
+		{"self-signed", "", []*cert.Pair{self}, "upstream SSL certificate verify error: (18:self-signed certificate)"},
+		{"foreign root", "", []*cert.Pair{backend(t, foreign), foreign}, "upstream SSL certificate verify error: (19:self-signed certificate in certificate chain)"},
 	}
 	conf := "proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name backend; proxy_ssl_session_reuse off;\n"
 	var servers []*secure
 	for i, c := range cases {
-		s := newSecure(t, chain(key, c.certs...))
+		s := newSecure(t, chain(c.certs[0], c.certs[1:]...))
 		servers = append(servers, s)
 		conf += fmt.Sprintf("location /%d { proxy_pass https://%s; %s }\n", i, s.Addr(), c.conf)
 	}
@@ -243,19 +174,12 @@ func TestServersThatAreNotTrusted(t *testing.T) {
 // TestSessionsAndConnections shows which TLS sessions are resumed and which idle connections are used again.
 func TestSessionsAndConnections(t *testing.T) {
 	dir := t.TempDir()
-	ca := newAuthority(t, nil, "Root")
-	key := newKey(t)
+	ca := cert.Authority(t, nil, "Root")
 	for _, name := range []string{"one", "two"} {
-		k := newKey(t)
-		der, err := x509.MarshalPKCS8PrivateKey(k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, dir, name+".pem", "CERTIFICATE", ca.issue(t, k, func(c *x509.Certificate) { c.Subject.CommonName = name }).Raw)
-		write(t, dir, name+".key", "PRIVATE KEY", der)
+		cert.Issue(t, ca, name).Write(t, dir, name)
 	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		cfg := chain(key, ca.issue(t, key, nil))
+		cfg := chain(backend(t, ca))
 		cfg.MaxVersion = version
 		up := newSecure(t, cfg)
 		s := enginetest.StartIn(t, dir, modules.Set(), fmt.Sprintf(`
@@ -310,12 +234,11 @@ func TestSessionsAndConnections(t *testing.T) {
 
 // TestHandshakesThatFail are such that fail before there is a certificate.
 func TestHandshakesThatFail(t *testing.T) {
-	key := newKey(t)
 	plain := scripted(t, func(c net.Conn, _ *bufio.Reader) { c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) })
 	closes := scripted(t, func(c net.Conn, br *bufio.Reader) { br.ReadByte() })
 	silent := scripted(t, func(c net.Conn, br *bufio.Reader) { io.Copy(io.Discard, br) })
-	old := newSecure(t, &tls.Config{Certificates: chain(key, (*authority)(nil).issue(t, key, nil)).Certificates, MaxVersion: tls.VersionTLS12})
-	good := newSecure(t, chain(key, (*authority)(nil).issue(t, key, nil)))
+	old := newSecure(t, &tls.Config{Certificates: chain(backend(t, nil)).Certificates, MaxVersion: tls.VersionTLS12})
+	good := newSecure(t, chain(backend(t, nil)))
 	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(`
 	upstream next { server %s max_fails=0; server %s backup; }
 	server { listen 127.0.0.1:8080;
@@ -345,9 +268,8 @@ func TestHandshakesThatFail(t *testing.T) {
 
 func TestSSLConfigurationErrors(t *testing.T) {
 	dir := t.TempDir()
-	key := newKey(t)
-	write(t, dir, "c.pem", "CERTIFICATE", (*authority)(nil).issue(t, key, nil).Raw)
-	write(t, dir, "junk.pem", "JUNK")
+	cert.WriteFile(t, dir, "c.pem", cert.Chain(backend(t, nil)))
+	cert.WriteFile(t, dir, "junk.pem", []byte("junk\n"))
 	for _, c := range []struct{ text, want string }{
 		{"proxy_pass https://127.0.0.1:81; proxy_ssl_verify on;", "no proxy_ssl_trusted_certificate for proxy_ssl_verify"},
 		{"proxy_pass https://127.0.0.1:81; proxy_ssl_certificate c.pem;", `no "proxy_ssl_certificate_key" is defined for certificate "c.pem"`},

@@ -2,10 +2,8 @@ package ssl_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +15,8 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"moongate/internal/engine/enginetest"
+	"moongate/internal/testkit"
+	"moongate/internal/testkit/cert"
 )
 
 // shown is the common name of the certificate that a server shows.
@@ -32,7 +32,7 @@ func (s *site) shown(t testing.TB, c *tls.Config) string {
 
 // renew writes another certificate over the server's.
 func (s *site) renew(t testing.TB, name string) {
-	s.write(t, "ec.pem", pemText((*authority)(nil).issue(t, s.serverKey, func(c *x509.Certificate) { c.Subject.CommonName = name })))
+	s.write(t, "ec.pem", string(cert.Chain(cert.For(t, s.server.Key, nil, name, local))))
 }
 
 // TestWatch: a certificate that changes serves new handshakes; one that cannot be used is logged, once, and the old one
@@ -44,9 +44,9 @@ func TestWatch(t *testing.T) {
 		t.Fatal(got)
 	}
 	s.renew(t, "second")
-	eventually(t, func() bool { return s.shown(t, nil) == "second" })
-	s.write(t, "ec.key", keyText(t, newKey(t)))
-	eventually(t, func() bool {
+	testkit.Eventually(t, "the second is shown", func() bool { return s.shown(t, nil) == "second" })
+	s.write(t, "ec.key", string(cert.KeyPEM(t, cert.NewKey(t))))
+	testkit.Eventually(t, "the fault is logged", func() bool {
 		s.shown(t, nil)
 		return strings.Contains(s.ErrorLog(), "key values mismatch")
 	})
@@ -61,13 +61,13 @@ func TestWatch(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.dir, "ec.pem")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool {
+	testkit.Eventually(t, "the fault is logged", func() bool {
 		s.shown(t, nil)
 		return strings.Contains(s.ErrorLog(), "ec.pem\": BIO_new_file() failed")
 	})
-	s.write(t, "ec.key", keyText(t, s.serverKey))
+	s.write(t, "ec.key", string(cert.KeyPEM(t, s.server.Key)))
 	s.renew(t, "third")
-	eventually(t, func() bool { return s.shown(t, nil) == "third" })
+	testkit.Eventually(t, "the third is shown", func() bool { return s.shown(t, nil) == "third" })
 }
 
 // TestWatchOff: without the directive only a reload takes a certificate over.
@@ -81,16 +81,7 @@ func TestWatchOff(t *testing.T) {
 	if err := s.Reload(one(pair)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return s.shown(t, nil) == "second" })
-}
-
-func eventually(t testing.TB, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("does not happen")
-		}
-	}
+	testkit.Eventually(t, "the second is shown", func() bool { return s.shown(t, nil) == "second" })
 }
 
 // TestNamesWithVariables: the files are those of the name that the client asks for.
@@ -98,9 +89,7 @@ func TestNamesWithVariables(t *testing.T) {
 	for _, cache := range []string{"", "ssl_certificate_cache max=2 inactive=1h valid=1h;"} {
 		s := newSite(t)
 		for _, n := range []string{"one", "two"} {
-			k := newKey(t)
-			s.write(t, n+".pem", pemText((*authority)(nil).issue(t, k, func(c *x509.Certificate) { c.Subject.CommonName = n })))
-			s.write(t, n+".key", keyText(t, k))
+			cert.Issue(t, nil, n).Write(t, s.dir, n)
 		}
 		s.start(t, one(cache+"ssl_certificate $ssl_server_name.pem; ssl_certificate_key $ssl_server_name.key;"))
 		for range 2 {
@@ -154,7 +143,7 @@ type responder struct {
 	asked   atomic.Int32
 }
 
-func newResponder(t testing.TB, a *authority, serial func() *big.Int) *responder {
+func newResponder(t testing.TB, a, about *cert.Pair) *responder {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -169,11 +158,11 @@ func newResponder(t testing.TB, a *authority, serial func() *big.Int) *responder
 			}
 			c.Read(make([]byte, 4096))
 			r.asked.Add(1)
-			what := ocsp.Response{Status: ocsp.Good, SerialNumber: serial(), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
+			what := ocsp.Response{Status: ocsp.Good, SerialNumber: about.Cert.SerialNumber, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
 			if r.revoked.Load() {
 				what.Status, what.RevokedAt = ocsp.Revoked, time.Now()
 			}
-			b, err := ocsp.CreateResponse(a.cert, a.cert, what, a.key)
+			b, err := ocsp.CreateResponse(a.Cert, a.Cert, what, a.Key)
 			if err == nil {
 				io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+string(b))
 			}
@@ -186,18 +175,14 @@ func newResponder(t testing.TB, a *authority, serial func() *big.Int) *responder
 // TestClientStatus: responders are asked about clients' certificates, and what they say is kept.
 func TestClientStatus(t *testing.T) {
 	s := newSite(t)
-	joe := client(t, s.ca, nil)
-	crt, err := joe.GetClientCertificate(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newResponder(t, s.ca, func() *big.Int { return crt.Leaf.SerialNumber })
+	who := joe(t, s.ca)
+	r := newResponder(t, s.ca, who)
 	server := func(name, text string) string {
 		return "server { listen 127.0.0.1:8080 ssl; server_name " + name + "; ssl_client_certificate ca.pem; ssl_verify_client on; ssl_ocsp on; " + pair + text + " return 200 $ssl_client_verify; }\n"
 	}
 	s.start(t, "error_log logs/error.log info;"+server("plain", "ssl_ocsp_responder "+r.url+";")+server("kept", "ssl_ocsp_cache shared:O:1m; ssl_ocsp_responder "+r.url+"/;")+server("nobody", ""))
 	ask := func(name string) string {
-		c := joe.Clone()
+		c := client(who)
 		c.ServerName = name
 		tc, err := s.dial(t, c)
 		if err != nil {
@@ -233,12 +218,10 @@ func TestClientStatus(t *testing.T) {
 // TestStapling: the response of the responder goes along with the certificate once it is there.
 func TestStapling(t *testing.T) {
 	s := newSite(t)
-	ca := newAuthority(t, nil, "Servers")
-	key := newKey(t)
-	cert := ca.issue(t, key, nil)
-	s.write(t, "chain.pem", pemText(cert, ca.cert))
-	s.write(t, "chain.key", keyText(t, key))
-	r := newResponder(t, ca, func() *big.Int { return cert.SerialNumber })
+	ca := cert.Authority(t, nil, "Servers")
+	server := cert.Issue(t, ca, "localhost")
+	server.Write(t, s.dir, "chain", ca)
+	r := newResponder(t, ca, server)
 	s.start(t, one("ssl_stapling on; ssl_stapling_verify on; ssl_stapling_responder "+r.url+"; ssl_certificate chain.pem; ssl_certificate_key chain.key;"))
 	stapled := func() []byte {
 		tc, err := s.dial(t, nil)
@@ -248,8 +231,8 @@ func TestStapling(t *testing.T) {
 		defer tc.Close()
 		return tc.OCSPResponse()
 	}
-	eventually(t, func() bool { return stapled() != nil })
-	if resp, err := ocsp.ParseResponseForCert(stapled(), cert, ca.cert); err != nil || resp.Status != ocsp.Good {
+	testkit.Eventually(t, "the response is there", func() bool { return stapled() != nil })
+	if resp, err := ocsp.ParseResponseForCert(stapled(), server.Cert, ca.Cert); err != nil || resp.Status != ocsp.Good {
 		t.Errorf("%+v, %v", resp, err)
 	}
 	if n := r.asked.Load(); n != 1 {

@@ -5,16 +5,12 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -26,104 +22,36 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
-
-// authority issues certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-}
-
-var serial int64 = 0x1000
-
-func (a *authority) issue(t testing.TB, key crypto.Signer, change func(c *x509.Certificate)) *x509.Certificate {
-	t.Helper()
-	serial++
-	c := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(50 * time.Hour), DNSNames: []string{"localhost"}, KeyUsage: x509.KeyUsageDigitalSignature}
-	if change != nil {
-		change(c)
-	}
-	parent, signer := c, key
-	if a != nil {
-		parent, signer = a.cert, a.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func newKey(t testing.TB) crypto.Signer {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-func newAuthority(t testing.TB, parent *authority, name string) *authority {
-	a := &authority{key: newKey(t)}
-	a.cert = parent.issue(t, a.key, func(c *x509.Certificate) {
-		c.Subject = pkix.Name{CommonName: name, Organization: []string{"Moon, Inc"}}
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
-	})
-	return a
-}
-
-func pemText(certs ...*x509.Certificate) string {
-	var b bytes.Buffer
-	for _, c := range certs {
-		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-	}
-	return b.String()
-}
-
-func keyText(t testing.TB, k crypto.Signer) string {
-	der, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
 
 // site is a folder with a server's certificates and those of two authorities of clients.
 type site struct {
 	*enginetest.Server
-	dir        string
-	ca, other  *authority
-	middle     *authority
-	serverKey  crypto.Signer
-	serverCert *x509.Certificate
+	dir               string
+	ca, other, middle *cert.Pair
+	server            *cert.Pair // its files are ec.pem and ec.key
 }
 
 func (s *site) write(t testing.TB, name, text string) {
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	cert.WriteFile(t, s.dir, name, []byte(text))
 }
+
+// moon gives a subject an organization, with a comma in its name.
+func moon(c *x509.Certificate) { c.Subject.Organization = []string{"Moon, Inc"} }
+
+// local is for localhost, whatever its subject is.
+func local(c *x509.Certificate) { c.DNSNames = []string{"localhost"} }
 
 func newSite(t testing.TB) *site {
 	s := &site{dir: t.TempDir()}
-	s.serverKey = newKey(t)
-	s.serverCert = (*authority)(nil).issue(t, s.serverKey, nil)
-	s.ca, s.other = newAuthority(t, nil, "Clients"), newAuthority(t, nil, "Others")
-	s.middle = newAuthority(t, s.ca, "Middle")
-	s.write(t, "ec.pem", pemText(s.serverCert))
-	s.write(t, "ec.key", keyText(t, s.serverKey))
-	rk, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.write(t, "rsa.pem", pemText((*authority)(nil).issue(t, rk, func(c *x509.Certificate) { c.Subject.CommonName = "rsa" })))
-	s.write(t, "rsa.key", keyText(t, rk))
-	s.write(t, "ca.pem", pemText(s.ca.cert))
-	s.write(t, "other.pem", pemText(s.other.cert))
+	s.server = cert.Issue(t, nil, "localhost")
+	s.server.Write(t, s.dir, "ec")
+	cert.For(t, cert.NewRSA(t), nil, "rsa", local).Write(t, s.dir, "rsa")
+	s.ca, s.other = cert.Authority(t, nil, "Clients", moon), cert.Authority(t, nil, "Others", moon)
+	s.middle = cert.Authority(t, s.ca, "Middle", moon)
+	s.write(t, "ca.pem", string(cert.Chain(s.ca)))
+	s.write(t, "other.pem", string(cert.Chain(s.other)))
 	s.write(t, "junk.pem", "junk\n")
 	return s
 }
@@ -335,33 +263,23 @@ func TestServerNames(t *testing.T) {
 	}
 }
 
-func client(t testing.TB, a *authority, change func(c *x509.Certificate), chain ...*x509.Certificate) *tls.Config {
-	k := newKey(t)
-	c := a.issue(t, k, func(c *x509.Certificate) {
-		c.Subject = pkix.Name{CommonName: "joe", Organization: []string{"Moon, Inc"}}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		if change != nil {
-			change(c)
-		}
-	})
-	crt := tls.Certificate{PrivateKey: k, Leaf: c, Certificate: [][]byte{c.Raw}}
-	for _, x := range chain {
-		crt.Certificate = append(crt.Certificate, x.Raw)
-	}
-	return &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &crt, nil }}
+// joe makes a client's certificate.
+func joe(t testing.TB, by *cert.Pair, change ...func(c *x509.Certificate)) *cert.Pair {
+	usage := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
+	return cert.Issue(t, by, "joe", append([]func(*x509.Certificate){moon, local, usage}, change...)...)
+}
+
+// client is the configuration of one who shows a certificate whoever is asked for.
+func client(p *cert.Pair, issuers ...*cert.Pair) *tls.Config {
+	c := p.TLS(issuers...)
+	return &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }}
 }
 
 func TestClientCertificates(t *testing.T) {
 	s := newSite(t)
-	good := client(t, s.ca, nil)
-	revoked := client(t, s.ca, nil)
-	rc, _ := revoked.GetClientCertificate(nil)
-	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: rc.Leaf.SerialNumber, RevocationTime: time.Now()}}}, s.ca.cert, s.ca.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.write(t, "crl.pem", string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl})))
+	outcast := joe(t, s.ca)
+	good, revoked := client(joe(t, s.ca)), client(outcast)
+	s.write(t, "crl.pem", string(cert.Revoked(t, s.ca, outcast)))
 	answer := `return 200 "$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$ssl_client_serial";`
 	names := ""
 	for _, m := range []string{"on", "optional", "optional_no_ca"} {
@@ -370,15 +288,15 @@ func TestClientCertificates(t *testing.T) {
 	names += "server { listen 127.0.0.1:8080 ssl; server_name crl; " + pair + "ssl_client_certificate ca.pem; ssl_verify_client on; ssl_crl crl.pem; " + answer + " }\n"
 	names += "server { listen 127.0.0.1:8080 ssl; server_name shallow; " + pair + "ssl_client_certificate ca.pem; ssl_verify_client on; ssl_verify_depth 0; " + answer + " }\n"
 	names += "server { listen 127.0.0.1:8080 ssl; server_name other; " + pair + "ssl_trusted_certificate other.pem; ssl_verify_client on; " + answer + " }\n"
-	s.write(t, "middle.pem", pemText(s.middle.cert))
+	s.write(t, "middle.pem", string(cert.Chain(s.middle)))
 	names += "server { listen 127.0.0.1:8080 ssl; server_name middle; " + pair + "ssl_client_certificate middle.pem; ssl_verify_client on; " + answer + " }\n"
 	s.start(t, names)
 
-	expired := client(t, s.ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	server := client(t, s.ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
-	deep := client(t, s.middle, nil, s.middle.cert)
-	foreign := client(t, s.other, nil)
-	self := client(t, nil, nil)
+	expired := client(joe(t, s.ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }))
+	server := client(joe(t, s.ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }))
+	deep := client(joe(t, s.middle), s.middle)
+	foreign := client(joe(t, s.other))
+	self := client(joe(t, nil))
 	const no495, no496 = "400 The SSL certificate error", "400 No required SSL certificate was sent"
 	for _, c := range []struct {
 		name   string
@@ -512,7 +430,7 @@ func TestConfigurationErrors(t *testing.T) {
 func TestPasswords(t *testing.T) {
 	s := newSite(t)
 	//lint:ignore SA1019 servers have keys of this form
-	block, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", ecDER(t, s.serverKey), []byte("second"), x509.PEMCipherAES256)
+	block, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", ecDER(t, s.server.Key), []byte("second"), x509.PEMCipherAES256)
 	if err != nil {
 		t.Fatal(err)
 	}

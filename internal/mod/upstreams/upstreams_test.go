@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
@@ -21,6 +20,7 @@ import (
 	"moongate/internal/mod/statuspage"
 	"moongate/internal/mod/upstreams"
 	"moongate/internal/resolve/resolvetest"
+	"moongate/internal/testkit"
 )
 
 func set() *engine.Set {
@@ -115,39 +115,24 @@ func (v *view) states() string {
 	return strings.Join(out, " ")
 }
 
-// eventually polls until ok, with a deadline.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	late := time.After(20 * time.Second)
-	tick := time.NewTicker(time.Millisecond) // lets others have the processor
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
 func TestHealthChecksKillAndRevive(t *testing.T) {
 	a, b := newBackend(t, "a"), newBackend(t, "b")
 	s := enginetest.Start(t, set(), site(`
 		upstream u { zone u 64k; server %s max_fails=0; server %s max_fails=0;
 			health_check path=/health interval=20ms timeout=2s healthy_threshold=2 unhealthy_threshold=2; }
 		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr, b.addr))
-	eventually(t, "both are checked", func() bool { return a.checks.Load() > 0 && b.checks.Load() > 0 })
+	testkit.Eventually(t, "both are checked", func() bool { return a.checks.Load() > 0 && b.checks.Load() > 0 })
 	a.kill()
-	eventually(t, "a is unhealthy", func() bool { return status(t, s).states() == "unhealthy up" })
+	testkit.Eventually(t, "a is unhealthy", func() bool { return status(t, s).states() == "unhealthy up" })
 	for range 6 {
 		if r := s.Get("/"); enginetest.Body(r) != "b" {
 			t.Errorf("%q", r)
 		}
 	}
 	a.revive(t)
-	eventually(t, "a is healthy", func() bool { return status(t, s).states() == "up up" })
+	testkit.Eventually(t, "a is healthy", func() bool { return status(t, s).states() == "up up" })
 	b.status.Store(500)
-	eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy" })
+	testkit.Eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy" })
 	log := s.ErrorLog()
 	for _, want := range []string{"[warn]", "upstream server " + a.addr + ` of "u" is unhealthy: connecting failed: connection refused`,
 		"upstream server " + a.addr + ` of "u" is healthy`, "upstream server " + b.addr + ` of "u" is unhealthy: status 500`} {
@@ -169,7 +154,7 @@ func TestHealthStateOutlivesAReload(t *testing.T) {
 		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr, weight, b.addr)
 	}
 	s := enginetest.Start(t, set(), text(1))
-	eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy" })
+	testkit.Eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy" })
 	s.Get("/")
 	if err := s.Reload(text(2)); err != nil {
 		t.Fatal(err)
@@ -179,7 +164,7 @@ func TestHealthStateOutlivesAReload(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	checks := b.checks.Load()
-	eventually(t, "checks go on", func() bool { return b.checks.Load() > checks+2 })
+	testkit.Eventually(t, "checks go on", func() bool { return b.checks.Load() > checks+2 })
 	// Without the directive nobody finds out that the server is well again: it counts as well.
 	if err := s.Reload(site(`
 		upstream u { zone u 64k; server %s; server %s; }
@@ -217,12 +202,12 @@ func TestTCPCheck(t *testing.T) {
 			health_check tcp interval=20ms unhealthy_threshold=1 healthy_threshold=1 "send=PING\r\n" receive=PONG; }
 		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, l.Addr()))
 	answer.Store("-ERR\r\n")
-	eventually(t, "the answer is wrong", func() bool { return status(t, s).states() == "unhealthy down" })
+	testkit.Eventually(t, "the answer is wrong", func() bool { return status(t, s).states() == "unhealthy down" })
 	if r := s.Get("/"); enginetest.Status(r) != "502 Bad Gateway" {
 		t.Errorf("%q", r)
 	}
 	answer.Store("+PONG\r\n")
-	eventually(t, "the answer is right", func() bool {
+	testkit.Eventually(t, "the answer is right", func() bool {
 		t.Log(status(t, s).Upstreams[0].Servers[0].LastCheck)
 		return status(t, s).states() == "up down"
 	})
@@ -241,12 +226,12 @@ func TestEjectionAndReturn(t *testing.T) {
 		t.Errorf("not ejected:\n%s", s.ErrorLog())
 	}
 	a.status.Store(200)
-	eventually(t, "a is back", func() bool { return status(t, s).states() == "up up" })
+	testkit.Eventually(t, "a is back", func() bool { return status(t, s).states() == "up up" })
 	if !strings.Contains(s.ErrorLog(), "upstream server "+a.addr+` of "u" is no longer ejected`) {
 		t.Errorf("no line:\n%s", s.ErrorLog())
 	}
 	hits := a.hits.Load()
-	eventually(t, "a is asked", func() bool { s.Get("/"); return a.hits.Load() > hits })
+	testkit.Eventually(t, "a is asked", func() bool { s.Get("/"); return a.hits.Load() > hits })
 }
 
 func TestBreakerQueuesAndOverflows(t *testing.T) {
@@ -257,9 +242,9 @@ func TestBreakerQueuesAndOverflows(t *testing.T) {
 		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, a.addr))
 	got := make(chan string, 2)
 	go func() { got <- s.Get("/") }()
-	eventually(t, "the first is with the server", func() bool { return a.hits.Load() == 1 })
+	testkit.Eventually(t, "the first is with the server", func() bool { return a.hits.Load() == 1 })
 	go func() { got <- s.Get("/") }()
-	eventually(t, "the second waits", func() bool { return status(t, s).Upstreams[0].Pending == 1 })
+	testkit.Eventually(t, "the second waits", func() bool { return status(t, s).Upstreams[0].Pending == 1 })
 	if r := s.Get("/"); enginetest.Status(r) != "503 Service Temporarily Unavailable" {
 		t.Errorf("%q", r)
 	}
@@ -308,7 +293,7 @@ func TestNamesAreResolvedAtRunTime(t *testing.T) {
 		upstream n { zone n 64k; resolver %s ipv6=off; server name.test:%d resolve; }
 		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /n { proxy_pass http://n; } location /status { status_page json; } }`, dns.Addr, dns.Addr, pb)
 	s := enginetest.Start(t, set(), text)
-	eventually(t, "the service is known", func() bool { return status(t, s).states() == "up" })
+	testkit.Eventually(t, "the service is known", func() bool { return status(t, s).states() == "up" })
 	if r := s.Get("/"); enginetest.Body(r) != "a" {
 		t.Errorf("%q", r)
 	}
@@ -316,7 +301,7 @@ func TestNamesAreResolvedAtRunTime(t *testing.T) {
 		t.Errorf("%q\n%s", r, s.ErrorLog())
 	}
 	dns.Set("_http._tcp.app.test", resolvetest.Records{SRV: []resolvetest.SRV{{Priority: 1, Weight: 1, Port: pa, Target: "h.test"}, {Priority: 2, Weight: 1, Port: pb, Target: "h.test"}}})
-	eventually(t, "the backup is known", func() bool { return len(status(t, s).Upstreams[0].Servers) == 2 })
+	testkit.Eventually(t, "the backup is known", func() bool { return len(status(t, s).Upstreams[0].Servers) == 2 })
 	v := status(t, s).Upstreams[0].Servers
 	if v[0].Requests != 1 || v[0].Backup || !v[1].Backup || v[1].Server != "h.test" {
 		t.Errorf("%+v", v)
@@ -329,12 +314,12 @@ func TestNamesAreResolvedAtRunTime(t *testing.T) {
 	}
 	dns.Set("_http._tcp.app.test", resolvetest.Records{Code: 2})
 	asked := dns.Asked()
-	eventually(t, "the name server fails", func() bool { return dns.Asked() > asked+1 })
+	testkit.Eventually(t, "the name server fails", func() bool { return dns.Asked() > asked+1 })
 	if r := s.Get("/"); enginetest.Body(r) != "a" {
 		t.Errorf("a failure of the name server took the servers away: %q", r)
 	}
 	dns.Set("_http._tcp.app.test", resolvetest.Records{Code: 3})
-	eventually(t, "the service is gone", func() bool { return len(status(t, s).Upstreams[0].Servers) == 0 })
+	testkit.Eventually(t, "the service is gone", func() bool { return len(status(t, s).Upstreams[0].Servers) == 0 })
 	if r := s.Get("/"); enginetest.Status(r) != "502 Bad Gateway" {
 		t.Errorf("%q", r)
 	}
@@ -424,17 +409,17 @@ func TestKillAndReviveUnderLoad(t *testing.T) {
 	}
 	more := func() {
 		n := asked.Load()
-		eventually(t, "clients go on", func() bool { return asked.Load() > n+50 })
+		testkit.Eventually(t, "clients go on", func() bool { return asked.Load() > n+50 })
 	}
 	for range 3 {
 		more()
 		bs[1].kill()
 		more()
-		eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy up" })
+		testkit.Eventually(t, "b is unhealthy", func() bool { return status(t, s).states() == "up unhealthy up" })
 		bs[1].revive(t)
-		eventually(t, "b is healthy", func() bool { return status(t, s).states() == "up up up" })
+		testkit.Eventually(t, "b is healthy", func() bool { return status(t, s).states() == "up up up" })
 		n := bs[1].hits.Load()
-		eventually(t, "b is asked again", func() bool { return bs[1].hits.Load() > n })
+		testkit.Eventually(t, "b is asked again", func() bool { return bs[1].hits.Load() > n })
 	}
 	close(stop)
 	clients.Wait()
@@ -470,7 +455,7 @@ func TestManyWorkers(t *testing.T) {
 		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream error timeout http_503; }
 			location /status { status_page json; } location /metrics { prometheus_metrics; } }`, dns.Addr)
 	s := enginetest.Start(t, set(), text)
-	eventually(t, "the service is known", func() bool { return len(status(t, s).Upstreams[0].Servers) == 2 })
+	testkit.Eventually(t, "the service is known", func() bool { return len(status(t, s).Upstreams[0].Servers) == 2 })
 	stop := make(chan struct{})
 	var asked atomic.Int64
 	var clients sync.WaitGroup
@@ -498,15 +483,15 @@ func TestManyWorkers(t *testing.T) {
 		if err := s.Reload(text); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "clients go on", func() bool { return asked.Load() > n+60 })
+		testkit.Eventually(t, "clients go on", func() bool { return asked.Load() > n+60 })
 		if r := s.Get("/metrics"); !strings.Contains(r, "moongate_upstream_requests_total{") {
 			t.Errorf("%q", r)
 		}
 	}
-	eventually(t, "b is gone", func() bool { return len(status(t, s).Upstreams[0].Servers) == 1 })
+	testkit.Eventually(t, "b is gone", func() bool { return len(status(t, s).Upstreams[0].Servers) == 1 })
 	close(stop)
 	clients.Wait()
-	eventually(t, "nothing is left open", func() bool {
+	testkit.Eventually(t, "nothing is left open", func() bool {
 		v := status(t, s).Upstreams[0]
 		return v.Guarded == 0 && v.Pending == 0 && v.Retries == 0 && v.Servers[0].Active == 0
 	})
@@ -526,12 +511,12 @@ func TestTLSCheck(t *testing.T) {
 			health_check tls method=HEAD host=app.test server_name=sni.test path=/health expected_statuses=200-204,304 interval=10ms unhealthy_threshold=1 healthy_threshold=1; }
 		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, b.Listener.Addr()))
 	last := func() string { return status(t, s).Upstreams[0].Servers[0].LastCheck }
-	eventually(t, "a check succeeds", func() bool { return last() == "ok" })
+	testkit.Eventually(t, "a check succeeds", func() bool { return last() == "ok" })
 	if got := name.Load(); got != "sni.test app.test HEAD" {
 		t.Errorf("%v", got)
 	}
 	code.Store(500)
-	eventually(t, "the status is wrong", func() bool { return last() == "status 500" && status(t, s).states() == "unhealthy down" })
+	testkit.Eventually(t, "the status is wrong", func() bool { return last() == "status 500" && status(t, s).states() == "unhealthy down" })
 	code.Store(200)
-	eventually(t, "it is right again", func() bool { return status(t, s).states() == "up down" })
+	testkit.Eventually(t, "it is right again", func() bool { return status(t, s).states() == "up down" })
 }
