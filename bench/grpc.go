@@ -68,33 +68,6 @@ func grpcServer(*settings) error {
 	return grpc.NewServer(grpc.ForceServerCodecV2(raw{}), grpc.UnknownServiceHandler(echo), grpc.MaxConcurrentStreams(1<<20)).Serve(l)
 }
 
-// startChild runs this program once more with an argument, on the core of the load generator.
-func (s *settings) startChild(what string) (address string, stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", nil, err
-	}
-	cmd := exec.Command("taskset", "-c", s.wrkAt, self, what)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe() // its end is the sign to end
-	if err != nil {
-		return "", nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", nil, err
-	}
-	stop = func() { in.Close(); cmd.Wait() }
-	if _, err := fmt.Fscanln(out, &address); err != nil {
-		stop()
-		return "", nil, err
-	}
-	return address, stop, nil
-}
-
 // grpcConf is a configuration that passes calls on.
 func grpcConf(c candidate, listen, backend string, streams int) string {
 	paths, http2, own := "fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;", "", " http2"
@@ -111,32 +84,11 @@ http { access_log off; client_body_temp_path b; proxy_temp_path p; %s
 }
 
 func startGRPC(s *settings, c candidate, backend string, streams int) (*server, error) {
-	dir, err := os.MkdirTemp("", "bench")
+	srv, err := newServer(func(srv *server) error { return srv.configure(grpcConf(c, srv.listen, backend, streams)) })
 	if err != nil {
 		return nil, err
 	}
-	srv := &server{dir: dir, ended: make(chan struct{})}
-	if srv.listen, err = freeAddress(); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "logs"), 0o755),
-		os.WriteFile(filepath.Join(dir, "site.conf"), []byte(grpcConf(c, srv.listen, backend, streams)), 0o644)); err != nil {
-		return nil, err
-	}
-	srv.cmd = exec.Command("taskset", "-c", s.serverCPU, c.binary, "-p", dir+"/", "-c", dir+"/site.conf", "-g", "daemon off;")
-	srv.cmd.Stderr = io.Discard
-	if err := srv.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { srv.cmd.Wait(); close(srv.ended) }()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", srv.listen); err == nil {
-			c.Close()
-			return srv, nil
-		}
-	}
-	srv.stop()
-	return nil, errors.New("it does not listen")
+	return srv, srv.run(s.serverCPU, c.binary, "/version", true)
 }
 
 func dialGRPC(address string) (*grpc.ClientConn, error) {
@@ -154,7 +106,7 @@ func unary(s *settings) error {
 		return err
 	}
 	defer done()
-	backend, stop, err := s.startChild("grpc-server")
+	backend, stop, err := startChild(s.wrkAt, "grpc-server")
 	if err != nil {
 		return err
 	}
@@ -233,7 +185,7 @@ func (srv *server) calls(s *settings) (sample, error) {
 
 // streams holds many streams of both directions open through the server, and looks at its memory before, while and after.
 func streams(s *settings) error {
-	backend, stop, err := s.startChild("grpc-server")
+	backend, stop, err := startChild(s.wrkAt, "grpc-server")
 	if err != nil {
 		return err
 	}

@@ -29,26 +29,36 @@ func memory(s *settings) error {
 	defer done()
 	fmt.Printf("# proportional memory (PSS) in KiB; %d connections for %d s\n", s.connections, s.seconds)
 	fmt.Printf("%-10s %-10s %8s %8s %8s  %s\n", "workload", "server", "start", "load", fmt.Sprintf("+%d s", s.settle), "to start")
+	rows(chosen, candidates, func(c candidate, w *workload) error { return loadOne(s, c, w) })
+	return nil
+}
+
+// rows prints a row for each workload and server: one does, or says why not.
+func rows(chosen []workload, candidates []candidate, one func(c candidate, w *workload) error) {
 	for _, w := range chosen {
 		for _, c := range candidates {
-			srv, err := start(s, c, &w)
-			if err != nil {
+			if err := one(c, &w); err != nil {
 				fmt.Printf("%-10s %-10s failed: %v\n", w.name, c.name, err)
-				continue
 			}
-			before := memoryOf(srv.cmd.Process.Pid)
-			_, err = srv.load(s, &w)
-			during := memoryOf(srv.cmd.Process.Pid)
-			time.Sleep(time.Duration(s.settle) * time.Second)
-			after := memoryOf(srv.cmd.Process.Pid)
-			srv.stop()
-			if err != nil {
-				fmt.Printf("%-10s %-10s failed: %v\n", w.name, c.name, err)
-				continue
-			}
-			fmt.Printf("%-10s %-10s %8d %8d %8d  %.2f\n", w.name, c.name, before, during, after, float64(after)/float64(before))
 		}
 	}
+}
+
+func loadOne(s *settings, c candidate, w *workload) error {
+	srv, err := start(s, c, w)
+	if err != nil {
+		return err
+	}
+	defer srv.stop()
+	pid := srv.cmd.Process.Pid
+	before := memoryOf(pid)
+	if _, err := srv.load(s, w); err != nil {
+		return err
+	}
+	during := memoryOf(pid)
+	time.Sleep(time.Duration(s.settle) * time.Second)
+	after := memoryOf(pid)
+	fmt.Printf("%-10s %-10s %8d %8d %8d  %.2f\n", w.name, c.name, before, during, after, float64(after)/float64(before))
 	return nil
 }
 
@@ -65,29 +75,25 @@ func growth(s *settings) error {
 	}
 	fmt.Printf("# proportional memory (PSS) in KiB, of %d requests\n", s.requests)
 	fmt.Printf("%-10s %-10s %8s %8s %8s\n", "workload", "server", "start", "a tenth", "all")
-	for _, w := range chosen {
-		for _, c := range candidates {
-			srv, err := start(s, c, &w)
-			if err != nil {
-				fmt.Printf("%-10s %-10s failed: %v\n", w.name, c.name, err)
-				continue
-			}
-			pid := srv.cmd.Process.Pid
-			row := []int{memoryOf(pid)}
-			for _, n := range []int{s.requests / 10, s.requests - s.requests/10} {
-				if err = srv.pipeline(&w, n); err != nil {
-					break
-				}
-				row = append(row, memoryOf(pid))
-			}
-			srv.stop()
-			if err != nil {
-				fmt.Printf("%-10s %-10s failed: %v\n", w.name, c.name, err)
-				continue
-			}
-			fmt.Printf("%-10s %-10s %8d %8d %8d\n", w.name, c.name, row[0], row[1], row[2])
-		}
+	rows(chosen, candidates, func(c candidate, w *workload) error { return growthOne(s, c, w) })
+	return nil
+}
+
+func growthOne(s *settings, c candidate, w *workload) error {
+	srv, err := start(s, c, w)
+	if err != nil {
+		return err
 	}
+	defer srv.stop()
+	pid := srv.cmd.Process.Pid
+	row := []int{memoryOf(pid)}
+	for _, n := range []int{s.requests / 10, s.requests - s.requests/10} {
+		if err := srv.pipeline(w, n); err != nil {
+			return err
+		}
+		row = append(row, memoryOf(pid))
+	}
+	fmt.Printf("%-10s %-10s %8d %8d %8d\n", w.name, c.name, row[0], row[1], row[2])
 	return nil
 }
 
@@ -182,13 +188,7 @@ func idle(s *settings) error {
 	}
 	fmt.Printf("# proportional memory (PSS) in KiB; %d connections, each served once and then idle for %d s\n", s.idle, s.settle)
 	fmt.Printf("%-10s %-10s %8s %8s %8s  %s\n", "workload", "server", "start", "idle", "closed", "KiB each")
-	for _, w := range chosen {
-		for _, c := range candidates {
-			if err := idleOne(s, c, &w); err != nil {
-				fmt.Printf("%-10s %-10s failed: %v\n", w.name, c.name, err)
-			}
-		}
-	}
+	rows(chosen, candidates, func(c candidate, w *workload) error { return idleOne(s, c, w) })
 	return nil
 }
 

@@ -39,42 +39,100 @@ wrk.body = string.rep("x", 65536)
 
 // start returns a server that answers the workload's request with 200.
 func start(s *settings, c candidate, w *workload) (*server, error) {
+	line := "the quick brown fox jumps over the lazy dog 0123456789\n"
+	text := strings.Repeat(line, 16384/len(line)+1)[:16384]
+	srv, err := newServer(func(srv *server) error {
+		return errors.Join(os.Mkdir(filepath.Join(srv.dir, "www"), 0o755),
+			os.WriteFile(filepath.Join(srv.dir, "www", "16k.txt"), []byte(text), 0o644),
+			os.WriteFile(filepath.Join(srv.dir, "post.lua"), []byte(postScript), 0o644),
+			srv.configure(w.configuration(c, srv.dir, srv.listen, s.backend)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return srv, srv.run(s.serverCPU, c.binary, w.path, w.h2 > 0)
+}
+
+// newServer makes a folder and finds an address; fill writes the configuration and what else the folder is to have.
+func newServer(fill func(srv *server) error) (*server, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return nil, err
 	}
 	srv := &server{dir: dir, ended: make(chan struct{})}
-	if srv.listen, err = freeAddress(); err != nil {
-		return nil, err
+	srv.listen, err = freeAddress()
+	if err == nil {
+		err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "logs"), 0o755), fill(srv))
 	}
-	line := "the quick brown fox jumps over the lazy dog 0123456789\n"
-	text := strings.Repeat(line, 16384/len(line)+1)[:16384]
-	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "www"), 0o755),
-		os.Mkdir(filepath.Join(dir, "logs"), 0o755),
-		os.WriteFile(filepath.Join(dir, "www", "16k.txt"), []byte(text), 0o644),
-		os.WriteFile(filepath.Join(dir, "post.lua"), []byte(postScript), 0o644),
-		os.WriteFile(filepath.Join(dir, "site.conf"), []byte(w.configuration(c, dir, srv.listen, s.backend)), 0o644))
 	if err != nil {
+		os.RemoveAll(dir)
 		return nil, err
-	}
-	srv.cmd = exec.Command("taskset", "-c", s.serverCPU, c.binary, "-p", dir+"/", "-c", dir+"/site.conf", "-g", "daemon off;")
-	output, err := os.Create(filepath.Join(dir, "output"))
-	if err != nil {
-		return nil, err
-	}
-	srv.cmd.Stdout, srv.cmd.Stderr = output, output
-	err = srv.cmd.Start()
-	output.Close()
-	if err != nil {
-		return nil, err
-	}
-	go func() { srv.cmd.Wait(); close(srv.ended) }()
-	if err := srv.ready("http://"+srv.listen+w.path, w.h2 > 0); err != nil {
-		said, _ := os.ReadFile(filepath.Join(dir, "output"))
-		srv.stop()
-		return nil, fmt.Errorf("%w: %s", err, firstLine(string(said)))
 	}
 	return srv, nil
+}
+
+// configure writes the configuration; a server that runs reads it with SIGHUP.
+func (srv *server) configure(text string) error {
+	return os.WriteFile(filepath.Join(srv.dir, "site.conf"), []byte(text), 0o644)
+}
+
+// run starts a binary, on the core given unless that is "", and waits until it answers a request for path. After an
+// error nothing is left of the server; the error has the first line of what it said.
+func (srv *server) run(cpu, binary, path string, h2 bool) error {
+	srv.cmd = onCPU(cpu, binary, "-p", srv.dir+"/", "-c", srv.dir+"/site.conf", "-g", "daemon off;")
+	output, err := os.Create(filepath.Join(srv.dir, "output"))
+	if err == nil {
+		srv.cmd.Stdout, srv.cmd.Stderr = output, output
+		err = srv.cmd.Start()
+		output.Close()
+	}
+	if err != nil {
+		os.RemoveAll(srv.dir)
+		return err
+	}
+	go func() { srv.cmd.Wait(); close(srv.ended) }()
+	if err := srv.ready("http://"+srv.listen+path, h2); err != nil {
+		said, _ := os.ReadFile(filepath.Join(srv.dir, "output"))
+		srv.stop()
+		return fmt.Errorf("%w: %s", err, firstLine(string(said)))
+	}
+	return nil
+}
+
+// onCPU is a command that keeps to one core, or to none in particular.
+func onCPU(cpu string, command ...string) *exec.Cmd {
+	if cpu != "" {
+		command = append([]string{"taskset", "-c", cpu}, command...)
+	}
+	return exec.Command(command[0], command[1:]...)
+}
+
+// startChild runs this program once more with an argument, as a server behind the one that is measured. It says its
+// address, and ends when stop closes its input.
+func startChild(cpu, what string) (address string, stop func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", nil, err
+	}
+	cmd := onCPU(cpu, self, what)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() { in.Close(); cmd.Wait() }
+	if _, err := fmt.Fscanln(out, &address); err != nil {
+		stop()
+		return "", nil, err
+	}
+	return address, stop, nil
 }
 
 // ready waits until the server answers; an answer other than 200 is an error.

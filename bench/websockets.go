@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -27,7 +26,7 @@ func websockets(s *settings) error {
 	if need := 2*uint64(s.idle) + 100; need > limit {
 		return fmt.Errorf("%d connections need more than the %d descriptors that ulimit -n allows; -idle %d is possible", s.idle, limit, (limit-100)/2)
 	}
-	echo, stop, err := startEcho()
+	echo, stop, err := startChild("", "echo")
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func websockets(s *settings) error {
 	fmt.Printf("%-8s %10s %10s %10s %12s\n", "reload", "open", "dropped", "echoes", "PSS KiB")
 	for n := range 4 {
 		if n > 0 {
-			if err := srv.tunnelConf(echo, limit, n); err != nil {
+			if err := srv.configure(tunnelConf(srv.listen, echo, limit, n)); err != nil {
 				return err
 			}
 			srv.cmd.Process.Signal(syscall.SIGHUP)
@@ -82,34 +81,7 @@ func raiseFiles() uint64 {
 	return limit.Cur
 }
 
-// startEcho runs this program once more as the server behind; two processes have twice the descriptors.
-func startEcho() (address string, stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", nil, err
-	}
-	cmd := exec.Command(self, "echo")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe() // its end is the sign to end
-	if err != nil {
-		return "", nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", nil, err
-	}
-	stop = func() { in.Close(); cmd.Wait() }
-	if _, err := fmt.Fscanln(out, &address); err != nil {
-		stop()
-		return "", nil, err
-	}
-	return address, stop, nil
-}
-
-// echo is that server: it takes any request for a WebSocket and sends frames back.
+// echo is the server behind, a process of its own so that there are twice the descriptors: it takes any request for a WebSocket and sends frames back.
 func echo(*settings) error {
 	raiseFiles()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -249,40 +221,23 @@ func (w *sockets) talk(c net.Conn, br *bufio.Reader, n uint64) error {
 
 // startTunnel starts a server that passes WebSockets on.
 func startTunnel(bin, echo string, limit uint64) (*server, error) {
-	dir, err := os.MkdirTemp("", "bench")
+	srv, err := newServer(func(srv *server) error { return srv.configure(tunnelConf(srv.listen, echo, limit, 0)) })
 	if err != nil {
 		return nil, err
 	}
-	srv := &server{dir: dir, ended: make(chan struct{})}
-	if srv.listen, err = freeAddress(); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "logs"), 0o755), srv.tunnelConf(echo, limit, 0)); err != nil {
-		return nil, err
-	}
-	srv.cmd = exec.Command(bin, "-p", dir+"/", "-c", dir+"/site.conf", "-g", "daemon off;")
-	srv.cmd.Stderr = os.Stderr
-	if err := srv.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { srv.cmd.Wait(); close(srv.ended) }()
-	if err := srv.ready("http://"+srv.listen+"/version", false); err != nil {
-		srv.stop()
-		return nil, err
-	}
-	return srv, nil
+	return srv, srv.run("", bin, "/version", false)
 }
 
-// tunnelConf writes the nth configuration.
-func (srv *server) tunnelConf(echo string, limit uint64, n int) error {
-	return os.WriteFile(filepath.Join(srv.dir, "site.conf"), fmt.Appendf(nil, `pid logs/pid; error_log logs/error.log error; worker_processes auto; worker_rlimit_nofile %d;
+// tunnelConf is the nth configuration.
+func tunnelConf(listen, echo string, limit uint64, n int) string {
+	return fmt.Sprintf(`pid logs/pid; error_log logs/error.log error; worker_processes auto; worker_rlimit_nofile %d;
 events { worker_connections %d; }
 http { access_log off;
   server { listen %s backlog=4096;
     location /version { return 200 %d; }
     location /socket { proxy_pass http://%s; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection Upgrade; proxy_read_timeout 10m; }
   } }
-`, limit, limit, srv.listen, n, echo), 0o644)
+`, limit, limit, listen, n, echo)
 }
 
 // version asks which configuration serves new connections.
