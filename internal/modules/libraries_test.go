@@ -3,14 +3,11 @@ package modules
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"moongate/internal/engine/enginetest"
-	"moongate/internal/testkit/poll"
 )
 
 // libraryDirs is where Debian's Lua libraries may be: as build/testdeps unpacks them, or installed. Those written for nginx
@@ -170,40 +167,4 @@ func containsLines(text, want string) bool {
 		}
 	}
 	return true
-}
-
-// startServer starts a server on a socket of its own and waits until it listens.
-func startServer(t *testing.T, argv []string) string {
-	path, err := exec.LookPath(argv[0])
-	if err != nil && argv[0] == "redis-server" {
-		path, err = exec.LookPath("redis-check-rdb") // the same program: what it does depends on its name
-	}
-	if err != nil {
-		t.Skip(argv[0] + " is not installed")
-	}
-	dir, err := os.MkdirTemp("", "mg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(dir, 0o777)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "s")
-	cmd := exec.Command(path, strings.Split(strings.ReplaceAll(strings.Join(argv[1:], "\n"), "SOCKET", socket), "\n")...)
-	cmd.Args[0] = argv[0]
-	cmd.Dir = dir
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	up := poll.Until(20*time.Second, func() bool {
-		c, err := net.Dial("unix", socket)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	if !up {
-		t.Fatalf("%s does not listen", argv[0])
-	}
-	return socket
 }
