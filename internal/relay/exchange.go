@@ -80,6 +80,8 @@ type Exchange struct {
 	HeadRequest  bool   // the method is HEAD
 	PassTrailers bool
 	Deadline     int64 // monotonic nanoseconds, 0: none
+	// Editor changes the bodies of a multiplexed exchange; nil: they pass as they are.
+	Editor Editor
 
 	// Resp is the response's head.
 	Resp *http1.Response
@@ -131,6 +133,7 @@ type Exchange struct {
 	work     *upstream.Work // the counters of a server that a Chooser chose
 	pump     pump
 	mux      mux
+	edit     edit
 }
 
 // newExchange begins an exchange of a request.
@@ -156,6 +159,9 @@ func (x *Exchange) recycle(p *pools) {
 	}
 	if x.late != nil {
 		x.w.FreeBuffer(x.late)
+	}
+	if x.edit.body != nil {
+		x.w.FreeBuffer(x.edit.body)
 	}
 	x.closeStream()
 	data, head, trailers, fields, keep := x.Data, x.head[:0], x.Trailers[:0], x.Fields[:0], x.mux.kept
@@ -205,6 +211,12 @@ func (x *Exchange) run() engine.Status {
 		if r.Stream.Gone() {
 			x.gone = true
 		}
+	}
+	if x.Editor != nil && !x.editFirst() {
+		if x.gone {
+			return x.abort()
+		}
+		return 200
 	}
 	var st engine.Status
 	if x.head, st = x.P.Request(x, x.head[:0]); st != engine.OK {
@@ -362,7 +374,7 @@ func (x *Exchange) next(why uint32) engine.Status {
 	if x.R.Logger.On(nlog.Debug) {
 		x.R.Logf(nlog.Debug, "http next upstream, %x", nginxBit(why))
 	}
-	if why&(onRefused|onRetry|onDeadline) != 0 {
+	if why&(onRefused|onRetry|onDeadline|onAnswered) != 0 {
 		return x.again(why)
 	}
 	if why&failedInternally != 0 {
@@ -471,7 +483,9 @@ func (x *Exchange) ClientGone() {
 		return
 	}
 	x.gone = true
-	x.w.Loop.Kill(x.task)
+	if !x.stopEditor(x.task) {
+		x.w.Loop.Kill(x.task)
+	}
 }
 
 func (x *Exchange) countSent() {
@@ -487,6 +501,9 @@ func (x *Exchange) countSent() {
 // the request ends.
 func (x *Exchange) finish() {
 	x.stopPump()
+	if x.Editor != nil {
+		x.Editor.Done()
+	}
 	x.endSpool()
 	x.endStore(false)
 	if x.watching {

@@ -172,6 +172,9 @@ func (x *Exchange) respond() engine.Status {
 		return x.redirect(resp.Get(http1.HXAccelRedirect))
 	}
 	x.copyHead()
+	if x.Editor != nil {
+		x.editHead()
+	}
 	if x.Upgrade {
 		return x.relayRaw()
 	}
@@ -187,6 +190,9 @@ func (x *Exchange) respond() engine.Status {
 			x.keep()
 		}
 		return engine.OK
+	}
+	if x.Multiplexed && x.Editor != nil && !x.edit.plain {
+		return x.relayEdited()
 	}
 	if x.Multiplexed {
 		return x.relayMux()

@@ -37,6 +37,7 @@ const (
 	onRefused  uint32 = 1 << (20 + iota) // the server has not looked at the request
 	onRetry                              // the response is one to try again for
 	onDeadline                           // the exchange's deadline
+	onAnswered                           // the Editor has ended the exchange
 )
 
 // maxRefused bounds the tries for which nobody is to blame.
@@ -169,14 +170,16 @@ func (x *Exchange) openMux(c *h2client.Conn) uint32 {
 	x.sent, x.allSent, x.mux.sent = false, false, 0
 	x.pump = pump{}
 	b := &x.R.Body
-	body := x.OwnBody
-	if !x.NoBody {
-		body = b.Mem
-		if b.File != nil {
-			body = nil
-		}
+	body, more := x.OwnBody, false
+	switch {
+	case x.NoBody:
+	case x.Editor != nil:
+		body, more = x.edit.body, !x.edit.done
+	case b.File != nil:
+		body, more = nil, true
+	default:
+		body, more = b.Mem, x.Unbuffered && !b.Read
 	}
-	more := !x.NoBody && (x.Unbuffered && !b.Read || b.File != nil)
 	s, err := c.Open(x.Fields, len(body) == 0 && !more)
 	if err != nil {
 		return onRefused
@@ -235,6 +238,9 @@ func (x *Exchange) readMuxHead() uint32 {
 	x.KeepConn, x.Upgrade = false, false
 	for {
 		s := x.mux.stream
+		if x.edit.over {
+			return onAnswered
+		}
 		if s.Head() != nil {
 			return x.muxHead()
 		}
@@ -263,6 +269,8 @@ func (x *Exchange) waitMux(head bool) uint32 {
 		return x.refused(x.pump.status)
 	case x.pump.why != 0:
 		return x.pump.why
+	case x.edit.over:
+		return onAnswered
 	case err == nil:
 		return 0
 	case err == netio.ErrTimeout && x.expired():
@@ -355,6 +363,8 @@ func (x *Exchange) again(why uint32) engine.Status {
 		x.mux.late = true
 		x.state().Status = 504
 		return 504
+	case onAnswered:
+		return 200
 	case onRefused:
 		x.mux.refused++
 	case onRetry:
@@ -464,6 +474,9 @@ func (x *Exchange) lastMux(p []byte) engine.Status {
 			x.Trailers = append(x.Trailers, http1.Header{Name: f.Name, Value: f.Value, ID: http1.LookupHeader(f.Name)})
 		}
 	}
+	if x.Editor != nil && !x.edit.plain {
+		x.Trailers = x.Editor.Trailers(x.Trailers)
+	}
 	return x.last(p)
 }
 
@@ -508,6 +521,9 @@ func (x *Exchange) runMuxPump() {
 
 func (x *Exchange) muxPumpAll() uint32 {
 	p, b := &x.pump, &x.R.Body
+	if x.Editor != nil {
+		return x.pumpEdited()
+	}
 	if x.Unbuffered {
 		return x.muxPumpClient()
 	}
@@ -584,16 +600,23 @@ func (x *Exchange) muxPumpClient() uint32 {
 		if err == nil {
 			continue
 		}
-		switch err := d.WaitBody(x.w.Loop.Now() + int64(x.R.Core().ClientBodyTimeout.V)); err {
-		case nil:
-		case netio.ErrTimeout:
-			return x.clientFailed(engine.ErrBodyTimeout)
-		case netio.ErrKilled:
-			return clientGone
-		default:
-			return x.clientFailed(engine.ErrBodyClosed)
+		if why := x.waitBody(d); why != 0 {
+			return why
 		}
 	}
+}
+
+// waitBody parks until more of the client's body may be there.
+func (x *Exchange) waitBody(d engine.Downstream) uint32 {
+	switch err := d.WaitBody(x.w.Loop.Now() + int64(x.R.Core().ClientBodyTimeout.V)); err {
+	case nil:
+		return 0
+	case netio.ErrTimeout:
+		return x.clientFailed(engine.ErrBodyTimeout)
+	case netio.ErrKilled:
+		return clientGone
+	}
+	return x.clientFailed(engine.ErrBodyClosed)
 }
 
 // piece is what has come of the request body and was not sent: buf from place from on.
@@ -626,7 +649,7 @@ func (in *piece) fill(x *Exchange, d engine.Downstream) error {
 	n := len(in.buf) - at
 	if in.kept {
 		b.Mem = in.buf
-	} else if n > 0 {
+	} else if n > 0 && x.Editor == nil {
 		x.mux.spent = true
 	}
 	b.Read = b.Read || in.end

@@ -258,7 +258,9 @@ func (x *Exchange) stopPump() {
 	loop := x.w.Loop
 	p.waiting = loop.Current()
 	if p.task != nil {
-		loop.Kill(p.task)
+		if !x.stopEditor(p.task) {
+			loop.Kill(p.task)
+		}
 	} else {
 		x.closeConn() // it has not begun: it finds no connection to write to
 	}

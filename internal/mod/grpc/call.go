@@ -1,6 +1,7 @@
 package grpc
 
 import (
+	"bytes"
 	"strconv"
 
 	"moongate/internal/base/ascii"
@@ -55,8 +56,12 @@ func handle(r *engine.Request) engine.Status {
 	if c.retryOn.V != 0 {
 		e.begin(x)
 	}
+	x.Editor = relay.EditorOf(r)
 	st := x.Run()
 	e.end()
+	if x.Answered() && !r.HeaderSent {
+		return answer(r, x.Editor)
+	}
 	if x.Expired() && !r.HeaderSent {
 		return deadlineExceeded(r)
 	}
@@ -93,6 +98,9 @@ func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 		x.Begin(r.MethodName, path(r), r.CopyString(e.host))
 	}
 	c.fields.Append(x, true)
+	if x.Editor != nil {
+		acceptGzip(x)
+	}
 	if e.until != 0 {
 		e.propagate(x)
 	}
@@ -100,6 +108,46 @@ func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 }
 
 var nameHost = []byte("host")
+
+// acceptGzip leaves the server no compressions to choose from that Lua could not look into.
+func acceptGzip(x *relay.Exchange) {
+	for i := range x.Fields {
+		f := &x.Fields[i]
+		if len(f.Name) != len(nameAccept) || !ascii.EqualFold(f.Name, nameAccept) {
+			continue
+		}
+		if bytes.Contains(f.Value, gzip) {
+			f.Value = gzip
+		} else {
+			f.Value = identity
+		}
+	}
+}
+
+var (
+	nameAccept = []byte("grpc-accept-encoding")
+	gzip       = []byte("gzip")
+	identity   = []byte("identity")
+)
+
+// answer sends what Lua has answered in the place of a server.
+func answer(r *engine.Request, ed relay.Editor) engine.Status {
+	r.Out.Status, r.Out.ContentType = 200, typeGRPC
+	body, trailers := ed.Answer()
+	if len(body) == 0 {
+		r.Out.ContentLength = 0
+		r.Out.List = append(r.Out.List, trailers...)
+		return r.SendHeadEmpty()
+	}
+	r.Out.ContentLength, r.Out.Trailers, r.ExpectTrailers = -1, trailers, true
+	if st := r.SendHead(); st != engine.OK {
+		return st
+	}
+	if r.Output(&engine.Chunk{Data: body, Last: true}) != nil {
+		return engine.Error
+	}
+	return engine.OK
+}
 
 // path is the URI of the request to the server.
 func path(r *engine.Request) []byte {

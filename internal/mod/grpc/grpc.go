@@ -155,8 +155,13 @@ var hiddenFields = []string{"Date", "Server", "X-Accel-Expires", "X-Accel-Redire
 var notPassed = []string{"Content-Length", "TE", "Host", "Connection", "Proxy-Connection", "Transfer-Encoding", "Keep-Alive", "Expect", "Upgrade"}
 
 var ownFields = map[string]func(x *relay.Exchange) []byte{
-	"content-length": func(x *relay.Exchange) []byte { return x.Number(x.R.ContentLength) },
-	"te":             (*relay.Exchange).WantsTrailers,
+	"content-length": func(x *relay.Exchange) []byte {
+		if x.Editor != nil { // what goes up may be longer or shorter
+			return nil
+		}
+		return x.Number(x.R.ContentLength)
+	},
+	"te": (*relay.Exchange).WantsTrailers,
 }
 
 func merge(parent, child *config, s *conf.Scope) error {

@@ -44,21 +44,15 @@ func initLoc(lc *locConf, s *conf.Scope) error {
 		return err
 	}
 	lc.set, lc.encoded = m.full, m.encoded
-	lc.methods, lc.served = map[string]*method{}, map[string]bool{}
 	for _, svc := range lc.services {
-		d := lc.set.Service(svc.name)
-		lc.served[svc.name] = true
-		for i := range d.Methods().Len() {
-			md := d.Methods().Get(i)
-			m := lc.add(svc.name, md)
-			m.module, m.code, m.target, m.filter = svc.module, svc.code[m.name], svc.target, svc.filter[m.name]
-			if m.filter == nil {
-				m.filter = svc.filter[""]
-			}
-			if err := lc.rules.Add(md); err != nil {
-				return err
-			}
+		if svc.passes() {
+			lc.addPassed(svc)
+		} else if err := lc.addOwn(svc); err != nil {
+			return err
 		}
+	}
+	if lc.methods == nil {
+		return nil
 	}
 	lc.rules.Sort()
 	if lc.health.V {
@@ -72,9 +66,57 @@ func initLoc(lc *locConf, s *conf.Scope) error {
 	return nil
 }
 
-func (lc *locConf) add(service string, md protoreflect.MethodDescriptor) *method {
-	m := &method{desc: md, service: service, name: string(md.Name()), conf: lc,
+// passes reports whether a service is not answered here: grpc_pass is to have its calls, whose messages are shown to Lua.
+func (s *service) passes() bool { return s.module == "" && len(s.code) == 0 && s.target == "" }
+
+// addOwn adds the methods of a service that is answered.
+func (lc *locConf) addOwn(svc *service) error {
+	if lc.methods == nil {
+		lc.methods, lc.served = map[string]*method{}, map[string]bool{}
+	}
+	d := lc.set.Service(svc.name)
+	lc.served[svc.name] = true
+	for i := range d.Methods().Len() {
+		md := d.Methods().Get(i)
+		m := lc.add(svc.name, md)
+		m.module, m.code, m.target, m.filter = svc.module, svc.code[m.name], svc.target, svc.filterOf(m.name)
+		if err := lc.rules.Add(md); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addPassed adds the methods with filters of a service that is not.
+func (lc *locConf) addPassed(svc *service) {
+	if lc.passed == nil {
+		lc.passed, lc.guarded = map[string]*method{}, map[string]bool{}
+	}
+	lc.guarded[svc.name] = svc.filter[""] != nil
+	d := lc.set.Service(svc.name)
+	for i := range d.Methods().Len() {
+		if m := lc.newMethod(svc.name, d.Methods().Get(i)); svc.filterOf(m.name) != nil {
+			m.filter = svc.filterOf(m.name)
+			lc.passed[svc.name+"/"+m.name] = m
+		}
+	}
+}
+
+// filterOf is the filter of a method's messages, nil when it has none.
+func (s *service) filterOf(method string) *lua.Code {
+	if f := s.filter[method]; f != nil {
+		return f
+	}
+	return s.filter[""]
+}
+
+func (lc *locConf) newMethod(service string, md protoreflect.MethodDescriptor) *method {
+	return &method{desc: md, service: service, name: string(md.Name()), conf: lc,
 		clientStream: md.IsStreamingClient(), serverStream: md.IsStreamingServer()}
+}
+
+func (lc *locConf) add(service string, md protoreflect.MethodDescriptor) *method {
+	m := lc.newMethod(service, md)
 	lc.methods[service+"/"+m.name] = m
 	return m
 }

@@ -47,6 +47,9 @@ type call struct {
 	received int
 	sent     int
 
+	filtered *filtered // the call is one of grpc_pass
+	logged   bool      // why it has failed was
+
 	first []byte // the request of a method that has one
 	reply []byte
 	ok    bool // reply is there
@@ -91,6 +94,14 @@ func serve(r *engine.Request) engine.Status {
 	if !r.IsMain() || r.HeaderSent {
 		return engine.Declined
 	}
+	if lc.passed != nil {
+		if st, ok := lc.pass(r); ok {
+			return st
+		}
+	}
+	if lc.methods == nil {
+		return engine.Declined
+	}
 	k := kindOf(r, lc)
 	if k.proto == nil {
 		if k.status != 0 {
@@ -98,7 +109,12 @@ func serve(r *engine.Request) engine.Status {
 		}
 		return engine.Declined
 	}
-	c := newCall(r, lc, &k)
+	return answer(r, lc, &k)
+}
+
+// answer answers a call.
+func answer(r *engine.Request, lc *locConf, k *kind) engine.Status {
+	c := newCall(r, lc, k)
 	st := c.run()
 	c.release()
 	return st
@@ -166,11 +182,9 @@ func (c *call) run() engine.Status {
 	if st == nil {
 		st = &statusOK
 	}
+	c.log(nlog.Info, st)
 	if err := c.proto.finish(c, st); err != nil {
 		return engine.Error
-	}
-	if st.Code != grpc.OK && r.Logger.On(nlog.Info) {
-		r.Logf(nlog.Info, "call of /%s/%s ended with %s", c.m.service, c.m.name, st)
 	}
 	if st := r.DiscardBody(); st != engine.OK && st != engine.Declined {
 		return engine.Error
@@ -179,6 +193,14 @@ func (c *call) run() engine.Status {
 }
 
 var statusOK grpc.Status
+
+// log writes the line about a call that has failed, once.
+func (c *call) log(level nlog.Level, st *grpc.Status) {
+	if st.Code != grpc.OK && !c.logged && c.r.Logger.On(level) {
+		c.logged = true
+		c.r.Logf(level, "call of /%s/%s ended with %s", c.m.service, c.m.name, st)
+	}
+}
 
 // begin reads what the head says of the call.
 func (c *call) begin() *grpc.Status {
@@ -230,7 +252,7 @@ func (c *call) begin() *grpc.Status {
 	}
 	if bad == nil && c.m.desc == nil {
 		bad = &grpc.Status{Code: grpc.Unimplemented, Message: "unknown method " + c.m.name + " for service " + c.m.service}
-		if !c.conf.served[c.m.service] {
+		if _, known := c.conf.guarded[c.m.service]; !known && !c.conf.served[c.m.service] {
 			bad.Message = "unknown service " + c.m.service
 		}
 	}

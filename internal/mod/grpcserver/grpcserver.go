@@ -47,6 +47,9 @@ type locConf struct {
 	methods map[string]*method // by "pkg.Service/Method"
 	rules   transcode.Table
 	served  map[string]bool // the services, for UNIMPLEMENTED
+
+	passed  map[string]*method // those of grpc_pass that have a filter
+	guarded map[string]bool    // services of which no message may pass unseen
 }
 
 // Protocols, bits of grpc_protocols.
@@ -78,7 +81,9 @@ var Module = engine.Module{
 		{Name: "grpc_transcode", Syntax: "service grpc://server | grpcs://server", In: conf.Server | conf.Location, Args: conf.Take2, Set: conf.Func(readTranscode),
 			Doc: "Answers calls of a service, in whichever protocol they come, by calling a gRPC server: an address or an upstream block."},
 		{Name: "grpc_message_filter_by_lua_block", Syntax: "service | service/method { lua-script }", In: conf.Server | conf.Location, Args: conf.Take1 | conf.Block,
-			Set: conf.Func(readFilter), Doc: "Shows each message of calls that grpc_transcode passes on to Lua code, whose variables are message, direction (request or response) and call. It returns nothing to let the message go on as it is, a table in its place, or false to drop it."},
+			Set: conf.Func(readFilterBlock), Doc: "Shows each message of calls that grpc_pass or grpc_transcode passes on to Lua code, whose variables are message, direction (request or response) and call. It returns nothing to let the message go on as it is, a table in its place, or false to drop it."},
+		{Name: "grpc_message_filter_by_lua_file", Syntax: "service | service/method path", In: conf.Server | conf.Location, Args: conf.Take2,
+			Set: conf.Func(readFilterFile), Doc: "grpc_message_filter_by_lua_block with a file of Lua code, which returns a function of message, direction and call."},
 		{Name: "grpc_max_receive_size", In: anywhere, Default: "4m", Set: conf.Slot(locLevel, conf.Offset, func(c *locConf) *conf.Opt[int64] { return &c.recvSize }),
 			Doc: "The largest message of a client; larger ones end the call with RESOURCE_EXHAUSTED."},
 		{Name: "grpc_max_send_size", In: anywhere, Default: "64m", Set: conf.Slot(locLevel, conf.Offset, func(c *locConf) *conf.Opt[int64] { return &c.sendSize }),
@@ -244,7 +249,15 @@ func readTranscode(c *conf.Cmd) error {
 	return nil
 }
 
-func readFilter(c *conf.Cmd) error {
+func readFilterBlock(c *conf.Cmd) error {
+	return bindFilter(c, lua.NewCode("return function(message, direction, call) "+c.Body+"\nend", c.ChunkName("grpc_message_filter_by_lua")))
+}
+
+func readFilterFile(c *conf.Cmd) error {
+	return bindFilter(c, lua.NewFile(c.Config().FullName(c.Args[1])))
+}
+
+func bindFilter(c *conf.Cmd, code *lua.Code) error {
 	name, method, _ := strings.Cut(strings.TrimPrefix(c.Args[0], "/"), "/")
 	s, err := bound(c, name)
 	if err != nil {
@@ -256,16 +269,22 @@ func readFilter(c *conf.Cmd) error {
 	if s.filter[method] != nil {
 		return c.Duplicate()
 	}
-	s.filter[method] = lua.NewCode("return function(message, direction, call) "+c.Body+"\nend", c.ChunkName("grpc_message_filter_by_lua"))
+	s.filter[method] = code
 	return nil
 }
 
-// mergeLoc lets a block serve what the blocks around it serve, beside its own services.
+// mergeLoc lets a block serve what the blocks around it serve, beside its own services. A service that it binds anew has
+// the filters from around, unless it has its own.
 func mergeLoc(parent, child *locConf, s *conf.Scope) error {
 	for _, p := range parent.services {
 		own := false
 		for _, c := range child.services {
-			own = own || c.name == p.name
+			if c.name != p.name {
+				continue
+			}
+			if own = true; len(c.filter) == 0 {
+				c.filter = p.filter
+			}
 		}
 		if !own {
 			child.services = append(child.services, p)

@@ -189,6 +189,32 @@ local function through(filter, direction, decode, encode)
     end
 end
 
+-- Of calls that grpc_pass passes on: a function for each call, which is shown the messages of both directions one by one
+-- and gives nil to let one pass, false to drop it, or what goes on in its place.
+local function observer(st, input, output, filter)
+    local encode = {request = assert(st:encoder(input)), response = assert(st:encoder(output))}
+    local decode = {request = assert(st:decoder(input)), response = assert(st:decoder(output))}
+    local meta = class(st, encode.response, decode.request)
+    return function()
+        local call = setmetatable({}, meta)
+        return function(bytes, direction)
+            local msg, err = decode[direction](bytes)
+            if not msg then
+                return native.finish(13, "invalid " .. direction .. " message: " .. err)
+            end
+            local changed = filter(msg, direction, call)
+            if not changed then
+                return changed
+            end
+            local out, err = encode[direction](changed)
+            if not out then
+                error("invalid " .. direction .. " message of a filter: " .. err, 0)
+            end
+            return out
+        end
+    end
+end
+
 local function forwarder(st, service, method, input, output, client_stream, server_stream, filter, target)
     local client = require "ngx.grpc.client"
     local path = "/" .. service .. "/" .. method
@@ -281,6 +307,9 @@ local function forwarder(st, service, method, input, output, client_stream, serv
 end
 
 return function(service, method, input, output, client_stream, server_stream, int64, id, set, handler, target)
+    if target == "" then
+        return observer(state_of(id, set, int64), input, output, handler)
+    end
     if target then
         local filter = type(handler) == "function" and handler or nil
         return forwarder(state_of(id, set, int64), service, method, input, output, client_stream, server_stream, filter, target)

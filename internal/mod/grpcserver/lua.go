@@ -73,7 +73,7 @@ func (c *call) driver() (lua.Ref, error) {
 	}
 	var own lua.Ref
 	code := c.m.code
-	if c.m.target != "" && code == nil {
+	if (c.m.target != "" || c.filtered != nil) && code == nil {
 		code = c.m.filter
 	}
 	if code != nil {
@@ -102,7 +102,7 @@ func (c *call) driver() (lua.Ref, error) {
 		} else {
 			w.String(c.m.module)
 		}
-		if c.m.target != "" && c.m.code == nil {
+		if (c.m.target != "" || c.filtered != nil) && c.m.code == nil {
 			w.String(c.m.target)
 		}
 	})
@@ -137,6 +137,7 @@ func (c *call) runLua() *grpc.Status {
 	f, err := c.driver()
 	switch {
 	case err != nil:
+		c.logged = true
 		r.Logf(nlog.Error, "%s", err)
 		return &grpc.Status{Code: grpc.Internal, Message: "the handler cannot be loaded"}
 	case f == 0:
@@ -156,6 +157,7 @@ func (c *call) runLua() *grpc.Status {
 	res := chunk.RunWith(&x.Context, lua.PhaseContent, c.args, c.take)
 	switch {
 	case res.Status == lua.Failed:
+		c.logged = true
 		r.Logf(nlog.Error, "%s", res.Err.Error())
 		return &grpc.Status{Code: grpc.Internal, Message: "error in the handler"}
 	case c.status != nil:
@@ -211,6 +213,9 @@ func luaRecv(c *lua.Call) lua.Outcome {
 	if k == nil {
 		return outside(c)
 	}
+	if k.filtered != nil {
+		return c.Errorf("a message filter cannot receive")
+	}
 	if !k.m.clientStream {
 		return c.ReturnNil()
 	}
@@ -228,6 +233,10 @@ func luaSend(c *lua.Call) lua.Outcome {
 	k := callOf(c)
 	if k == nil {
 		return outside(c)
+	}
+	if k.filtered != nil {
+		k.filtered.insert(c.Str(1))
+		return c.ReturnBool(true)
 	}
 	if !k.m.serverStream && k.sent > 0 {
 		return fail(c, &grpc.Status{Code: grpc.Internal, Message: "a reply was sent already"})
@@ -358,6 +367,9 @@ func luaOnCancel(c *lua.Call) lua.Outcome {
 	k := callOf(c)
 	if k == nil {
 		return outside(c)
+	}
+	if k.filtered != nil {
+		return c.Errorf("a message filter has no on_cancel")
 	}
 	ok, err := c.OnAbort()
 	if err != nil {
