@@ -167,11 +167,13 @@ const uint8_t *pb_skip(const uint8_t *p, const uint8_t *end, uint64_t tag, int d
 /* Writes the length of what was written behind place `at`, where one byte was left for it. */
 int pb_put_length(pb_buffer *b, size_t at);
 
-/* ---- types (cfun_pb_types.c) ---- */
+/* ---- types (cfun_pb_types.c, cfun_pb_load.c) ---- */
 
 void      pb_state_init(pb_state *st);
 void      pb_state_free(pb_state *st);
 pb_type  *pb_find(pb_state *st, const char *name, size_t len);
+pb_type  *pb_type_named(pb_state *st, const char *name, size_t len);
+void      pb_unseal(pb_type *t);
 void      pb_seal(lua_State *L, pb_state *st, pb_type *t, int names);
 void      pb_drop_type(pb_type *t);
 void      pb_drop_field(pb_type *t, pb_field *f);
@@ -179,6 +181,10 @@ pb_value *pb_value_of(pb_type *t, int32_t number);
 int       pb_index_of(pb_type *t, const void *key);
 int       pb_wire_of(int type);
 const char *pb_type_name(int type);
+
+/* Memory that is freed with the state, zeroed; NULL when memory is short. */
+void *pb_take(pb_state *st, size_t n);
+char *pb_take_text(pb_state *st, const void *p, size_t n);
 
 /* Loads a FileDescriptorSet; returns where it ended: at the end when all is well. */
 const uint8_t *pb_load(pb_state *st, const uint8_t *p, const uint8_t *end);
@@ -209,6 +215,16 @@ static inline pb_field *pb_field_of(pb_type *t, uint32_t number)
     return NULL;
 }
 
+static inline int pb_is_message(const pb_field *f)
+{
+    return f->type == PB_MESSAGE || f->type == PB_GROUP;
+}
+
+static inline int pb_is_map(const pb_field *f)
+{
+    return f->repeated && f->type == PB_MESSAGE && f->sub->kind == PB_IS_MAP;
+}
+
 /* ---- messages ---- */
 
 #define PB_ERROR_SIZE 200
@@ -223,9 +239,21 @@ int pb_decode(lua_State *L, pb_state *st, pb_type *t, int names, const uint8_t *
 int pb_encode(lua_State *L, pb_state *st, pb_type *t, int names, int idx, pb_buffer *b, char *err);
 
 /* Encodes the value at idx as field f, as if it stood in a message. */
-int pb_encode_field(lua_State *L, pb_state *st, pb_type *t, pb_field *f, int names, int idx, pb_buffer *b, char *err);
+int pb_encode_field(lua_State *L, pb_state *st, pb_field *f, int names, int idx, pb_buffer *b, char *err);
 
 int pb_valid_utf8(const uint8_t *p, const uint8_t *end);
+
+/* Pushes the default of a field that is no message and not repeated; 0: it has none. */
+int pb_push_default(lua_State *L, pb_state *st, pb_field *f, int proto3, int names);
+
+/*
+ * Gives the message table on top of the stack what the fields have that were not seen. seen has a bit for each of the
+ * first 64 fields; the others are looked up.
+ */
+void pb_fill_absent(lua_State *L, pb_state *st, pb_type *t, int names, uint64_t seen, int depth);
+
+/* Gives the table on top of the stack the metatable that arrays, or maps, were given with pb.defaults. */
+void pb_mark_table(lua_State *L, pb_state *st, int names, int map);
 
 /* Pushes a message table without its fields' values, with what defaults the options ask for. */
 void pb_push_default_message(lua_State *L, pb_state *st, pb_type *t, int names, int depth);
@@ -244,7 +272,59 @@ int pb_to_bytes(lua_State *L, int idx, const uint8_t **p, size_t *n);
 /* Pushes the function kept for a type in the table under key of the environment; 0 and nothing when there is none. */
 int pb_push_kept(lua_State *L, int names, int key, int id);
 
-/* ---- the library (cfun_pb.c, cfun_pb_raw.c) ---- */
+/* ---- the module pb (cfun_pb.c, cfun_pb_about.c, cfun_pb_codec.c) ---- */
+
+extern const char pb_state_name[];
+
+/* A call of a function of pb: the state and its environment are on the stack behind the arguments. */
+typedef struct {
+    pb_state *st;
+    int       names;
+} pb_call;
+
+pb_call   pb_enter(lua_State *L);
+pb_state *pb_push_state(lua_State *L);
+void      pb_check_idle(lua_State *L, pb_state *st);
+pb_type  *pb_type_arg(lua_State *L, pb_state *st, int arg, int names);
+pb_field *pb_field_arg(lua_State *L, pb_type *t, int arg);
+void      pb_keep(lua_State *L, int names, int key, int id);
+int       pb_load_bytes(lua_State *L, pb_state *st, const uint8_t *p, size_t n);
+int       pb_encode_value(lua_State *L, pb_state *st, pb_type *t, int names, int idx, pb_buffer *into);
+int       pb_decode_value(lua_State *L, pb_state *st, pb_type *t, int names, const uint8_t *p, size_t n, int idx);
+void      pb_set_option(lua_State *L, pb_state *st, int arg);
+void      pb_push_function(lua_State *L, lua_CFunction f, int box);
+
+int pb_about_type(lua_State *L);
+int pb_about_types(lua_State *L);
+int pb_about_field(lua_State *L);
+int pb_about_fields(lua_State *L);
+int pb_about_enum(lua_State *L);
+int pb_about_typefmt(lua_State *L);
+int pb_about_defaults(lua_State *L);
+int pb_about_hook(lua_State *L);
+int pb_about_encode_hook(lua_State *L);
+
+/* ---- the wire by hand (cfun_pb_raw.c, cfun_pb_buffer.c, cfun_pb_slice.c, cfun_pb_conv.c, cfun_pb_io.c) ---- */
+
+#define PB_LEVELS 64              /* how deep a slice is entered, or a format nested */
+
+/* pb.buffer's object at idx, pb.slice's view; NULL when it is none. */
+pb_buffer *pb_test_buffer(lua_State *L, int idx);
+pb_view   *pb_test_slice(lua_State *L, int idx);
+int        pb_buffer_make(lua_State *L, int first);
+
+const uint8_t *pb_check_bytes(lua_State *L, int arg, size_t *n);
+uint64_t       pb_check_integer(lua_State *L, int arg);
+size_t         pb_range(lua_State *L, int arg, size_t size, size_t *from);
+int            pb_type_of_letter(char c);
+
+int pb_result(lua_State *L);
+int pb_tohex(lua_State *L);
+int pb_typefmt(lua_State *L, const char *s, size_t n, int is_type);
+
+void *pb_test_class(lua_State *L, int idx, const char *name);
+int   pb_open_class(lua_State *L, const char *name, const luaL_Reg *functions, lua_CFunction call);
+int   pb_open_table(lua_State *L, const luaL_Reg *functions);
 
 int mg_open_pb(lua_State *L);
 int mg_open_pb_codec(lua_State *L);
@@ -252,11 +332,5 @@ int mg_open_pb_buffer(lua_State *L);
 int mg_open_pb_slice(lua_State *L);
 int mg_open_pb_conv(lua_State *L);
 int mg_open_pb_io(lua_State *L);
-
-/* pb.buffer's object at idx, NULL when it is none. */
-pb_buffer *pb_test_buffer(lua_State *L, int idx);
-pb_view   *pb_test_slice(lua_State *L, int idx);
-int pb_result(lua_State *L);
-int pb_typefmt(lua_State *L, const char *s, size_t n, int is_type);
 
 #endif

@@ -258,206 +258,9 @@ static const uint8_t *push_sub(decoder *d, const pb_field *f, const uint8_t *p, 
     return decode_sub(d, f, p, end, 1);
 }
 
-static inline int is_message(const pb_field *f)
-{
-    return f->type == PB_MESSAGE || f->type == PB_GROUP;
-}
-
 static inline const uint8_t *push_value(decoder *d, const pb_field *f, const uint8_t *p, const uint8_t *end)
 {
-    return is_message(f) ? push_sub(d, f, p, end) : push_scalar(d, f, p, end);
-}
-
-/* ---- defaults ---- */
-
-/* Pushes the default of a field that is no message and not repeated; 0: it has none. */
-static int push_default(lua_State *L, pb_state *st, pb_field *f, int proto3, int names)
-{
-    char *end;
-
-    if (f->def == NULL && !proto3) {
-        return 0;
-    }
-
-    switch (f->type) {
-    case PB_ENUM: {
-        pb_value *v = NULL;
-
-        if (f->sub->kind != PB_IS_ENUM) {
-            return 0;
-        }
-        if (!f->sub->sealed) {
-            pb_seal(L, st, f->sub, names);
-        }
-        if (f->def == NULL) {
-            v = pb_value_of(f->sub, 0);
-        } else {
-            for (int i = 0; i < f->sub->nvalues && v == NULL; i++) {
-                if (strcmp(f->sub->values[i].name, f->def) == 0) {
-                    v = &f->sub->values[i];
-                }
-            }
-        }
-        if (v != NULL && !st->enum_as_value) {
-            lua_rawgeti(L, names, v->name_ref);
-        } else if (v != NULL || f->def == NULL) {
-            lua_pushinteger(L, v != NULL ? v->number : 0);
-        } else {
-            return 0;
-        }
-        return 1;
-    }
-
-    case PB_BOOL:
-        lua_pushboolean(L, f->def != NULL && strcmp(f->def, "true") == 0);
-        return 1;
-
-    case PB_STRING:
-    case PB_BYTES:
-        lua_pushstring(L, f->def != NULL ? f->def : "");
-        return 1;
-
-    case PB_DOUBLE:
-    case PB_FLOAT:
-        lua_pushnumber(L, f->def != NULL ? strtod(f->def, &end) : 0);
-        return 1;
-
-    case PB_UINT64:
-    case PB_FIXED64:
-        pb_push_integer(L, f->def != NULL ? (int64_t) strtoull(f->def, &end, 10) : 0, 1, st->int64_mode);
-        return 1;
-    }
-
-    pb_push_integer(L, f->def != NULL ? (int64_t) strtoll(f->def, &end, 10) : 0, 0, st->int64_mode);
-    return 1;
-}
-
-static void mark_table(lua_State *L, pb_state *st, int names, int map)
-{
-    if (!(map ? st->map_meta : st->array_meta)) {
-        return;
-    }
-    if (pb_push_kept(L, names, PB_KEY_DEFAULTS, map ? PB_ID_MAP : PB_ID_ARRAY)) {
-        lua_setmetatable(L, -2);
-    }
-}
-
-static inline int is_map(const pb_field *f)
-{
-    return f->repeated && f->type == PB_MESSAGE && f->sub->kind == PB_IS_MAP;
-}
-
-/* Pushes what a field has that was not sent, in a message with default values; 0: nothing. values: of plain fields too. */
-static int push_absent(lua_State *L, pb_state *st, pb_type *t, pb_field *f, int names, int values, int depth)
-{
-    if (f->repeated) {
-        if (!t->proto3 && !st->default_array) {
-            return 0;
-        }
-        lua_createtable(L, 0, 0);
-        mark_table(L, st, names, is_map(f));
-        return 1;
-    }
-    if (f->oneof >= 0 || f->optional) {
-        return 0;
-    }
-    if (is_message(f)) {
-        if (!st->default_message || depth >= 8 || f->sub->kind != PB_IS_MESSAGE) {
-            return 0;
-        }
-        pb_push_default_message(L, st, f->sub, names, depth + 1);
-        return 1;
-    }
-    return values && push_default(L, st, f, t->proto3, names);
-}
-
-static int defaults_of(pb_state *st, pb_type *t)
-{
-    if (st->defaults == PB_DEFAULTS_AUTO) {
-        return t->proto3 ? PB_DEFAULTS_COPY : PB_DEFAULTS_NONE;
-    }
-    return st->defaults;
-}
-
-void pb_push_defaults(lua_State *L, pb_state *st, pb_type *t, int names)
-{
-    if (pb_push_kept(L, names, PB_KEY_DEFAULTS, t->id)) {
-        return;
-    }
-
-    pb_seal(L, st, t, names);
-    lua_createtable(L, 0, t->nfields + 1);
-    for (int i = 0; i < t->nfields; i++) {
-        pb_field *f = &t->fields[i];
-
-        if (!f->repeated && !is_message(f) && f->oneof < 0 && !f->optional && push_default(L, st, f, t->proto3, names)) {
-            lua_rawgeti(L, names, f->name_ref);
-            lua_insert(L, -2);
-            lua_rawset(L, -3);
-        }
-    }
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-
-    lua_rawgeti(L, names, PB_KEY_DEFAULTS);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, 4);
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, names, PB_KEY_DEFAULTS);
-    }
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, t->id);
-    lua_pop(L, 1);
-}
-
-/* Gives the message table on top of the stack what the fields have that were not seen. */
-static void fill_absent(lua_State *L, pb_state *st, pb_type *t, int names, uint64_t seen, int depth)
-{
-    int mode = defaults_of(st, t), tab = lua_gettop(L);
-
-    if (mode == PB_DEFAULTS_NONE && !st->default_array && !st->default_message) {
-        return;
-    }
-
-    for (int i = 0; i < t->nfields; i++) {
-        pb_field *f = &t->fields[i];
-
-        if (i < 64 && seen >> i & 1) {
-            continue;
-        }
-        lua_rawgeti(L, names, f->name_ref);
-        if (i >= 64) {
-            int there;
-
-            lua_pushvalue(L, -1);
-            lua_rawget(L, tab);
-            there = !lua_isnil(L, -1);
-            lua_pop(L, 1);
-            if (there) {
-                lua_pop(L, 1);
-                continue;
-            }
-        }
-        if (push_absent(L, st, t, f, names, mode == PB_DEFAULTS_COPY, depth)) {
-            lua_rawset(L, tab);
-        } else {
-            lua_pop(L, 1);
-        }
-    }
-
-    if (mode == PB_DEFAULTS_META) {
-        pb_push_defaults(L, st, t, names);
-        lua_setmetatable(L, tab);
-    }
-}
-
-void pb_push_default_message(lua_State *L, pb_state *st, pb_type *t, int names, int depth)
-{
-    luaL_checkstack(L, 8, "too many levels");
-    pb_seal(L, st, t, names);
-    lua_createtable(L, 0, t->nfields);
-    fill_absent(L, st, t, names, 0, depth);
+    return pb_is_message(f) ? push_sub(d, f, p, end) : push_scalar(d, f, p, end);
 }
 
 /* ---- repeated fields, maps ---- */
@@ -475,7 +278,7 @@ static inline const uint8_t *same_tag(const pb_field *f, const uint8_t *p, const
 static void push_list(decoder *d, pb_field *f, int tab, int known, int size, int *n)
 {
     lua_State *L = d->L;
-    int        map = is_map(f);
+    int        map = pb_is_map(f);
 
     *n = 0;
     if (!known) {
@@ -490,7 +293,7 @@ static void push_list(decoder *d, pb_field *f, int tab, int known, int size, int
 
     lua_rawgeti(L, d->names, f->name_ref);
     lua_createtable(L, map ? 0 : size, map ? size : 0);
-    mark_table(L, d->st, d->names, map);
+    pb_mark_table(L, d->st, d->names, map);
     lua_pushvalue(L, -1);
     lua_insert(L, -3);
     lua_rawset(L, tab);
@@ -556,7 +359,7 @@ static const uint8_t *decode_repeated(decoder *d, pb_field *f, int tab, int know
 /* Replaces the value at index at by the field's, merging messages. */
 static const uint8_t *decode_entry_value(decoder *d, pb_field *f, int at, const uint8_t *p, const uint8_t *end)
 {
-    if (is_message(f) && lua_istable(d->L, at)) {
+    if (pb_is_message(f) && lua_istable(d->L, at)) {
         lua_pushvalue(d->L, at);
         p = decode_sub(d, f, p, end, 0);
     } else {
@@ -589,7 +392,7 @@ static const uint8_t *decode_entry(decoder *d, pb_field *f, const uint8_t *p, co
     }
     kf = pb_field_of(t, 1);
     vf = pb_field_of(t, 2);
-    if (kf == NULL || vf == NULL || is_message(kf) || kf->repeated || vf->repeated) {
+    if (kf == NULL || vf == NULL || pb_is_message(kf) || kf->repeated || vf->repeated) {
         return stop;
     }
 
@@ -615,14 +418,14 @@ static const uint8_t *decode_entry(decoder *d, pb_field *f, const uint8_t *p, co
         }
     }
 
-    if (lua_isnil(L, top + 1) && push_default(L, d->st, kf, 1, d->names)) {
+    if (lua_isnil(L, top + 1) && pb_push_default(L, d->st, kf, 1, d->names)) {
         lua_replace(L, top + 1);
     }
     if (lua_isnil(L, top + 2)) {
-        if (is_message(vf)) {
+        if (pb_is_message(vf)) {
             pb_push_default_message(L, d->st, vf->sub, d->names, 0);
             lua_replace(L, top + 2);
-        } else if (push_default(L, d->st, vf, 1, d->names)) {
+        } else if (pb_push_default(L, d->st, vf, 1, d->names)) {
             lua_replace(L, top + 2);
         }
     }
@@ -686,7 +489,7 @@ static const uint8_t *decode_single(decoder *d, pb_field *f, int tab, int known,
     lua_State *L = d->L;
 
     lua_rawgeti(L, d->names, f->name_ref);
-    if (!is_message(f)) {
+    if (!pb_is_message(f)) {
         p = push_scalar(d, f, p, end);
 
     } else if (known) {
@@ -732,7 +535,7 @@ static const uint8_t *decode_field(decoder *d, pb_type *t, pb_field *f, int tab,
         if ((tag & 7) != f->wire) {
             return decode_packed(d, f, tab, known, p, end);
         }
-        if (is_map(f)) {
+        if (pb_is_map(f)) {
             return decode_map(d, f, tab, known, p, end);
         }
         return decode_repeated(d, f, tab, known, p, end);
@@ -810,7 +613,7 @@ static const uint8_t *decode_message(decoder *d, pb_type *t, const uint8_t *p, c
 done:
 
     if (fresh) {
-        fill_absent(L, d->st, t, d->names, seen, 0);
+        pb_fill_absent(L, d->st, t, d->names, seen, 0);
     }
     d->depth--;
     return p;

@@ -23,7 +23,7 @@ typedef struct {
 } encoder;
 
 static int encode_message(encoder *e, pb_type *t, int idx);
-static int encode_field(encoder *e, pb_type *t, pb_field *f, int idx);
+static int encode_field(encoder *e, pb_field *f, int idx);
 
 #define FAIL(e, ...)  (snprintf((e)->err, PB_ERROR_SIZE, __VA_ARGS__), 0)
 
@@ -341,11 +341,6 @@ static int encode_scalar(encoder *e, pb_field *f, int idx, int how)
     return 1;
 }
 
-static inline int is_message(const pb_field *f)
-{
-    return f->type == PB_MESSAGE || f->type == PB_GROUP;
-}
-
 static int encode_sub(encoder *e, pb_field *f, int idx)
 {
     pb_buffer *b = e->b;
@@ -376,7 +371,7 @@ static int encode_sub(encoder *e, pb_field *f, int idx)
 
 static int encode_single(encoder *e, pb_field *f, int idx, int how)
 {
-    return is_message(f) ? encode_sub(e, f, idx) : encode_scalar(e, f, idx, how);
+    return pb_is_message(f) ? encode_sub(e, f, idx) : encode_scalar(e, f, idx, how);
 }
 
 /* ---- repeated fields, maps ---- */
@@ -393,7 +388,7 @@ static int encode_map(encoder *e, pb_field *f, int idx)
     }
     kf = pb_field_of(f->sub, 1);
     vf = pb_field_of(f->sub, 2);
-    if (kf == NULL || vf == NULL || is_message(kf)) {
+    if (kf == NULL || vf == NULL || pb_is_message(kf)) {
         return 1;
     }
 
@@ -459,7 +454,7 @@ static int encode_repeated(encoder *e, pb_field *f, int idx)
 /* ---- messages ---- */
 
 /* Encodes the value at idx (absolute), which is not nil; a null of JSON counts as absent. */
-static int encode_field(encoder *e, pb_type *t, pb_field *f, int idx)
+static int encode_field(encoder *e, pb_field *f, int idx)
 {
     if (lua_islightuserdata(e->L, idx) && lua_touserdata(e->L, idx) == NULL) {
         return 1;
@@ -471,7 +466,7 @@ static int encode_field(encoder *e, pb_type *t, pb_field *f, int idx)
         if (!need_table(e, f, idx)) {
             return 0;
         }
-        return f->type == PB_MESSAGE && f->sub->kind == PB_IS_MAP ? encode_map(e, f, idx) : encode_repeated(e, f, idx);
+        return pb_is_map(f) ? encode_map(e, f, idx) : encode_repeated(e, f, idx);
     }
     return encode_single(e, f, idx, f->implicit && !e->st->send_defaults ? SKIP_ZERO : 0);
 }
@@ -484,7 +479,7 @@ static int encode_fields(encoder *e, pb_type *t, int idx)
     for (int i = 0; i < t->nfields; i++) {
         lua_rawgeti(L, e->names, t->fields[i].name_ref);
         lua_rawget(L, idx);
-        if (!lua_isnil(L, -1) && !encode_field(e, t, &t->fields[i], top + 1)) {
+        if (!lua_isnil(L, -1) && !encode_field(e, &t->fields[i], top + 1)) {
             return 0;
         }
         lua_settop(L, top);
@@ -501,7 +496,7 @@ static int encode_entries(encoder *e, pb_type *t, int idx)
     while (lua_next(L, idx)) {
         int i = lua_type(L, -2) == LUA_TSTRING ? pb_index_of(t, lua_topointer(L, -2)) : -1;
 
-        if (i >= 0 && !encode_field(e, t, &t->fields[i], top + 2)) {
+        if (i >= 0 && !encode_field(e, &t->fields[i], top + 2)) {
             return 0;
         }
         lua_settop(L, top + 1);
@@ -539,9 +534,9 @@ int pb_encode(lua_State *L, pb_state *st, pb_type *t, int names, int idx, pb_buf
     return encode_message(&e, t, idx);
 }
 
-int pb_encode_field(lua_State *L, pb_state *st, pb_type *t, pb_field *f, int names, int idx, pb_buffer *b, char *err)
+int pb_encode_field(lua_State *L, pb_state *st, pb_field *f, int names, int idx, pb_buffer *b, char *err)
 {
     encoder e = {L, st, b, names, 0, err};
 
-    return encode_field(&e, t, f, idx);
+    return encode_field(&e, f, idx);
 }
