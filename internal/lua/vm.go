@@ -277,6 +277,14 @@ type Ref int32
 // Unref lets go of a value.
 func (v *VM) Unref(r Ref) { v.lj.Unref(int32(r)) }
 
+// Current is the request's Context whose Lua runs, nil for none, and the phase.
+func (v *VM) Current() (*Context, Phase) {
+	if v.cur == nil {
+		return nil, PhaseInit
+	}
+	return v.cur.ctx, v.cur.phase
+}
+
 // Call serves luajit.Host: a Sync function, or an Async one where nothing may wait.
 func (v *VM) Call(f *luajit.Frame) int32 {
 	if v.lj.Decoding() {

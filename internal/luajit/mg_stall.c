@@ -38,6 +38,12 @@ void mg_stall_leave(mg_vm *vm)
     __atomic_store_n(&vm->turn, vm->turn + 1, __ATOMIC_RELEASE);
 }
 
+/* The VM whose Lua called the C function that asks, by its slot; -1 when none did. */
+int32_t mg_running_slot(void)
+{
+    return mg_running != NULL ? mg_running->slot : -1;
+}
+
 static void mg_stall_hook(lua_State *L, lua_Debug *ar)
 {
     mg_vm *vm = mg_running;

@@ -32,6 +32,7 @@ import (
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
 func LuaLibraries() []*lua.Library {
 	ssl.Export()
+	balancer.Export()
 	return []*lua.Library{
 		&restycore.Library,
 		&base.Library,

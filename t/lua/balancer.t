@@ -161,3 +161,68 @@ GET /t
 plain
 --- error_log
 said nil: TLS can only be switched off: the location does not speak it
+
+
+
+=== TEST 7: a library switches TLS off by FFI
+--- http_config
+    upstream back {
+        server 127.0.0.1:$TEST_NGINX_SERVER_PORT;
+        balancer_by_lua_block {
+            local ffi, get_request = require "ffi", require "resty.core.base".get_request
+            ffi.cdef "int ngx_http_lua_ffi_balancer_set_upstream_tls(void *r, int on, char **err);"
+            local set, err = ffi.C.ngx_http_lua_ffi_balancer_set_upstream_tls, ffi.new "char *[1]"
+            for i = 1, 200 do assert(set(get_request(), i % 2, err) == 0) end -- compiled
+        }
+    }
+--- config
+    location /back { echo "plain"; }
+    location /t { proxy_pass https://back/back; }
+--- request
+GET /t
+--- response_body
+plain
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: the same, where it says no
+--- http_config
+    upstream back {
+        server 127.0.0.1:$TEST_NGINX_SERVER_PORT;
+        balancer_by_lua_block {
+            ngx.ctx.set(1)
+            ngx.ctx.set(0)
+        }
+    }
+    init_by_lua_block {
+        local ffi, get_request = require "ffi", require "resty.core.base".get_request
+        ffi.cdef "int ngx_http_lua_ffi_balancer_set_upstream_tls(void *r, int on, char **err);"
+        local err = ffi.new "char *[1]"
+        function set(on, r)
+            local rc = ffi.C.ngx_http_lua_ffi_balancer_set_upstream_tls(r or get_request(), on, err)
+            ngx.log(ngx.WARN, "said ", rc, rc < 0 and ": " .. ffi.string(err[0]) or "", ".")
+        end
+        set(0, ffi.new("char[1]"))
+    }
+--- config
+    location /back { echo "plain"; }
+    location /t {
+        access_by_lua_block {
+            ngx.ctx.set = set
+            set(0)
+        }
+        proxy_pass http://back/back;
+        log_by_lua_block { set(0) }
+    }
+--- request
+GET /t
+--- response_body
+plain
+--- error_log
+said -1: no request found.
+said -1: no upstream found.
+said -1: TLS can only be switched off: the location does not speak it.
+said 0.
+said -1: API disabled in the current context.

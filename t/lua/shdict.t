@@ -123,3 +123,85 @@ two7
 truenilfalse
 nil false
 nilbad old value type
+
+
+
+=== TEST 5: a library that calls the functions of dictionaries by FFI
+--- http_config
+    lua_shared_dict small 100k;
+    init_by_lua_block {
+        require "ffi".cdef[[
+            void *ngx_http_lua_ffi_shdict_udata_to_zone(void *udata);
+            int ngx_http_lua_ffi_shdict_get(void *zone, const unsigned char *key, size_t key_len, int *value_type, unsigned char **str_value_buf,
+                size_t *str_value_len, double *num_value, int *user_flags, int get_stale, int *is_stale, char **errmsg);
+            int ngx_http_lua_ffi_shdict_incr(void *zone, const unsigned char *key, size_t key_len, double *value, char **err, int has_init,
+                double init, long init_ttl, int *forcible);
+            int ngx_http_lua_ffi_shdict_store(void *zone, int op, const unsigned char *key, size_t key_len, int value_type,
+                const unsigned char *str_value_buf, size_t str_value_len, double num_value, long exptime, int user_flags, char **errmsg, int *forcible);
+            int ngx_http_lua_ffi_shdict_flush_all(void *zone);
+            long ngx_http_lua_ffi_shdict_get_ttl(void *zone, const unsigned char *key, size_t key_len);
+            int ngx_http_lua_ffi_shdict_set_expire(void *zone, const unsigned char *key, size_t key_len, long exptime);
+            size_t ngx_http_lua_ffi_shdict_capacity(void *zone);
+            size_t ngx_http_lua_ffi_shdict_free_space(void *zone);
+            void free(void *p);
+        ]]
+    }
+--- config
+    location /t { content_by_lua_block {
+        local ffi = require "ffi"
+        local C, d = ffi.C, ngx.shared.small
+        local zone = C.ngx_http_lua_ffi_shdict_udata_to_zone(d[1])
+        local err, forcible, int, buf = ffi.new "char *[1]", ffi.new "int[1]", ffi.new "int[3]", ffi.new "unsigned char[8]"
+        local str, len, num = ffi.new "unsigned char *[1]", ffi.new "size_t[1]", ffi.new "double[1]"
+        local function store(op, key, type, s, n, ttl, flags)
+            local rc = C.ngx_http_lua_ffi_shdict_store(zone, op, key, #key, type, s, s and #s or 0, n or 0, ttl or 0, flags or 0, err, forcible)
+            return rc, rc ~= 0 and ffi.string(err[0]) or ""
+        end
+        local function get(key, stale)
+            str[0], len[0] = buf, 8
+            local rc = C.ngx_http_lua_ffi_shdict_get(zone, key, #key, int, str, len, num, int + 1, stale or 0, int + 2, err)
+            if rc ~= 0 then return rc, ffi.string(err[0]) end
+            if int[0] == 3 then return num[0], int[1] end
+            if int[0] == 1 then return buf[0], int[1] end
+            if int[0] == 0 then return nil end
+            local s = ffi.string(str[0], len[0])
+            if str[0] ~= buf then C.free(str[0]) end
+            return s, int[1]
+        end
+        ngx.say(store(0, "a", 4, "short"), " ", store(0, "b", 4, ("x"):rep(20), 0, 60000, 7), " ", store(0, "n", 3, nil, 1.5), " ", store(0, "t", 1, nil, 1))
+        ngx.say(d:get("a"), " ", (d:get("b")), " ", select(2, d:get("b")), " ", d:get("n"), " ", d:get("t"))
+        ngx.say(get("a"), " ", get("b"), " ", get("n"), " ", get("t"), " ", get("none"))
+        ngx.say(store(1, "a", 4, "x"), " ", store(2, "none", 4, "x"), " ", store(1, "none", 0), " ", store(0, "x", 5))
+        ngx.say(store(0, ("k"):rep(65536), 4, "x"))
+        num[0] = 2
+        ngx.say(C.ngx_http_lua_ffi_shdict_incr(zone, "n", 1, num, err, 0, 0, 0, forcible), " ", num[0])
+        ngx.say(C.ngx_http_lua_ffi_shdict_incr(zone, "new", 3, num, err, 0, 0, 0, forcible), " ", ffi.string(err[0]))
+        ngx.say(C.ngx_http_lua_ffi_shdict_incr(zone, "new", 3, num, err, 1, 10, 5000, forcible), " ", num[0], " ", d:ttl("new") > 4)
+        local ttl = C.ngx_http_lua_ffi_shdict_get_ttl(zone, "b", 1)
+        ngx.say(ttl > 50000 and ttl <= 60000, " ", C.ngx_http_lua_ffi_shdict_get_ttl(zone, "a", 1) == 0, " ", C.ngx_http_lua_ffi_shdict_get_ttl(zone, "none", 4) == -5)
+        ngx.say(C.ngx_http_lua_ffi_shdict_set_expire(zone, "a", 1, 1000), " ", d:ttl("a") <= 1, " ", C.ngx_http_lua_ffi_shdict_set_expire(zone, "none", 4, 1))
+        ngx.say(C.ngx_http_lua_ffi_shdict_capacity(zone) == d:capacity(), " ", C.ngx_http_lua_ffi_shdict_free_space(zone) == d:free_space())
+        d:lpush("l", 1)
+        ngx.say(get("l"))
+        C.ngx_http_lua_ffi_shdict_flush_all(zone)
+        ngx.say(d:get("a"), " ", get("b"), " ", store(0, "b", 0))
+    } }
+--- request
+GET /t
+--- response_body eval
+"0 0 0 0
+short " . ("x" x 20) . " 7 1.5 true
+short " . ("x" x 20) . " 1.5 1 nil
+-5 -5 -1 -1unsupported value type
+-1key too long
+0 3.5
+-1 not found
+0 13.5 true
+true true true
+0 true -5
+true true
+-1value is a list
+nil nil 0
+"
+--- no_error_log
+[error]

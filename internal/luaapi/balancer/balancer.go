@@ -6,6 +6,7 @@ import (
 
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
+	"moongate/internal/luajit"
 	"moongate/internal/relay"
 )
 
@@ -192,13 +193,44 @@ var recreateRequest = &lua.Func{
 	}),
 }
 
+// Export answers what libraries call by FFI with OpenResty's names; the assembly calls it once.
+func Export() { luajit.UpstreamTLS = exported }
+
+// exported is set_upstream_tls without a Call: compiled Lua may be what calls.
+func exported(h luajit.Host, r uintptr, on bool) string {
+	vm, _ := h.(*lua.VM)
+	if vm == nil || r == 0 {
+		return "no request found"
+	}
+	ctx, phase := vm.Current()
+	if ctx == nil {
+		return "no request found"
+	}
+	lc, _ := ctx.Data.(*luahost.Ctx)
+	if lc == nil || lc.R == nil {
+		return "no request found"
+	}
+	x := relay.Of(lc.R)
+	switch {
+	case x == nil:
+		return "no upstream found"
+	case phase != lua.PhaseBalancer:
+		return "API disabled in the current context"
+	case !x.SetTLS(on):
+		return noTLS
+	}
+	return ""
+}
+
+const noTLS = "TLS can only be switched off: the location does not speak it"
+
 var setUpstreamTLS = &lua.Func{
 	Name: prefix + "set_upstream_tls", Sig: "on:any -> ok, err",
 	Doc: "Whether this try speaks TLS to the server.",
 	Run: with(func(c *lua.Call, x *relay.Exchange) lua.Outcome {
 		off := c.Type(1) == lua.Bool && !c.Bool(1) || c.Type(1) == lua.Number && c.Num(1) == 0
 		if !x.SetTLS(!off) {
-			return c.ReturnNilErr("TLS can only be switched off: the location does not speak it")
+			return c.ReturnNilErr(noTLS)
 		}
 		return c.ReturnBool(true)
 	}),
