@@ -229,6 +229,9 @@ func (x *Exchange) until(t int64) int64 {
 
 func (x *Exchange) expired() bool { return x.Deadline != 0 && x.w.Loop.Now() >= x.Deadline }
 
+// Gone reports whether the client has given up.
+func (x *Exchange) Gone() bool { return x.gone }
+
 // Expired reports whether the exchange has ended because its deadline passed.
 func (x *Exchange) Expired() bool { return x.mux.late }
 

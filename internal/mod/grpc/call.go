@@ -7,6 +7,8 @@ import (
 	"moongate/internal/base/ascii"
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
+	"moongate/internal/grpc"
+	"moongate/internal/grpc/tally"
 	"moongate/internal/http1"
 	"moongate/internal/relay"
 	"moongate/internal/upstream"
@@ -23,6 +25,7 @@ type call struct {
 	until          int64 // the client's deadline, 0: none
 	given          []byte
 	late           [2]http1.Header
+	outcome        tally.Call
 }
 
 type protocol struct{}
@@ -50,7 +53,8 @@ func handle(r *engine.Request) engine.Status {
 	x.Multiplexed, x.PassTrailers = true, true
 	x.HeadRequest = r.Method == http1.MethodHead
 	x.Unbuffered = r.IsMain() && r.HasBody()
-	if c.timeoutHeader.V && isGRPC(r) {
+	is := isGRPC(r)
+	if is && c.timeoutHeader.V {
 		e.readTimeout(x)
 	}
 	if c.retryOn.V != 0 {
@@ -59,13 +63,45 @@ func handle(r *engine.Request) engine.Status {
 	x.Editor = relay.EditorOf(r)
 	st := x.Run()
 	e.end()
-	if x.Answered() && !r.HeaderSent {
-		return answer(r, x.Editor)
+	switch {
+	case r.HeaderSent:
+	case x.Answered():
+		st = answer(r, x.Editor)
+	case x.Expired():
+		st = deadlineExceeded(r)
 	}
-	if x.Expired() && !r.HeaderSent {
-		return deadlineExceeded(r)
+	if is {
+		e.count(x, st)
 	}
 	return st
+}
+
+// count adds the call, which has ended with st, to the counters.
+func (e *call) count(x *relay.Exchange, st engine.Status) {
+	r := x.R
+	to := e.conf.target.name
+	if to == "" && x.Group != nil { // else the address, made of variables, may be any
+		to = x.Group.FullName()
+	}
+	o := &e.outcome
+	*o = tally.Call{Sent: e.sent.n, Received: e.received.n}
+	v, answered := field(r, "grpc-status")
+	switch n, ok := ascii.ParseInt(v); {
+	case x.Gone():
+		o.Code = grpc.Canceled
+	case answered && ok:
+		o.Code = grpc.Code(min(n, 1<<30))
+	case answered:
+		o.Code = grpc.Unknown
+	case r.HeaderSent && st == engine.OK:
+		o.Code = grpc.FromHTTP(int(r.Out.Status))
+	case r.HeaderSent: // the client sees a reset
+		o.Code = grpc.Internal
+	default:
+		o.Code = grpc.FromHTTP(int(st))
+	}
+	known := x.Resp != nil && o.Code != grpc.Unimplemented && o.Code != grpc.Unauthenticated && o.Code != grpc.PermissionDenied
+	tally.Add(r.W, tally.Proxy, to, r.URI, "", known, o)
 }
 
 // eval reads an address with variables.
@@ -220,6 +256,9 @@ func number(r *engine.Request, n int64) []byte {
 }
 
 func getRequestMessages(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	if c := tally.Of(r); c != nil {
+		return number(r, c.Received), true
+	}
 	if e := current(r); e != nil {
 		return number(r, e.sent.n), true
 	}
@@ -227,6 +266,9 @@ func getRequestMessages(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 }
 
 func getResponseMessages(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	if c := tally.Of(r); c != nil {
+		return number(r, c.Sent), true
+	}
 	if e := current(r); e != nil {
 		return number(r, e.received.n), true
 	}
@@ -241,8 +283,19 @@ func getTrailers(r *engine.Request, _ *engine.Var) ([]byte, bool) {
 	return nil, false
 }
 
-func getStatus(r *engine.Request, _ *engine.Var) ([]byte, bool)  { return field(r, "grpc-status") }
-func getMessage(r *engine.Request, _ *engine.Var) ([]byte, bool) { return field(r, "grpc-message") }
+func getStatus(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	if c := tally.Of(r); c != nil {
+		return number(r, int64(c.Code)), true
+	}
+	return field(r, "grpc-status")
+}
+
+func getMessage(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	if c := tally.Of(r); c != nil {
+		return c.Message, c.Message != nil
+	}
+	return field(r, "grpc-message")
+}
 
 // field finds what stands behind the response, or in its head.
 func field(r *engine.Request, name string) ([]byte, bool) {

@@ -32,6 +32,7 @@ type target struct {
 	group    *relay.Group
 	scheme   string
 	host     string // for :authority
+	name     string // for counters; "" with variables
 }
 
 // backoff is how long is waited before a further try: a part of base, doubled with each try up to max.
@@ -63,10 +64,10 @@ var Module = engine.Module{
 			Doc: "How many of a worker's calls in flight to a group may be further tries, in per cent, and how many may be in any case."},
 	}, append(common(relay.Rows("grpc_", loc, confOf)), relay.SSLRows("grpc_", loc, confOf)...)...)},
 	Vars: []engine.Var{
-		{Name: "grpc_status", NoCache: true, Get: getStatus, Doc: "The status of the call as the client got it (grpc-status)."},
-		{Name: "grpc_message", NoCache: true, Get: getMessage, Doc: "The text that came with the status (grpc-message)."},
-		{Name: "grpc_request_messages", NoCache: true, Get: getRequestMessages, Doc: "How many messages were passed on to the server."},
-		{Name: "grpc_response_messages", NoCache: true, Get: getResponseMessages, Doc: "How many messages came from the server."},
+		{Name: "grpc_status", NoCache: true, Get: getStatus, Doc: "The number of the status that the call has ended with (grpc-status), in whichever protocol the client was told."},
+		{Name: "grpc_message", NoCache: true, Get: getMessage, Doc: "The text that came with the status, as grpc-message has it: percent-encoded."},
+		{Name: "grpc_request_messages", NoCache: true, Get: getRequestMessages, Doc: "How many messages of the client were passed on to the server, or received by the service that answers here."},
+		{Name: "grpc_response_messages", NoCache: true, Get: getResponseMessages, Doc: "How many messages came from the server, or were sent by the service that answers here."},
 		{Name: "grpc_internal_trailers", NoCache: true, Get: getTrailers, Doc: "What TE says to the server: trailers, when the client wants them."},
 	},
 }
@@ -121,7 +122,7 @@ func readPass(c *conf.Cmd) error {
 	if t.group, err = relay.Add(c, u); err != nil {
 		return err
 	}
-	t.scheme, t.host = scheme, hostOf(&u)
+	t.scheme, t.host, t.name = scheme, hostOf(&u), t.group.FullName()
 	return nil
 }
 

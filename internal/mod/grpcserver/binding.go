@@ -9,6 +9,7 @@ import (
 	"moongate/internal/conf"
 	"moongate/internal/grpc"
 	"moongate/internal/grpc/descriptor"
+	"moongate/internal/grpc/tally"
 	"moongate/internal/lua"
 )
 
@@ -25,6 +26,8 @@ type method struct {
 	conf    *locConf
 
 	clientStream, serverStream bool
+	path                       []byte // for the counters
+	kind                       string
 }
 
 // standard are the descriptors of the services that are served beside the configured ones, and of what status details are
@@ -111,8 +114,9 @@ func (s *service) filterOf(method string) *lua.Code {
 }
 
 func (lc *locConf) newMethod(service string, md protoreflect.MethodDescriptor) *method {
-	return &method{desc: md, service: service, name: string(md.Name()), conf: lc,
-		clientStream: md.IsStreamingClient(), serverStream: md.IsStreamingServer()}
+	cs, ss := md.IsStreamingClient(), md.IsStreamingServer()
+	return &method{desc: md, service: service, name: string(md.Name()), conf: lc, clientStream: cs, serverStream: ss,
+		path: []byte("/" + service + "/" + string(md.Name())), kind: tally.Stream(cs, ss)}
 }
 
 func (lc *locConf) add(service string, md protoreflect.MethodDescriptor) *method {

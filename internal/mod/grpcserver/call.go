@@ -10,6 +10,7 @@ import (
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
 	"moongate/internal/grpc"
+	"moongate/internal/grpc/tally"
 	"moongate/internal/grpc/transcode"
 	"moongate/internal/http1"
 	"moongate/internal/lua"
@@ -176,12 +177,14 @@ func (c *call) run() engine.Status {
 		}
 	}
 	if c.canceled || r.Aborted {
+		c.count(errGone)
 		r.Logf(nlog.Info, "client canceled the call of /%s/%s", c.m.service, c.m.name)
 		return engine.StatusClientClosed
 	}
 	if st == nil {
 		st = &statusOK
 	}
+	c.count(st)
 	c.log(nlog.Info, st)
 	if err := c.proto.finish(c, st); err != nil {
 		return engine.Error
@@ -193,6 +196,16 @@ func (c *call) run() engine.Status {
 }
 
 var statusOK grpc.Status
+
+// count keeps how the call has ended.
+func (c *call) count(st *grpc.Status) {
+	o := tally.Note(c.r)
+	o.Code, o.Received, o.Sent = st.Code, int64(c.received), int64(c.sent)
+	if st.Message != "" {
+		o.Message = grpc.AppendMessage(c.r.Alloc(3 * len(st.Message))[:0], st.Message)
+	}
+	tally.Add(c.r.W, tally.Server, "", c.m.path, c.m.kind, c.m.desc != nil, o)
+}
 
 // log writes the line about a call that has failed, once.
 func (c *call) log(level nlog.Level, st *grpc.Status) {

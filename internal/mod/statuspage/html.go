@@ -85,6 +85,18 @@ func (s *State) html() ([]byte, error) {
 	for i := range s.Upstreams {
 		p.upstream(&s.Upstreams[i])
 	}
+	if len(s.GRPC) > 0 {
+		p.title("gRPC")
+		p.table("method", "role", "upstream", "calls", "not OK", "messages received", "sent")
+		for _, c := range s.GRPC {
+			all := int64(0)
+			for _, n := range c.Handled {
+				all += n
+			}
+			p.row(c.Service+"/"+c.Method, c.Role, c.Upstream, all, all-c.Handled["OK"], c.Received, c.Sent)
+		}
+		p.end()
+	}
 	if len(s.Dicts) > 0 {
 		p.title("Shared dictionaries")
 		p.table("name", "size", "free pages")

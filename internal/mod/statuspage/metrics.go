@@ -62,6 +62,35 @@ var (
 	mOverflows       = metric{"moongate_upstream_breaker_overflows_total", "Requests and retries that the circuit breaker has refused.", counter, []string{"upstream", "kind"}}
 )
 
+// grpcMetrics are those of calls of gRPC, for each role. Names and labels of servers and clients are those that gRPC
+// libraries use.
+var grpcMetrics = map[string]struct{ handled, received, sent metric }{
+	"server": grpcMetric("server", "answered here", "from clients", "to clients", "grpc_type", "grpc_service", "grpc_method"),
+	"proxy":  grpcMetric("proxy", "passed on", "from servers", "to servers", "upstream", "grpc_service", "grpc_method"),
+	"client": grpcMetric("client", "made by Lua", "from servers", "to servers", "grpc_type", "upstream", "grpc_service", "grpc_method"),
+}
+
+func grpcMetric(role, calls, from, to string, labels ...string) (m struct{ handled, received, sent metric }) {
+	m.handled = metric{"grpc_" + role + "_handled_total", "Calls of gRPC " + calls + ", by how they ended.", counter, append(labels[:len(labels):len(labels)], "grpc_code")}
+	m.received = metric{"grpc_" + role + "_msg_received_total", "Messages of gRPC " + from + ", of calls that have ended.", counter, labels}
+	m.sent = metric{"grpc_" + role + "_msg_sent_total", "Messages of gRPC " + to + ", of calls that have ended.", counter, labels}
+	return m
+}
+
+func (c *Calls) collect(ch chan<- prometheus.Metric) {
+	m := grpcMetrics[c.Role]
+	values := map[string]string{"upstream": c.Upstream, "grpc_type": c.Type, "grpc_service": c.Service, "grpc_method": c.Method}
+	labels := make([]string, 0, 5)
+	for _, l := range m.sent.labels {
+		labels = append(labels, values[l])
+	}
+	m.received.put(ch, float64(c.Received), labels...)
+	m.sent.put(ch, float64(c.Sent), labels...)
+	for code, n := range c.Handled {
+		m.handled.put(ch, float64(n), append(labels, code)...)
+	}
+}
+
 // collector gives a State as metrics. It describes nothing beforehand: the servers are known when it is asked.
 type collector struct{ s *State }
 
@@ -129,6 +158,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range s.Upstreams {
 		s.Upstreams[i].collect(ch)
+	}
+	for i := range s.GRPC {
+		s.GRPC[i].collect(ch)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"moongate/internal/engine"
+	"moongate/internal/grpc/tally"
 	"moongate/internal/luahost"
 	"moongate/internal/luajit"
 	"moongate/internal/netio"
@@ -28,6 +29,7 @@ type State struct {
 	Process     Process     `json:"process"`
 	Zones       []Zone      `json:"zones"`
 	Upstreams   []Upstream  `json:"upstreams"`
+	GRPC        []Calls     `json:"grpc"`
 	Dicts       []Dict      `json:"shared_dicts"`
 }
 
@@ -128,6 +130,18 @@ type Server struct {
 	EjectedUntil float64   `json:"ejected_for_seconds,omitempty"`
 }
 
+// Calls are the calls of a gRPC method.
+type Calls struct {
+	Role     string           `json:"role"` // server: answered here; proxy: passed on; client: made by Lua
+	Upstream string           `json:"upstream,omitempty"`
+	Service  string           `json:"service"`
+	Method   string           `json:"method"`
+	Type     string           `json:"type,omitempty"`
+	Handled  map[string]int64 `json:"handled"` // by status
+	Received int64            `json:"messages_received"`
+	Sent     int64            `json:"messages_sent"`
+}
+
 // Dict is a shared dictionary.
 type Dict struct {
 	Name string `json:"name"`
@@ -147,8 +161,10 @@ func gather(p *engine.Plane, h *engine.HTTP) *State {
 	groups := relay.AllGroups(h)
 	idle := make([][]int, len(p.Workers()))
 	memory := make([]int64, len(p.Workers()))
+	calls := make([][]tally.Series, len(p.Workers()))
 	p.Do(func(w *engine.Worker) {
 		idle[w.ID] = relay.IdleOf(h, w)
+		calls[w.ID] = tally.Snapshot(w)
 		if lw := luahost.WorkerOf(w, h); lw != nil && lw.VM != nil {
 			memory[w.ID] = int64(lw.VM.Mem())
 		}
@@ -168,6 +184,7 @@ func gather(p *engine.Plane, h *engine.HTTP) *State {
 		}
 		s.Upstreams = append(s.Upstreams, u)
 	}
+	s.addCalls(tally.Sum(calls))
 	for _, d := range luahost.MainOf(h).SharedDicts {
 		if dict, err := luajit.OpenDict(d.Name, d.Size); err == nil {
 			s.Dicts = append(s.Dicts, Dict{d.Name, d.Size, dict.FreeSpace()})
@@ -175,6 +192,20 @@ func gather(p *engine.Plane, h *engine.HTTP) *State {
 		}
 	}
 	return s
+}
+
+func (s *State) addCalls(list []tally.Series) {
+	s.GRPC = []Calls{}
+	for i := range list {
+		t := &list[i]
+		c := Calls{Role: t.Role.String(), Upstream: t.Upstream, Service: t.Service, Method: t.Method, Type: t.Stream, Handled: map[string]int64{}, Received: t.Received, Sent: t.Sent}
+		for code, n := range t.Handled {
+			if n > 0 {
+				c.Handled[tally.CodeName(code)] = n
+			}
+		}
+		s.GRPC = append(s.GRPC, c)
+	}
 }
 
 func descriptors() int {
