@@ -3,7 +3,7 @@ package examples
 
 import "embed"
 
-// Hello is the site of hello/: conf, lua and html below that name.
+// Hello is the site of hello/: conf, lua, html and tests below that name.
 //
-//go:embed hello/conf hello/lua hello/html
+//go:embed hello/conf hello/lua hello/html hello/tests
 var Hello embed.FS

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"moongate/examples"
 	"moongate/internal/app"
@@ -31,7 +32,11 @@ A DIR with conf/nginx.conf is served as that says, any other as plain files.
 func run(prog *app.Program, args []string) int {
 	set := flag.NewFlagSet("moongate run", flag.ContinueOnError)
 	set.Usage = func() { fmt.Fprint(os.Stderr, runUsage) }
-	s := &runSite{program: args[0]}
+	s := &runSite{program: args[0], out: os.Stderr}
+	if fd, err := syscall.Dup(2); err == nil {
+		syscall.CloseOnExec(fd)
+		s.out = os.NewFile(uintptr(fd), "/dev/stderr")
+	}
 	set.StringVar(&s.listen, "l", "", "")
 	if err := set.Parse(args[2:]); err != nil {
 		return 2
@@ -58,6 +63,7 @@ type runSite struct {
 	made    bool   // dir is a copy made now
 	builtIn bool
 	files   bool
+	out     *os.File // the terminal: descriptor 2 becomes the error log
 }
 
 // prepare finds or makes the site; clean removes what is not to stay.
@@ -163,7 +169,7 @@ func (s *runSite) serveFiles() (clean func(), err error) {
 
 // announce says what is served, and what to try.
 func (s *runSite) announce() {
-	fmt.Fprintln(os.Stderr, s.announcement())
+	fmt.Fprintln(s.out, s.announcement())
 }
 
 func (s *runSite) announcement() string {

@@ -20,10 +20,11 @@ import (
 	"moongate/internal/testkit/runner"
 )
 
-const usage = `Usage: moongate test [flags] PATH...
+const usage = `Usage: moongate test [flags] [PATH...]
 
-Runs test files (*.t) of the data-driven block form, or all below a directory,
-each block against a server of its own. One file is reported as TAP for prove:
+Runs test files (*.t) of the data-driven block form, or all below a directory
+(without PATH: tests/ or t/), each block against a server of its own. A file whose
+blocks have no configuration tests the site it is in. One file is reported as TAP for prove:
 
     prove -r -e 'moongate test' t/
 
@@ -40,6 +41,7 @@ type config struct {
 	junit       string
 	verbose     bool
 	quiet       bool
+	watch       bool
 	loadModules string
 }
 
@@ -59,6 +61,8 @@ func newFlags(stderr io.Writer) (*flag.FlagSet, *config) {
 	fl.BoolVar(&c.quiet, "q", false, "print failures and the summary only")
 	fl.StringVar(&c.junit, "junit", "", "write a JUnit XML report to `file`")
 	fl.BoolVar(&c.opts.Keep, "keep", false, "keep the servers' directories")
+	fl.StringVar(&c.opts.Site, "site", "", "site `directory` to test (default: the nearest with conf/nginx.conf above a test file whose blocks have no configuration)")
+	fl.BoolVar(&c.watch, "w", false, "watch: run again when a file of the tests or of the site changes, until Ctrl-C")
 	fl.StringVar(&c.opts.Dir, "root", ".", "project `directory`: relative paths in tests and configurations begin here")
 	fl.IntVar(&c.opts.Port, "port", 0, "server `port` instead of a free one (runs one file at a time)")
 	fl.DurationVar(&c.opts.Timeout, "timeout", envSeconds("TEST_NGINX_TIMEOUT", 3*time.Second), "time-out of a request without a timeout section")
@@ -87,8 +91,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err == nil && len(paths) == 0 {
-		fl.Usage()
-		return 2
+		if paths = usual(); paths == nil {
+			fl.Usage()
+			return 2
+		}
 	}
 	var files []string
 	if err == nil {
@@ -105,7 +111,20 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "moongate test: %v\n", err)
 		return 2
 	}
+	if c.watch {
+		return c.watchAndRun(r, paths, stdout, stderr)
+	}
 	return c.run(r, files, stdout, stderr)
+}
+
+// usual is where tests are when nobody says where.
+func usual() []string {
+	for _, dir := range []string{"tests", "t"} {
+		if _, err := find([]string{dir}); err == nil {
+			return []string{dir}
+		}
+	}
+	return nil
 }
 
 // parse accepts flags before, between and behind the paths.

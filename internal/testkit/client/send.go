@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,8 @@ type Options struct {
 	Addr        string        // host:port
 	Timeout     time.Duration // without any progress, and for connecting
 	MiddleDelay time.Duration // before every piece but the first that has none of its own
+	TLS         *tls.Config   // handshake before the request; nil: none
+	HTTP2       bool          // the request travels over HTTP/2
 	Shutdown    int           // after the last byte: 0 nothing, 1 write side, 2 both, 3 read side
 }
 
@@ -47,11 +50,24 @@ func Dial(addr string, timeout time.Duration) (*net.TCPConn, error) {
 // Send writes the request's pieces with their delays and reads until the server
 // closes or nothing happens for the time-out.
 func Send(req Request, o Options) (Result, error) {
-	conn, err := Dial(o.Addr, o.Timeout)
+	if o.HTTP2 {
+		return sendHTTP2(req, o)
+	}
+	tcp, err := Dial(o.Addr, o.Timeout)
 	if err != nil {
 		return Result{}, err
 	}
-	defer conn.Close()
+	defer tcp.Close()
+	var conn halves = tcp
+	if o.TLS != nil {
+		secure := tls.Client(tcp, o.TLS)
+		tcp.SetDeadline(time.Now().Add(o.Timeout))
+		if err := secure.Handshake(); err != nil {
+			return Result{Err: err}, fmt.Errorf("TLS handshake: %w", err)
+		}
+		tcp.SetDeadline(time.Time{})
+		conn = tlsHalves{secure, tcp}
+	}
 	written := make(chan error, 1)
 	conn.SetReadDeadline(time.Now().Add(o.Timeout))
 	go func() { written <- write(conn, req, o) }()
@@ -82,7 +98,22 @@ func Send(req Request, o Options) (Result, error) {
 	return res, nil
 }
 
-func write(conn *net.TCPConn, req Request, o Options) error {
+// halves is a connection whose directions can be closed one by one.
+type halves interface {
+	net.Conn
+	CloseRead() error
+	CloseWrite() error
+}
+
+// tlsHalves closes the reading half below TLS, which knows no such thing.
+type tlsHalves struct {
+	*tls.Conn
+	tcp *net.TCPConn
+}
+
+func (c tlsHalves) CloseRead() error { return c.tcp.CloseRead() }
+
+func write(conn halves, req Request, o Options) error {
 	for i, p := range req {
 		delay := p.Delay
 		if !p.HasDelay && i > 0 {

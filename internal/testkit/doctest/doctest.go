@@ -8,6 +8,7 @@
 //	```console               commands behind "$ ", and what they print; "..." stands for anything
 //	```console serves        one command that goes on running until the section ends
 //	```console eventually    commands that are tried again until they print that
+//	```nginx part=NAME       lines of a file that is there, for instance below examples/
 //	```nginx unchecked=why   not tried
 //
 // The blocks of a section (a heading of the second level) make one configuration, which another section goes on with when it
@@ -21,6 +22,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -71,6 +73,7 @@ func Run(t *testing.T, path string, extra map[string]string) {
 		if err := os.CopyFS(filepath.Join(s.dir, name), os.DirFS(from)); err != nil {
 			t.Fatal(err)
 		}
+		s.adapt(name)
 	}
 	s.services()
 	for _, sec := range p.sections {
@@ -97,8 +100,7 @@ type site struct {
 	http, server string // what the section has said so far
 	whole        bool   // the section has a configuration file of its own
 	stale        bool   // the server does not know all of it
-	proc         *exec.Cmd
-	done         chan struct{}
+	running      []running
 	out          bytes.Buffer
 	cwd          string
 }
@@ -155,6 +157,41 @@ func (s *site) write(name, text string) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// adapt gives copied files the page's ports.
+func (s *site) adapt(name string) {
+	err := filepath.WalkDir(filepath.Join(s.dir, name), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !adapted[filepath.Ext(path)] {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, []byte(s.real(string(text))), 0o644)
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+var adapted = map[string]bool{".conf": true, ".lua": true, ".t": true}
+
+// part checks that a block shows what a file has, whatever the indentation.
+func (s *site) part(b *block) {
+	text, err := os.ReadFile(filepath.Join(s.dir, b.attrs["part"]))
+	if err != nil {
+		s.t.Fatalf("%s:%d: %v", s.page.path, b.line, err)
+	}
+	if !strings.Contains(flat(string(text)), flat(s.real(b.text))) {
+		s.t.Errorf("%s:%d: %s does not have these lines", s.page.path, b.line, b.attrs["part"])
+	}
+}
+
+// flat is a text without the white space that begins its lines.
+func flat(text string) string {
+	return strings.TrimSpace(regexp.MustCompile(`(?m)^[ \t]+`).ReplaceAllString(text, ""))
 }
 
 // services starts what the page asks for.
@@ -225,6 +262,8 @@ func (s *site) section(sec *section) {
 			continue
 		}
 		switch {
+		case b.attrs["part"] != "":
+			s.part(b)
 		case b.attrs["file"] != "":
 			name := b.attrs["file"]
 			s.write(name, s.real(b.text))
@@ -300,15 +339,16 @@ func (s *site) serve() {
 	for _, log := range []string{"error.log", "access.log"} {
 		os.Remove(filepath.Join(s.dir, "logs", log))
 	}
-	s.proc = exec.Command(s.binary, "-p", s.dir+"/", "-c", "conf/nginx.conf", "-g", global)
-	s.proc.Dir = s.dir
+	proc := exec.Command(s.binary, "-p", s.dir+"/", "-c", "conf/nginx.conf", "-g", global)
+	proc.Dir = s.dir
 	s.out.Reset()
-	s.proc.Stdout, s.proc.Stderr = &s.out, &s.out
-	s.done = s.launch(s.proc)
+	proc.Stdout, proc.Stderr = &s.out, &s.out
+	done := s.launch(proc)
+	s.running = append(s.running, running{proc, done})
 	up := false
 	poll.Until(patience, func() bool {
 		select {
-		case <-s.done:
+		case <-done:
 			return true
 		default:
 		}
@@ -322,10 +362,16 @@ func (s *site) serve() {
 }
 
 func (s *site) stop() {
-	if s.proc != nil {
-		end(s.proc, s.done)
-		s.proc = nil
+	for _, r := range s.running {
+		end(r.cmd, r.done)
 	}
+	s.running = nil
+}
+
+// running is a program of the section.
+type running struct {
+	cmd  *exec.Cmd
+	done chan struct{}
 }
 
 func (s *site) console(b *block) {
@@ -371,15 +417,14 @@ func (s *site) shell(text string) string {
 
 // background starts a command and waits for what it is to print first.
 func (s *site) background(c *command) (bool, string) {
-	s.stop()
 	file, err := os.CreateTemp(filepath.Dir(s.dir), "out-")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer file.Close()
-	s.proc = exec.Command("bash", "-c", "exec "+s.real(c.text))
-	s.proc.Dir, s.proc.Env, s.proc.Stdout, s.proc.Stderr = s.cwd, s.environ(), file, file
-	s.done = s.launch(s.proc)
+	cmd := exec.Command("bash", "-c", "exec "+s.real(c.text))
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.cwd, s.environ(), file, file
+	s.running = append(s.running, running{cmd, s.launch(cmd)})
 	var got string
 	ok := poll.Until(patience, func() bool {
 		text, _ := os.ReadFile(file.Name())

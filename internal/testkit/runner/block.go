@@ -122,6 +122,7 @@ func (t *test) once(c *check.Checker) bool {
 	}
 	ok := t.requests(c)
 	mocks.check(t)
+	t.checkStandins(c.Repeat)
 	return ok
 }
 
@@ -205,7 +206,7 @@ func (t *test) exchange(ex exchange, timeout time.Duration) (raw string, ok bool
 		t.fail("raw_request_middle_delay", err)
 		return "", false
 	}
-	o := client.Options{Addr: ex.addr, Timeout: timeout, MiddleDelay: delay, Shutdown: t.shutdownMode()}
+	o := client.Options{TLS: ex.tls, HTTP2: t.has("http2"), Addr: ex.addr, Timeout: timeout, MiddleDelay: delay, Shutdown: t.shutdownMode()}
 	res, err := client.Send(ex.request, o)
 	if err != nil {
 		t.fail("connect", err)

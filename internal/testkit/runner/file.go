@@ -31,12 +31,14 @@ type fileRun struct {
 	port  int
 	extra []int // further ports: stream servers
 	log   server.Log
+	site  string // the folder under test; empty: blocks have configurations
 
-	proc    *server.Process
-	last    *pending // the block that the running server belongs to
-	version string   // of the running configuration, with use_hup
-	stderr  string   // of the last failed start
-	current *test    // the block that runs
+	proc     *server.Process
+	standins *standins // of the mock section
+	last     *pending  // the block that the running server belongs to
+	version  string    // of the running configuration, with use_hup
+	stderr   string    // of the last failed start
+	current  *test     // the block that runs
 
 	perlMu sync.Mutex // held while code of the file runs
 }
@@ -78,6 +80,9 @@ func (r *Runner) newFileRun(src *blocks.File) (*fileRun, error) {
 			return nil, err
 		}
 		f.extra = append(f.extra, p)
+	}
+	if f.site, err = findSite(src, r.opts.Site); err != nil {
+		return nil, err
 	}
 	f.in = perl.New(r.opts.Dir)
 	f.environment()
@@ -147,6 +152,7 @@ func (f *fileRun) environment() {
 func (f *fileRun) fallbacks() map[string]string {
 	return map[string]string{
 		"TEST_NGINX_HTML_DIR":       f.root.HTML(),
+		"TEST_NGINX_SITE":           f.site,
 		"TEST_NGINX_MEMCACHED_PORT": "11211",
 		"TEST_NGINX_REDIS_PORT":     "6379",
 	}
@@ -216,6 +222,8 @@ func (f *fileRun) stop() {
 		}
 		f.proc = nil
 	}
+	f.standins.stop(&f.r.ports)
+	f.standins = nil
 	if f.last != nil {
 		f.last.check()
 		f.last = nil
@@ -231,6 +239,8 @@ type test struct {
 	src    *blocks.Block
 	values map[string]perl.Value
 	rand   map[string]int // $TEST_NGINX_RAND_PORT_n
+	site   *site          // what is under test, when that is a site
+	mocked renames        // addresses of the mock section
 	out    *report.Block
 }
 
@@ -356,6 +366,11 @@ func (t *test) lenient(text string) string {
 }
 
 func (t *test) releasePorts() {
+	if t.site != nil {
+		for _, p := range t.site.ports {
+			t.f.r.ports.Put(p)
+		}
+	}
 	for _, name := range slices.Collect(maps.Keys(t.rand)) {
 		t.f.r.ports.Put(t.rand[name])
 	}

@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ import (
 // exchange is one connection: what is sent and how many answers it brings.
 type exchange struct {
 	addr    string
+	tls     *tls.Config // nil: none
 	request client.Request
 	answers int
 	plain   bool // the answer is no HTTP
@@ -41,8 +44,16 @@ func (t *test) addr(port int) string {
 // plan builds the requests from the block's sections.
 func (t *test) plan() (*plan, error) {
 	p := &plan{}
+	port, secure, err := t.target()
+	if err != nil {
+		return nil, err
+	}
+	handshake, err := t.handshake(secure)
+	if err != nil {
+		return nil, err
+	}
 	add := func(r client.Request, answers int) {
-		p.exchanges = append(p.exchanges, exchange{addr: t.addr(t.f.port), request: r, answers: answers})
+		p.exchanges = append(p.exchanges, exchange{addr: t.addr(port), tls: handshake, request: r, answers: answers})
 	}
 	switch {
 	case t.has("raw_request"):
@@ -79,6 +90,41 @@ func (t *test) plan() (*plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// handshake is how a client begins on a port with TLS. Certificates of the site are not judged: a test has its own names.
+func (t *test) handshake(secure bool) (*tls.Config, error) {
+	if !secure {
+		return nil, nil
+	}
+	cfg := &tls.Config{InsecureSkipVerify: true, ServerName: t.f.set.serverName}
+	if host, ok := strings.CutPrefix(strings.ToLower(t.text("more_headers")), "host:"); ok {
+		host, _, _ = strings.Cut(strings.TrimSpace(host), "\n")
+		cfg.ServerName, _, _ = strings.Cut(strings.TrimSpace(host), ":")
+	}
+	if files := strings.Fields(t.text("client_certificate")); len(files) > 0 {
+		key := files[0]
+		if len(files) > 1 {
+			key = files[1]
+		}
+		pair, err := tls.LoadX509KeyPair(t.path(files[0]), t.path(key))
+		if err != nil {
+			return nil, fmt.Errorf("section client_certificate: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+// path finds a file of the site, or of the project.
+func (t *test) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	if t.f.site != "" {
+		return filepath.Join(t.f.site, name)
+	}
+	return filepath.Join(t.f.r.opts.Dir, name)
 }
 
 func texts(vals []perl.Value) []string {

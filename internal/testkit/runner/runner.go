@@ -27,6 +27,7 @@ type Options struct {
 	Binary      string   // program under test
 	LoadModules []string // load_module lines for every configuration
 	Dir         string   // project directory: relative paths of tests begin here
+	Site        string   // folder under test, for files whose blocks have no configuration
 	TempDir     string   // where server roots are made
 	Port        int      // fixed port of the server instead of a free one
 

@@ -18,6 +18,7 @@ var known = words(`
 	stream_request stream_request2 stream_request3 stream_response stream_response_like
 	user_files init post_setup_server_root
 	request raw_request pipelined_requests more_headers raw_request_middle_delay server_addr_for_client
+	listen client_certificate mock mock_requests
 	timeout wait abort shutdown http09 http2 http3 no_http2 no_http3 curl curl_protocol curl_options curl_error
 	error_code error_code_like response_headers response_headers_like raw_response_headers_like
 	raw_response_headers_unlike response_body response_body_like response_body_unlike response_body_filters

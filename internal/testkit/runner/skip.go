@@ -50,7 +50,6 @@ var (
 	todoSpec   = pattern.MustCompile(`^\s*([<>]=?)\s*(\d+\.\d+\.\d+)(?:\s*:\s*(.*))?\s*$`, "s")
 	codeSpec   = pattern.MustCompile(`^\s*(\d+)\s*:\s*(.*)`, "s")
 	unsuitable = []struct{ section, reason string }{
-		{"http2", "HTTP/2 requests are not supported by the runner"},
 		{"http3", "HTTP/3 requests are not supported by the runner"},
 	}
 )

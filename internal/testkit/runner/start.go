@@ -29,7 +29,7 @@ var unknownDirective = pattern.MustCompile(`\[emerg\] \S+?: unknown directive "(
 // a new configuration. A block without config takes the server as it is.
 func (t *test) start() error {
 	f := t.f
-	if !t.has("config") && !t.isStream() {
+	if !t.has("config") && !t.isStream() && f.site == "" {
 		if f.proc == nil || !f.proc.Alive() {
 			return errors.New("the block has no config section and there is no server of a block before it")
 		}
@@ -105,6 +105,14 @@ func (t *test) prepare() error {
 			return fmt.Errorf("post_setup_server_root: %w", err)
 		}
 	}
+	if t.has("mock") {
+		if err := t.startStandins(); err != nil {
+			return fmt.Errorf("section mock: %w", err)
+		}
+	}
+	if t.f.site != "" && !t.has("config") && !t.isStream() {
+		return errors.Join(t.copySite(), t.writeUserFiles())
+	}
 	if err := t.writeUserFiles(); err != nil {
 		return err
 	}
@@ -139,9 +147,13 @@ func (t *test) conf() (*server.Conf, error) {
 	if perl.Truth(f.in.Env.M["TEST_NGINX_MASTER_PROCESS"]) {
 		c.Master = perl.String(f.in.Env.M["TEST_NGINX_MASTER_PROCESS"]) == "on"
 	}
+	if t.has("http2") {
+		c.ListenOptions = " http2"
+	}
 	var err error
 	section := func(name string) string {
 		text, e := t.expand(t.text(name))
+		text = t.mocked.Replace(text)
 		if e != nil && err == nil {
 			err = fmt.Errorf("section %s: %w", name, e)
 		}
@@ -215,7 +227,14 @@ func (t *test) writeUserFiles() error {
 	for _, u := range t.userFiles() {
 		path := u.name
 		if !filepath.IsAbs(path) {
-			path = filepath.Join(t.f.root.HTML(), path)
+			beside := t.f.root.HTML()
+			if t.site != nil {
+				beside = string(t.f.root)
+			}
+			path = filepath.Join(beside, path)
+		}
+		if st, err := os.Lstat(path); err == nil && st.Mode().Type() == os.ModeSymlink {
+			os.Remove(path) // the site's own file stays what it is
 		}
 		body, err := t.expand(u.body)
 		if err != nil {
