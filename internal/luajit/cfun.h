@@ -17,9 +17,6 @@ int mg_open_ngx_strings(lua_State *L);
 int mg_open_ngx_base64(lua_State *L);
 int mg_open_tables(lua_State *L);
 
-/* The functions mg_open_ngx_strings returns, named as under "ngx."; ended by a NULL name. */
-extern const luaL_Reg mg_string_funcs[];
-
 /* The limit on arguments and headers when the caller gives none. */
 #define MG_MAX_ARGS 100
 
@@ -37,12 +34,6 @@ int mg_push_post_args(lua_State *L, const char *p, size_t n, int max);
 
 /* Pushes the query string made of the table at index t; raises OpenResty's errors. */
 void mg_encode_args(lua_State *L, int t);
-
-/*
- * Pushes the query string for argument arg of ngx.req.set_uri_args and its like: a table is encoded, a string is
- * escaped where it must be, a number is taken as it is, anything else is an argument error.
- */
-void mg_check_args(lua_State *L, int arg);
 
 /*
  * The table of ngx.req.get_headers. wire is a sequence of [u32 name length][u32 value length][name][value] in the

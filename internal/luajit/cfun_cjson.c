@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char cjson_array = 'a', cjson_empty_array = 'e';
+const char        cjson_array = 'a';
+static const char cjson_empty_array = 'e';
 
 static cjson_config *config_of(lua_State *L)
 {

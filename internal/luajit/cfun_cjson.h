@@ -34,8 +34,8 @@ typedef struct {
 /* How a conversion ended; other than OK leaves the message or error value on top of the stack. */
 enum { CJSON_OK, CJSON_SKIP, CJSON_ERROR, CJSON_RAISED };
 
-/* Address of cjson_array: registry key of array_mt, and as a light userdata cjson.empty_array. */
-extern const char cjson_array, cjson_empty_array;
+/* Its address: registry key of array_mt, and as a light userdata cjson.empty_array. */
+extern const char cjson_array;
 
 /* Both expect the value at stack index 1 and push the result. */
 int cjson_encode_value(lua_State *L, cjson_config *cfg);

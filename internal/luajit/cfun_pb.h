@@ -182,8 +182,7 @@ int       pb_index_of(pb_type *t, const void *key);
 int       pb_wire_of(int type);
 const char *pb_type_name(int type);
 
-/* Memory that is freed with the state, zeroed; NULL when memory is short. */
-void *pb_take(pb_state *st, size_t n);
+/* A copy that is freed with the state, with a NUL behind; NULL when memory is short. */
 char *pb_take_text(pb_state *st, const void *p, size_t n);
 
 /* Loads a FileDescriptorSet; returns where it ended: at the end when all is well. */

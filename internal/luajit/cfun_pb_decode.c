@@ -461,15 +461,15 @@ static const uint8_t *decode_map(decoder *d, pb_field *f, int tab, int known, co
 
 /* ---- messages ---- */
 
-/* A member of a oneof takes the place of the one that was there. */
-static void choose_member(decoder *d, pb_type *t, pb_field *f, int tab, uint64_t *seen)
+/* A member of a oneof takes the place of the one that was there; of a message that is merged anyone may have been. */
+static void choose_member(decoder *d, pb_type *t, pb_field *f, int tab, int fresh, uint64_t *seen)
 {
     lua_State *L = d->L;
 
     for (int i = 0; i < t->nfields; i++) {
         pb_field *o = &t->fields[i];
 
-        if (o->oneof == f->oneof && o != f && (i >= 64 || *seen >> i & 1)) {
+        if (o->oneof == f->oneof && o != f && (i >= 64 || !fresh || *seen >> i & 1)) {
             lua_rawgeti(L, d->names, o->name_ref);
             lua_pushnil(L);
             lua_rawset(L, tab);
@@ -542,7 +542,7 @@ static const uint8_t *decode_field(decoder *d, pb_type *t, pb_field *f, int tab,
     }
 
     if (f->oneof >= 0 && (known || !bit || !fresh)) {
-        choose_member(d, t, f, tab, seen);
+        choose_member(d, t, f, tab, fresh, seen);
     }
     return decode_single(d, f, tab, known, p, end);
 }

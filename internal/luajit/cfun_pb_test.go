@@ -135,6 +135,7 @@ func TestPBDecode(t *testing.T) {
 		{`pb.option "int64_as_string" local m = pb.decode("t.All", pb.encode("t.All", {f3 = "#-9223372036854775808", f4 = "#18446744073709551615", f6 = 7})) return m.f3 .. m.f4 .. type(m.f6)`, `#-9223372036854775808#18446744073709551615number`},
 		{`pb.option "int64_as_hexstring" return pb.decode("t.All", pb.encode("t.All", {f4 = "#18446744073709551615"})).f4`, `#0xFFFFFFFFFFFFFFFF`},
 		{`local m = pb.decode("t.All", pb.encode("t.All", {c1 = "a"}) .. pb.encode("t.All", {c2 = 5})) return tostring(m.c1) .. m.c2 .. m.choice`, `nil5c2`},
+		{`local m = pb.decode("t.All", pb.encode("t.All", {sub = {c4 = "RED"}}) .. pb.encode("t.All", {sub = {c2 = 5}})) return tostring(m.sub.c4) .. m.sub.c2 .. m.sub.choice`, `nil5c2`},
 		{`local m = pb.decode("t.All", pb.encode("t.All", {sub = {f5 = 1}}) .. pb.encode("t.All", {sub = {f9 = "s"}})) return m.sub.f5 .. m.sub.f9`, `1s`},
 		{`local m = pb.decode("t.All", pb.encode("t.All", {m1 = {a = 1, b = 2}, m2 = {[5] = "x"}, m3 = {[true] = "GREEN"}, m4 = {[7] = {name = "n"}}})) return show({m.m1, m.m2, m.m3, m.m4})`, `{1={a=1,b=2},2={5="x"},3={true="GREEN"},4={7={name="n",number=0}}}`},
 		{`return show(pb.decode("t.All", "\202\2\0").m1)`, `{=0}`},
@@ -328,7 +329,7 @@ func FuzzPBDecode(f *testing.F) {
 		for range 20 {
 			m := dynamicpb.NewMessage(desc[n])
 			fillMessage(r, m, 0)
-			b, _ := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+			b, _ := proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(m)
 			f.Add(uint8(i), b)
 			if len(b) > 0 {
 				c := bytes.Clone(b)

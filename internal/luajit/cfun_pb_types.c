@@ -14,7 +14,8 @@ struct pb_block {
 
 /* ---- memory ---- */
 
-void *pb_take(pb_state *st, size_t n)
+/* Memory that is freed with the state, zeroed; NULL when memory is short. */
+static void *take(pb_state *st, size_t n)
 {
     pb_block *b = st->blocks;
     void     *p;
@@ -40,7 +41,7 @@ void *pb_take(pb_state *st, size_t n)
 
 char *pb_take_text(pb_state *st, const void *p, size_t n)
 {
-    char *s = pb_take(st, n + 1);
+    char *s = take(st, n + 1);
 
     if (s != NULL && n > 0) {
         memcpy(s, p, n);
@@ -188,7 +189,7 @@ pb_type *pb_type_named(pb_state *st, const char *name, size_t len)
         return *at;
     }
 
-    t = pb_take(st, sizeof(*t));
+    t = take(st, sizeof(*t));
     if (t == NULL) {
         return NULL;
     }

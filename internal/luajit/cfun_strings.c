@@ -395,7 +395,8 @@ static int ngx_parse_http_time(lua_State *L)
     return 1;
 }
 
-const luaL_Reg mg_string_funcs[] = {
+/* Named as under "ngx.". */
+static const luaL_Reg string_funcs[] = {
     {"escape_uri", ngx_escape_uri},
     {"unescape_uri", ngx_unescape_uri},
     {"encode_args", ngx_encode_args},
@@ -418,8 +419,8 @@ const luaL_Reg mg_string_funcs[] = {
 
 int mg_open_ngx_strings(lua_State *L)
 {
-    lua_createtable(L, 0, (int) (sizeof(mg_string_funcs) / sizeof(mg_string_funcs[0])));
-    luaL_register(L, NULL, mg_string_funcs);
+    lua_createtable(L, 0, (int) (sizeof(string_funcs) / sizeof(string_funcs[0])));
+    luaL_register(L, NULL, string_funcs);
     return 1;
 }
 

@@ -320,7 +320,11 @@ void mg_encode_args(lua_State *L, int t)
     out_free(&b);
 }
 
-void mg_check_args(lua_State *L, int arg)
+/*
+ * Pushes the query string for argument arg of ngx.req.set_uri_args and its like: a table is encoded, a string is
+ * escaped where it must be, a number is taken as it is, anything else is an argument error.
+ */
+static void check_args(lua_State *L, int arg)
 {
     const uint8_t  *s;
     uint8_t        *p;
@@ -531,7 +535,7 @@ static int tables_uri_args(lua_State *L)
 static int tables_args_text(lua_State *L)
 {
     lua_settop(L, 1);
-    mg_check_args(L, 1);
+    check_args(L, 1);
     return 1;
 }
 

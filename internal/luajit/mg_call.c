@@ -344,7 +344,7 @@ static void mg_call_log(lua_State *L, mg_func *f, mg_result *r)
  * Pushes results, or raises the error; runs in a C function's frame called by the user's code. Memory allocated here
  * may run finalizers and these may call Go, which must not reuse the memory of these results: hence decoding.
  */
-int mg_complete(lua_State *L, mg_vm *vm, const mg_result *r)
+static int mg_complete(lua_State *L, mg_vm *vm, const mg_result *r)
 {
     int n;
 

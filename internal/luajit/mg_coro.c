@@ -47,7 +47,7 @@ static mg_vm *mg_up(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-int mg_is_entry(const mg_vm *vm, const lua_State *L)
+static int mg_is_entry(const mg_vm *vm, const lua_State *L)
 {
     return vm->cur != NULL && vm->cur->co == L;
 }

@@ -160,7 +160,6 @@ int mg_gc_protected(lua_State *main);
 int mg_async(lua_State *L);
 int mg_async_finish(lua_State *L);
 int mg_view(lua_State *L);
-int mg_complete(lua_State *L, mg_vm *vm, const mg_result *r);
 void mg_call_host(mg_vm *vm, lua_State *L, int index, mg_val *args, int n);
 void mg_pack(mg_vm *vm, lua_State *L, int first, int n, mg_val *out);
 const char *mg_phase_name(const mg_vm *vm, uint32_t bit);
@@ -178,7 +177,6 @@ int mg_log_prefix(lua_State *L, mg_bytes *b);
 
 /* mg_coro.c */
 void mg_coro_open(lua_State *L, mg_vm *vm);
-int mg_is_entry(const mg_vm *vm, const lua_State *L);
 lua_State *mg_wrap_child(lua_State *L);
 void mg_thread_link(lua_State *L, lua_State *parent, unsigned flags);
 

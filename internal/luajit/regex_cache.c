@@ -154,7 +154,7 @@ static mg_re_vm *mg_re_vm_push(lua_State *L)
     return vm;
 }
 
-mg_re_vm *mg_re_vm_of(lua_State *L)
+static mg_re_vm *mg_re_vm_of(lua_State *L)
 {
     mg_re_vm *vm = mg_re_vm_push(L);
 

@@ -63,11 +63,6 @@ int mg_rx_captures(const mg_rx *rx)
     return (int) rx->ncap;
 }
 
-int mg_rx_jit(const mg_rx *rx)
-{
-    return rx->jit;
-}
-
 const char *mg_rx_name(const mg_rx *rx, int i, int *group)
 {
     const uint8_t *p;

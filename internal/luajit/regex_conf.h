@@ -15,7 +15,6 @@ mg_rx *mg_rx_compile(const char *pat, size_t len, int caseless, char *err, size_
 void mg_rx_free(mg_rx *rx);
 
 int mg_rx_captures(const mg_rx *rx);
-int mg_rx_jit(const mg_rx *rx);
 
 /* The i-th name in PCRE2's order (by bytes) and its group number; NULL when there are no more. */
 const char *mg_rx_name(const mg_rx *rx, int i, int *group);

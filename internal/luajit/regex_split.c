@@ -6,7 +6,7 @@
 #define MG_RE_JIT_STACK_MIN (32 * 1024)
 
 /* opt("jit_stack_size", bytes): only before the first pattern with "o" was matched. */
-int mg_re_opt(lua_State *L)
+static int mg_re_opt(lua_State *L)
 {
     lua_Number        n;
     mg_re_vm         *vm = lua_touserdata(L, MG_RE_UP_VM);

@@ -100,7 +100,6 @@ typedef struct {
 #define MG_RE_UPVALUES     3
 
 /* regex_cache.c */
-mg_re_vm *mg_re_vm_of(lua_State *L);
 void mg_re_register(lua_State *L, const luaL_Reg *fns);
 mg_re *mg_re_miss(lua_State *L, mg_re_vm *vm, int kind, int ire, int iopts, int irepl);
 void mg_re_free(mg_re_vm *vm, mg_re *re);
@@ -118,9 +117,6 @@ int mg_re_push_exec_error(lua_State *L, int rc);
 /* regex_sub.c */
 int mg_re_compile_template(mg_re_vm *vm, mg_re *re, const char *src, size_t len);
 void mg_re_add_sub(lua_State *L);
-
-/* regex_split.c */
-int mg_re_opt(lua_State *L);
 
 static inline size_t mg_re_hash(int kind, const char *re, const char *opts, const char *repl)
 {
