@@ -205,6 +205,32 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// TestStoreWaits: with lua_phase_limits off the keeping of a session may wait, too; without, it says what lifts the limit.
+func TestStoreWaits(t *testing.T) {
+	for _, limits := range []string{"on", "off"} {
+		s := newSite(t)
+		s.start(t, server(`ssl_session_tickets off;
+		location / { content_by_lua_block { ngx.print(ngx.shared.sessions:get("said")) } }`)+`
+		server { listen 127.0.0.1:8081; location / { return 200 stored; } }
+		lua_phase_limits `+limits+`;
+		ssl_session_store_by_lua_block {
+			ngx.sleep(0.001)
+			local sock = ngx.socket.tcp()
+			assert(sock:connect(("127.0.0.1:8081"):match("(.*):(.*)")))
+			assert(sock:send("GET / HTTP/1.0\r\n\r\n"))
+			ngx.shared.sessions:set("said", sock:receive("*a"):match("[^\n]*$"))
+		}`)
+		c := &tls.Config{MaxVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		body, _, err := s.get(t, c, "/")
+		switch log := s.ErrorLog(); {
+		case limits == "off" && (err != nil || !strings.Contains(body, "\nstored\r")):
+			t.Errorf("%q, %v\n%s", body, err, log)
+		case limits == "on" && (!strings.Contains(body, "\nnil\r") || !strings.Contains(log, "API disabled in the context of ssl_session_store_by_lua*") || !strings.Contains(log, "\"lua_phase_limits off\" lifts this")):
+			t.Errorf("%q, %v\n%s", body, err, log)
+		}
+	}
+}
+
 // TestVerifyClient: a certificate is asked for per connection, and judged by the authority given.
 func TestVerifyClient(t *testing.T) {
 	s := newSite(t)
