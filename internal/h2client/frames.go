@@ -282,7 +282,7 @@ func (c *Conn) goAway(h http2.FrameHeader, p []byte) error {
 	if len(debug) > 0 {
 		text += fmt.Sprintf(" (%.64q)", debug)
 	}
-	e := &Error{Code: code, Text: text, Refused: code == http2.NoError, Invalid: true}
+	e := &Error{Code: code, Text: text, Refused: code == http2.NoError, GoAway: true, Invalid: true}
 	for _, s := range c.table {
 		for s != nil {
 			next := s.chain

@@ -16,6 +16,8 @@ type Pool struct {
 	Max          int
 	Requests     int
 	Timeout, Age time.Duration
+	// Watch, when set, is told how many connections with a key there are more or, below zero, less; it must not park.
+	Watch func(key string, n int)
 
 	first  *Conn
 	idles  int
@@ -108,7 +110,7 @@ func (p *Pool) dial(key string, d Dialer) (*Conn, bool, error) {
 	if err == nil {
 		c = p.begin(key, t, cfg)
 	}
-	w.failed = err != nil && err != ErrGivenUp
+	w.failed = err != nil && err != ErrGivenUp && err != netio.ErrKilled
 	for _, t := range w.waiters {
 		p.Env.Loop.Ready(t)
 	}
@@ -127,6 +129,9 @@ func (p *Pool) begin(key string, t Transport, cfg *Config) *Conn {
 		p.first.prev = c
 	}
 	c.next, p.first = p.first, c
+	if p.Watch != nil {
+		p.Watch(key, 1)
+	}
 	return c
 }
 
@@ -142,6 +147,9 @@ func (p *Pool) forget(c *Conn) {
 		c.next.prev = c.prev
 	}
 	c.prev, c.next, c.pool = nil, nil, nil
+	if p.Watch != nil {
+		p.Watch(c.key, -1)
+	}
 }
 
 func (p *Pool) busy(c *Conn) {

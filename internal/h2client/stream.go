@@ -22,6 +22,7 @@ type Error struct {
 	Code    http2.ErrCode
 	Text    string // as the log has it: "upstream ..."
 	Refused bool   // the peer says that it has not looked at the request: it may be sent again
+	GoAway  bool   // a GOAWAY says so; when there was an error, Refused is not set
 	Invalid bool   // the peer has spoken, but not as it should
 	Closed  bool   // the connection is gone
 	Sys     error  // what the system says, or nil

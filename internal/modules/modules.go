@@ -5,6 +5,7 @@ import (
 	"moongate/internal/edge/h2"
 	"moongate/internal/edge/h3"
 	"moongate/internal/engine"
+	"moongate/internal/luaapi/grpcclient"
 	"moongate/internal/mod/access"
 	"moongate/internal/mod/addition"
 	"moongate/internal/mod/arrayvar"
@@ -115,6 +116,7 @@ func Set() *engine.Set {
 			&memcached.Module,
 			&memcached.Memc,
 			&grpc.Module,
+			&grpcclient.Module,
 		},
 
 		// Response heads, then bodies, pass from top to bottom: what stands lower sees the output of what stands above it,

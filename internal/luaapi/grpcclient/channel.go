@@ -37,6 +37,7 @@ type channel struct {
 	key       string // of connections, but for the address
 	maxRecv   int64
 	gzip      bool
+	own       bool // connections per worker
 }
 
 const defaultMaxRecv = 4 << 20
@@ -55,7 +56,8 @@ func makeChannel(c *lua.Call, target string, o lua.Packed) (*channel, error) {
 	for _, scheme := range []string{"dns:///", "passthrough:///", "ipv4:", "ipv6:"} {
 		target = strings.TrimPrefix(target, scheme)
 	}
-	ch := &channel{target: target, maxRecv: int64(o.Get("max_receive_size").Num()), gzip: string(o.Get("compression").Str()) == "gzip"}
+	ch := &channel{target: target, maxRecv: int64(o.Get("max_receive_size").Num()), gzip: string(o.Get("compression").Str()) == "gzip",
+		own: o.Get("use_local_subchannel_pool").Bool()}
 	if ch.maxRecv <= 0 {
 		ch.maxRecv = defaultMaxRecv
 	}
@@ -101,13 +103,14 @@ func (ch *channel) secure(o lua.Packed, host string) error {
 	if v := o.Get("verify"); !v.IsNil() && !v.Bool() {
 		cfg.InsecureSkipVerify = true
 	}
+	var ca []byte
 	if name := text("trusted_ca"); name != "" {
-		b, err := os.ReadFile(name)
-		if err != nil {
+		var err error
+		if ca, err = os.ReadFile(name); err != nil {
 			return err
 		}
 		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(b) {
+		if !cfg.RootCAs.AppendCertsFromPEM(ca) {
 			return errors.New("no certificate in " + name)
 		}
 	}
@@ -115,14 +118,15 @@ func (ch *channel) secure(o lua.Packed, host string) error {
 	if (cert == "") != (key == "") {
 		return fmt.Errorf("client_cert and client_key must both be present or both absent: cert: %s key: %s", cert, key)
 	}
+	var chain [][]byte
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
 			return err
 		}
-		cfg.Certificates = []tls.Certificate{pair}
+		cfg.Certificates, chain = []tls.Certificate{pair}, pair.Certificate
 	}
-	sum := sha256.Sum256(fmt.Append(nil, cfg.ServerName, "\x00", cfg.InsecureSkipVerify, "\x00", text("trusted_ca"), "\x00", cert, "\x00", key))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%t\x00%s\x00%x\x00%s", cfg.ServerName, cfg.InsecureSkipVerify, ca, chain, key))
 	ch.tls, ch.key = cfg, "tls:"+hex.EncodeToString(sum[:8])+":"
 	return nil
 }
@@ -165,30 +169,20 @@ func (d *dialer) DialHTTP2() (h2client.Transport, *h2client.Config, error) {
 // killed says that an error of waiting ends the Lua code.
 func killed(err error) bool { return err == netio.ErrKilled || err == netio.ErrClosed }
 
-// connection gives a connection with room for a stream. choice is used for groups.
-func (ch *channel) connection(c *lua.Call, choice *upstream.Choice, deadline int64) (*h2client.Conn, error) {
-	w := workerOf(c)
+// errNoMore says that a group has no further server to try.
+var errNoMore = errors.New("no further server")
+
+// next gives the server that a call is to be made at. choice is used for groups.
+func (ch *channel) next(c *lua.Call, choice *upstream.Choice, deadline int64) (target, error) {
 	if ch.group == nil {
 		sock, name, err := ch.address(c, deadline)
-		if err != nil {
-			return nil, err
-		}
-		conn, _, err := poolOf(w).Get(ch.key+name, &dialer{w, ch, sock, deadline}, deadline)
-		return conn, err
+		return target{sock, ch.key + name}, err
 	}
-	last := errors.New("no live upstreams")
-	for choice.Next(w.Loop.Now()) {
-		p := choice.Peer
-		conn, _, err := poolOf(w).Get(ch.key+p.Name, &dialer{w, ch, p.Sock, deadline}, deadline)
-		if err == nil {
-			return conn, nil
-		}
-		choice.Done(&upstream.Result{Outcome: upstream.Failed, Local: true, Status: 502, Header: -1}, w.Loop.Now())
-		if last = err; killed(err) || err == netio.ErrTimeout && w.Loop.Now() >= deadline {
-			break
-		}
+	if !choice.Next(workerOf(c).Loop.Now()) {
+		return target{}, errNoMore
 	}
-	return nil, last
+	p := choice.Peer
+	return target{p.Sock, ch.key + p.Name}, nil
 }
 
 // address finds the address of a target that is no group.

@@ -67,11 +67,6 @@ func validName(name string) bool {
 	return true
 }
 
-func newStream(c *lua.Call, ch *channel, timeout float64) *stream {
-	loop := luahost.Loop(c)
-	return &stream{ch: ch, loop: loop, begun: loop.Now(), deadline: loop.Now() + int64(duration(timeout)), gzip: ch.gzip}
-}
-
 // fail returns nil and a status.
 func fail(c *lua.Call, st *grpc.Status) lua.Outcome {
 	w := c.Push()
@@ -123,16 +118,22 @@ func unary(c *lua.Call) lua.Outcome {
 		r = retriesOf(o)
 	}
 	deadline := luahost.Loop(c).Now() + int64(duration(c.Num(4)))
+	b := frame(msg, ch.gzip)
 	for try := 0; ; try++ {
-		st := newStream(c, ch, 0)
-		st.deadline = deadline
-		reply, err := st.unary(c, path, md, msg)
-		if err != nil {
+		st := newStream(c, ch, path, md, deadline)
+		reply, err := st.open(c, true, b)
+		if s, ok := err.(*grpc.Status); ok {
+			st.status = s
+		} else if err != nil {
 			st.close()
 			return fail(c, gone)
 		}
+		st.finish()
 		if st.status.Code == grpc.OK {
 			w := c.Push()
+			if reply == nil {
+				reply = []byte{}
+			}
 			w.Str(reply)
 			if o.Get("info").Bool() {
 				w.Nil()
@@ -141,10 +142,8 @@ func unary(c *lua.Call) lua.Outcome {
 				pushFields(w, st.head)
 				pushFields(w, st.trail)
 			}
-			st.close()
 			return c.Return()
 		}
-		st.close()
 		if try >= r.max || st.status.Code >= 32 || r.codes>>st.status.Code&1 == 0 {
 			return fail(c, st.status)
 		}
@@ -158,59 +157,24 @@ func unary(c *lua.Call) lua.Outcome {
 	}
 }
 
-// unary makes a call with one message each way. The status is in st; the error is that of a killed thread.
-func (st *stream) unary(c *lua.Call, path string, md []h2client.Field, msg []byte) ([]byte, error) {
-	if err := st.open(c, path, md); err != nil {
-		if s, ok := err.(*grpc.Status); ok {
-			st.status = s
-			return nil, nil
-		}
-		return nil, err
-	}
-	if err := st.write(msg, true); err != nil && err != h2client.ErrStopped {
-		if killed(err) {
-			return nil, err
-		}
-		if st.s.Err() == nil || !st.s.EndSeen() {
-			st.fail(err)
-			return nil, nil
-		}
-	}
-	reply, err := st.read()
-	if err != nil || st.status != nil && st.status.Code != grpc.OK {
-		return nil, err
-	}
-	got := reply != nil || st.status == nil
-	if got {
-		reply = append([]byte{}, reply...)
-		more, err := st.read()
-		if err != nil {
-			return nil, err
-		}
-		if more != nil || st.status == nil {
-			st.status = &grpc.Status{Code: grpc.Internal, Message: "cardinality violation: received more than one response"}
-		}
-	} else if st.status.Code == grpc.OK {
-		st.status = &grpc.Status{Code: grpc.Internal, Message: "cardinality violation: received no response message"}
-	}
-	return reply, nil
-}
-
 func openStream(c *lua.Call) lua.Outcome {
 	ch := c.Object(1).(*channel)
 	md, bad := metadataOf(c, 4)
 	if bad != "" {
 		return fail(c, &grpc.Status{Code: grpc.Internal, Message: bad})
 	}
-	st := newStream(c, ch, c.Num(3))
+	st := newStream(c, ch, c.String(2), md, luahost.Loop(c).Now()+int64(duration(c.Num(3))))
 	if o := options(c, 5).Get("compression").Str(); o != nil {
-		st.gzip = string(o) == "gzip"
+		st.x.gzip = string(o) == "gzip"
 	}
-	if err := st.open(c, c.String(2), md); err != nil {
-		if s, ok := err.(*grpc.Status); ok {
-			return fail(c, s)
+	if _, err := st.open(c, false, nil); err != nil {
+		s, ok := err.(*grpc.Status)
+		if !ok {
+			s = gone
 		}
-		return fail(c, gone)
+		st.status = s
+		st.close()
+		return fail(c, s)
 	}
 	if h := luahost.RootHolder(c); h != nil {
 		h.Hold(&st.Held, st)
@@ -227,17 +191,17 @@ func send(c *lua.Call) lua.Outcome {
 	if st.sentLast {
 		return c.ReturnNilErr("the sending side is closed")
 	}
-	if err := st.write(c.Str(2), c.Bool(3)); err != nil {
+	if err := st.put(frame(c.Str(2), st.x.gzip), c.Bool(3)); err != nil {
 		return st.sendFailed(c, err)
 	}
 	return c.ReturnBool(true)
 }
 
 func (st *stream) sendFailed(c *lua.Call, err error) lua.Outcome {
-	if err == h2client.ErrStopped || st.s != nil && st.s.EndSeen() {
+	if err == h2client.ErrStopped {
 		return c.ReturnNilErr("EOF")
 	}
-	if s := st.fail(err); s != nil {
+	if s := st.failed(err); s != nil {
 		return c.ReturnNilErr(s.Error())
 	}
 	return c.ReturnNilErr("killed")
@@ -262,7 +226,7 @@ func recv(c *lua.Call) lua.Outcome {
 	if st.over {
 		return fail(c, st.status)
 	}
-	msg, err := st.read()
+	msg, err := st.read(c)
 	switch {
 	case err != nil:
 		st.close()
@@ -280,7 +244,7 @@ func header(c *lua.Call) lua.Outcome {
 	st := c.Object(1).(*stream)
 	if !st.over && !st.headSeen {
 		if err := st.readHead(); err != nil {
-			if s := st.fail(err); s != nil {
+			if s := st.failed(err); s != nil {
 				return fail(c, s)
 			}
 			return fail(c, gone)

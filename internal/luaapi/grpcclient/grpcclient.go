@@ -1,8 +1,13 @@
 // Package grpcclient is gRPC from Lua: the modules ngx.grpc and resty.grpc, protoc, and what they are made of. Calls go over
-// multiplexed HTTP/2 connections that all requests of a worker share (h2client); names of upstream blocks are balanced over.
+// multiplexed HTTP/2 connections (h2client); names of upstream blocks are balanced over.
 //
 // The Lua sources know the messages, Go knows only their bytes. A call is straight-line code on the task of the light thread
 // that makes it; a stream that its request leaves open is cancelled at the request's end.
+//
+// Connections are shared by all workers. Those of one key, which is an address and how TLS is spoken, have a home: the worker
+// that made the first of them. Everything on a connection happens with its home's baton. A call of another worker is one or
+// more operations that tasks of the home do for it, while it is parked (place.go): it makes the message's bytes before and
+// looks at what came after, nothing else is touched by both.
 package grpcclient
 
 import (
@@ -10,7 +15,6 @@ import (
 	"time"
 
 	"moongate/internal/engine"
-	"moongate/internal/h2client"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 )
@@ -62,18 +66,6 @@ const (
 	maxIdle     = 128
 	idleTimeout = 60 * time.Second
 )
-
-var poolSlot = engine.NewWorkerSlot()
-
-// poolOf is the worker's connections, of all channels.
-func poolOf(w *engine.Worker) *h2client.Pool {
-	p, _ := w.Values[poolSlot].(*h2client.Pool)
-	if p == nil {
-		p = &h2client.Pool{Env: &h2client.Env{Loop: w.Loop, Mem: w}, Max: maxIdle, Timeout: idleTimeout}
-		w.Values[poolSlot] = p
-	}
-	return p
-}
 
 // options reads the table of an argument; the zero table when there is none.
 func options(c *lua.Call, i int) lua.Packed {

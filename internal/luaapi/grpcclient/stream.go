@@ -1,109 +1,187 @@
 package grpcclient
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"net/http"
-	"strconv"
-	"time"
 
 	"moongate/internal/grpc"
 	"moongate/internal/h2client"
-	"moongate/internal/http2"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
 	"moongate/internal/netio"
 	"moongate/internal/upstream"
 )
 
-// stream is one call.
+// stream is one call, as the worker has it whose Lua code makes it. What is on the connection is x, at the home: when that
+// is another worker, the code waits here while an op does there what is to be done (see place).
 type stream struct {
 	luahost.Held
-	ch       *channel
-	s        *h2client.Stream
-	loop     *netio.Loop
-	choice   upstream.Choice
-	chosen   bool
-	deadline int64
-	begun    int64
+	view   // of x, after the last operation
+	ch     *channel
+	me     *place
+	loop   *netio.Loop
+	home   *home
+	x      *exchange
+	choice upstream.Choice
+	chosen bool
+	over   bool
 
-	in       []byte // what came and is no whole message
-	encoding string
-	headSeen bool
-	gzip     bool
-	sentLast bool
-	over     bool         // closed: s is not to be touched
-	users    int          // tasks inside of s
-	status   *grpc.Status // of the end; its Code may be OK
-	trail    []field
-	head     []field
+	// replay is what was sent, kept until the response begins: a call that the server has not looked at is made again.
+	replay  []byte
+	tooMuch bool
+	again   bool // it was
 }
 
-// field is a header field that was kept.
-type field struct{ name, value []byte }
-
-var (
-	fPost      = h2client.Field{Name: []byte(":method"), Value: []byte("POST"), Static: 2}
-	fHTTP      = h2client.Field{Name: []byte(":scheme"), Value: []byte("http"), Static: 6}
-	fHTTPS     = h2client.Field{Name: []byte(":scheme"), Value: []byte("https"), Static: 6}
-	fTE        = h2client.Field{Name: []byte("te"), Value: []byte("trailers")}
-	fType      = h2client.Field{Name: []byte("content-type"), Value: []byte("application/grpc"), Static: 31}
-	fAgent     = h2client.Field{Name: []byte("user-agent"), Value: []byte("grpc-lua-moongate"), Static: 58}
-	fAccept    = h2client.Field{Name: []byte("grpc-accept-encoding"), Value: []byte("identity,gzip")}
-	fGzip      = h2client.Field{Name: []byte("grpc-encoding"), Value: []byte("gzip")}
-	nPath      = []byte(":path")
-	nAuthority = []byte(":authority")
-	nTimeout   = []byte("grpc-timeout")
+const (
+	// maxRefused is how often a call is made again that has not left us.
+	maxRefused = 5
+	// maxReplay is how much of a call is kept.
+	maxReplay = 64 << 10
 )
 
-// maxRefused is how often a call is made again that no server has looked at.
-const maxRefused = 5
+func newStream(c *lua.Call, ch *channel, path string, md []h2client.Field, deadline int64) *stream {
+	w := workerOf(c)
+	st := &stream{ch: ch, me: placeOf(w), loop: w.Loop}
+	st.x = &exchange{ch: ch, path: path, metadata: md, deadline: deadline, gzip: ch.gzip}
+	return st
+}
 
-// open begins a call. The error is a *grpc.Status, or that of a thread that was killed.
-func (st *stream) open(c *lua.Call, path string, metadata []h2client.Field) error {
-	ch, w := st.ch, workerOf(c)
-	if ch.group != nil {
+// open begins the call at a server that takes it; with unary the whole call is made. The error is a *grpc.Status, or that
+// of a thread that was killed.
+func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err error) {
+	deadline := st.x.deadline
+	if st.ch.group != nil {
 		st.chosen = true
+		groupBalancer(st.me.w, st.ch).Begin(&st.choice, nil)
 	}
-	for try := 0; ; try++ {
-		if st.chosen {
-			w := workerOf(c)
-			groupBalancer(w, ch).Begin(&st.choice, nil)
-		}
-		conn, err := ch.connection(c, &st.choice, st.deadline)
+	last := errors.New("no live upstreams")
+	for tries := 0; ; {
+		to, err := st.ch.next(c, &st.choice, deadline)
 		if err != nil {
 			if killed(err) {
-				return err
+				return nil, err
 			}
-			return ch.unavailable(err, st.deadline, w.Loop.Now())
+			if err == errNoMore {
+				err = last
+			}
+			return nil, st.ch.unavailable(err, deadline, st.loop.Now())
 		}
-		fields := make([]h2client.Field, 0, 16)
-		scheme := fHTTP
-		if ch.tls != nil {
-			scheme = fHTTPS
-		}
-		fields = append(fields, fPost, scheme,
-			h2client.Field{Name: nPath, Value: []byte(path), Static: 4},
-			h2client.Field{Name: nAuthority, Value: []byte(ch.authority), Static: 1},
-			fTE, fType, fAgent, fAccept)
-		if st.gzip {
-			fields = append(fields, fGzip)
-		}
-		if left := st.deadline - w.Loop.Now(); left < int64(1e8*time.Second)/2 {
-			fields = append(fields, h2client.Field{Name: nTimeout, Value: grpc.AppendTimeout(nil, time.Duration(left)), Mode: http2.Plain})
-		}
-		fields = append(fields, metadata...)
-		s, err := conn.Open(fields, false)
-		if err == nil {
-			st.s = s
-			return nil
-		}
-		st.done(upstream.Next)
-		if try == maxRefused {
-			return &grpc.Status{Code: grpc.Unavailable, Message: err.Error()}
+		reply, err := st.try(&to, unary, frame)
+		var he *h2client.Error
+		switch {
+		case err == nil && unary && st.refused && !st.again:
+			st.again = true
+			st.renew()
+			continue
+		case err == nil || killed(err):
+			return reply, err
+		case err == errCut:
+			return nil, &grpc.Status{Code: grpc.Unavailable, Message: err.Error()}
+		case err == errStopped || errors.As(err, &he): // nothing was sent
+			if tries++; tries > maxRefused {
+				return nil, &grpc.Status{Code: grpc.Unavailable, Message: err.Error()}
+			}
+			st.renew()
+		default:
+			now := st.loop.Now()
+			if !st.chosen || err == netio.ErrTimeout && now >= deadline {
+				return nil, st.ch.unavailable(err, deadline, now)
+			}
+			last = err
+			st.choice.Done(&upstream.Result{Outcome: upstream.Failed, Local: true, Status: 502, Header: -1}, now)
 		}
 	}
+}
+
+// renew makes the call one that was not begun: it is made once more.
+func (st *stream) renew() {
+	old := st.x
+	st.x = &exchange{ch: st.ch, path: old.path, metadata: old.metadata, deadline: old.deadline, gzip: old.gzip}
+	st.view = view{}
+	st.done(upstream.Next)
+	if st.chosen {
+		groupBalancer(st.me.w, st.ch).Begin(&st.choice, nil)
+	}
+}
+
+// try begins the call at a server, at the home of the connections to it.
+func (st *stream) try(to *target, unary bool, frame []byte) (reply []byte, err error) {
+	st.leave()
+	x := st.x
+	if st.ch.own {
+		x.at = st.me
+	} else {
+		st.home = homes.enter(st.me, to.key)
+		x.at = st.home.at
+	}
+	x.away = x.at != st.me
+	if unary {
+		defer st.leave()
+	}
+	switch {
+	case x.away && unary:
+		reply, err = st.run(&op{do: (*op).call, to: *to, arg: frame})
+	case x.away:
+		_, err = st.run(&op{do: (*op).begin, to: *to})
+	case unary:
+		reply, err = x.call(to, frame)
+		st.view = x.view
+	default:
+		err = x.begin(to)
+	}
+	return reply, err
+}
+
+// leave tells the registry that the call uses no connection any more.
+func (st *stream) leave() {
+	if st.home != nil {
+		homes.leave(st.home)
+		st.home = nil
+	}
+}
+
+// run has an op done at the home.
+func (st *stream) run(o *op) ([]byte, error) {
+	o.x = st.x
+	err := st.x.at.run(o, st.loop)
+	switch {
+	case killed(err) || err == errStopped || err == errCut: // it may be going on
+		return nil, err
+	case !st.over:
+		st.view = o.v
+	}
+	return o.msg, err
+}
+
+func (o *op) begin() error { return o.x.begin(&o.to) }
+func (o *op) head() error  { return o.x.readHead() }
+func (o *op) send() error  { return o.x.put(o.arg, o.last) }
+
+func (o *op) call() (err error) {
+	o.msg, err = o.x.call(&o.to, o.arg)
+	return err
+}
+
+func (o *op) recv() (err error) {
+	o.msg, err = o.x.read()
+	return err
+}
+
+// failed is the call's status after an error; nil for that of a killed thread.
+func (st *stream) failed(err error) *grpc.Status {
+	switch {
+	case st.status != nil:
+	case err == errStopped || err == errCut:
+		st.status = &grpc.Status{Code: grpc.Unavailable, Message: err.Error()}
+	case !st.x.away:
+		st.x.fail(err)
+		st.view = st.x.view
+	case killed(err):
+	default:
+		e := exchange{}
+		e.fail(err)
+		st.status, st.refused = e.status, e.refused
+	}
+	return st.status
 }
 
 // done gives the server of a group back.
@@ -111,27 +189,6 @@ func (st *stream) done(out upstream.Outcome) {
 	if st.chosen && st.choice.Peer != nil {
 		st.choice.Done(&upstream.Result{Outcome: out, Status: 200, Header: -1}, st.loop.Now())
 	}
-}
-
-// fail turns an error of the transport into the call's status; nil for that of a killed thread.
-func (st *stream) fail(err error) *grpc.Status {
-	if st.status != nil {
-		return st.status
-	}
-	var he *h2client.Error
-	switch {
-	case err == netio.ErrTimeout:
-		st.status = &grpc.Status{Code: grpc.DeadlineExceeded, Message: "context deadline exceeded"}
-	case killed(err):
-		return nil
-	case errors.As(err, &he) && (he.Closed || he.Refused || he.Sys != nil):
-		st.status = &grpc.Status{Code: grpc.Unavailable, Message: he.Error()}
-	case errors.As(err, &he):
-		st.status = &grpc.Status{Code: grpc.FromReset(uint32(he.Code)), Message: "stream terminated by RST_STREAM with error code: " + he.Code.String()}
-	default:
-		st.status = &grpc.Status{Code: grpc.Internal, Message: err.Error()}
-	}
-	return st.status
 }
 
 // close ends the call; what is under way is cancelled.
@@ -147,30 +204,26 @@ func (st *stream) close() {
 	}
 	st.done(out)
 	if st.status == nil {
-		st.status = &grpc.Status{Code: grpc.Canceled, Message: "the call was closed"}
+		st.status = closed
 	}
-	if st.s != nil {
-		st.s.Close()
-		if st.users == 0 {
-			st.release()
-		}
+	switch x := st.x; {
+	case x.at == nil:
+	case x.away:
+		x.at.w.Loop.Post(x.close)
+	default:
+		x.close()
 	}
+	st.leave()
 }
 
-// release gives the stream back, once no task is inside of it.
-func (st *stream) release() {
-	st.s.Release()
-	st.s = nil
+// finish is close for a call with one message each way, which has closed itself.
+func (st *stream) finish() {
+	st.x.at = nil
+	st.close()
 }
 
-// enter and leave bracket what waits in the stream: it may be closed meanwhile.
-func (st *stream) enter() { st.users++ }
-
-func (st *stream) leave() {
-	if st.users--; st.users == 0 && st.over && st.s != nil {
-		st.release()
-	}
-}
+// closed is the status of calls that were ended by us.
+var closed = &grpc.Status{Code: grpc.Canceled, Message: "the call was closed"}
 
 // DropHeld implements luahost.Dropper: the request has ended.
 func (st *stream) DropHeld() { st.close() }
@@ -178,208 +231,106 @@ func (st *stream) DropHeld() { st.close() }
 // Collected implements lua.Collected.
 func (st *stream) Collected() { st.close() }
 
-// write sends a message.
-func (st *stream) write(msg []byte, last bool) error {
+// frame makes the frame of a message.
+func frame(msg []byte, gzip bool) []byte {
+	if gzip && len(msg) >= 64 {
+		b := grpc.Gzip(make([]byte, grpc.FrameHead, len(msg)/2+64), msg)
+		grpc.PutHead(b, grpc.Compressed, len(b)-grpc.FrameHead)
+		return b
+	}
+	return grpc.AppendFrame(make([]byte, 0, len(msg)+grpc.FrameHead), 0, msg)
+}
+
+// put sends a frame, or with none just the end.
+func (st *stream) put(b []byte, last bool) error {
 	if st.status != nil {
 		return h2client.ErrStopped
 	}
-	var b []byte
-	if st.gzip && len(msg) >= 64 {
-		b = grpc.Gzip(make([]byte, grpc.FrameHead, len(msg)/2+64), msg)
-		grpc.PutHead(b, grpc.Compressed, len(b)-grpc.FrameHead)
+	st.keep(b)
+	var err error
+	if st.x.away {
+		_, err = st.run(&op{do: (*op).send, arg: b, last: last})
 	} else {
-		b = grpc.AppendFrame(make([]byte, 0, len(msg)+grpc.FrameHead), 0, msg)
+		err = st.x.put(b, last)
+		if !st.over {
+			st.view = st.x.view
+		}
 	}
-	return st.put(b, last)
+	st.sentLast = st.sentLast || last && err == nil
+	return err
 }
 
-func (st *stream) put(b []byte, last bool) error {
-	st.enter()
-	defer st.leave()
-	for {
-		n, done := st.s.TrySend(b, last)
-		if done {
-			st.sentLast = st.sentLast || last
-			return nil
-		}
-		b = b[n:]
-		left := st.deadline - st.loop.Now()
-		if left <= 0 {
-			return netio.ErrTimeout
-		}
-		if err := st.s.WaitSend(left); err != nil {
-			return err
-		}
-		if st.over {
-			return h2client.ErrStopped
-		}
+// keep keeps what is sent.
+func (st *stream) keep(b []byte) {
+	switch {
+	case st.headSeen || st.again || st.tooMuch:
+	case len(st.replay)+len(b) > maxReplay:
+		st.tooMuch, st.replay = true, nil
+	default:
+		st.replay = append(st.replay, b...)
 	}
 }
 
-// readHead waits for the response's head and looks at it.
-func (st *stream) readHead() error {
-	if st.headSeen {
-		return nil
+// resend makes a call again, once, that the server has not looked at, if its request was complete.
+func (st *stream) resend(c *lua.Call) (bool, error) {
+	if !st.refused || st.again || st.tooMuch || !st.sentLast || st.over {
+		return false, nil
 	}
-	st.enter()
-	defer st.leave()
-	head, err := st.s.WaitHead(st.deadline)
-	if err != nil {
-		return err
+	st.again = true
+	old, b := st.x, st.replay
+	st.renew()
+	if old.away {
+		old.at.w.Loop.Post(old.close)
+	} else {
+		old.close()
 	}
-	if st.headSeen {
-		return nil
-	}
-	st.headSeen = true
-	grpcType := false
-	for i := range head.List {
-		f := &head.List[i]
-		switch string(f.Name) {
-		case "content-type":
-			grpcType = bytes.HasPrefix(f.Value, []byte("application/grpc"))
-		case "grpc-encoding":
-			st.encoding = string(f.Value)
-		}
-	}
-	st.head = keepFields(head.List)
-	if code := st.s.Status(); code != 200 || !grpcType {
-		if s := statusIn(head.List); s != nil && grpcType {
+	if _, err := st.open(c, false, nil); err != nil {
+		if s, ok := err.(*grpc.Status); ok {
 			st.status = s
-			return nil
+			return true, nil
 		}
-		st.status = &grpc.Status{Code: grpc.FromHTTP(code), Message: fmt.Sprintf("unexpected HTTP status code received from server: %d (%s)", code, http.StatusText(code))}
-		if code == 200 {
-			st.status = &grpc.Status{Code: grpc.Unknown, Message: "received a response that is not gRPC"}
-		}
-		return nil
+		return false, err
 	}
-	if st.s.HeadOnly() {
-		st.finish(head.List)
+	if err := st.put(b, true); err != nil && err != h2client.ErrStopped && st.failed(err) == nil {
+		return false, err
 	}
-	return nil
-}
-
-// keepFields copies the metadata of a block.
-func keepFields(list []http2.Field) []field {
-	var out []field
-	for i := range list {
-		f := &list[i]
-		if !grpc.Reserved(string(f.Name)) {
-			out = append(out, field{bytes.Clone(f.Name), bytes.Clone(f.Value)})
-		}
-	}
-	return out
-}
-
-// statusIn is the status that fields say; nil when they do not.
-func statusIn(list []http2.Field) *grpc.Status {
-	var st *grpc.Status
-	var message string
-	var details []byte
-	for i := range list {
-		f := &list[i]
-		switch string(f.Name) {
-		case "grpc-status":
-			n, err := strconv.ParseUint(string(f.Value), 10, 32)
-			if err != nil {
-				return &grpc.Status{Code: grpc.Unknown, Message: "malformed grpc-status: " + string(f.Value)}
-			}
-			st = &grpc.Status{Code: grpc.Code(n)}
-		case "grpc-message":
-			message = grpc.Message(f.Value)
-		case "grpc-status-details-bin":
-			details, _ = grpc.Binary(f.Value)
-		}
-	}
-	if st != nil {
-		st.Message, st.Details = message, details
-	}
-	return st
-}
-
-// finish takes the status from the fields that end the response.
-func (st *stream) finish(list []http2.Field) {
-	if st.status != nil {
-		return
-	}
-	st.trail = keepFields(list)
-	if st.status = statusIn(list); st.status == nil {
-		st.status = &grpc.Status{Code: grpc.Internal, Message: "server closed the stream without sending trailers"}
-	}
+	return true, nil
 }
 
 // read gives the next message; nil at the end, when status is set. The error is that of a killed thread.
-func (st *stream) read() ([]byte, error) {
-	if st.over && st.status == nil || st.s == nil {
-		return nil, nil
-	}
-	st.enter()
-	defer st.leave()
-	if err := st.readHead(); err != nil {
-		return nil, st.ended(err)
-	}
+func (st *stream) read(c *lua.Call) (msg []byte, err error) {
 	for {
-		if st.status != nil && (st.status.Code != grpc.OK || len(st.in) < grpc.FrameHead) {
-			return nil, nil
-		}
-		if msg, ok := st.message(); ok || st.status != nil && st.status.Code != grpc.OK {
-			return msg, nil
-		}
-		data, err := st.s.WaitData(st.deadline)
-		if err != nil {
-			return nil, st.ended(err)
-		}
-		if st.over {
-			return nil, nil
-		}
-		if data == nil {
-			st.finish(st.s.Trailers().List)
-			if len(st.in) > 0 && st.status.Code == grpc.OK {
-				st.status = &grpc.Status{Code: grpc.Internal, Message: "unexpected EOF"}
+		if st.x.away {
+			if msg, err = st.run(&op{do: (*op).recv}); err == errStopped || err == errCut {
+				st.failed(err)
+				err = nil
 			}
-			return nil, nil
+		} else {
+			msg, err = st.x.read()
+			if !st.over {
+				st.view = st.x.view
+			}
 		}
-		st.in = append(st.in, data...)
-		st.s.Consume(len(data))
+		if st.headSeen {
+			st.replay = nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if more, err := st.resend(c); !more {
+			return msg, err
+		}
 	}
 }
 
-// ended notes why the call is over; the error of a killed thread is passed on.
-func (st *stream) ended(err error) error {
-	if st.fail(err) == nil {
+// readHead waits for the response's head.
+func (st *stream) readHead() (err error) {
+	if st.x.away {
+		_, err = st.run(&op{do: (*op).head})
 		return err
 	}
-	return nil
-}
-
-// message takes a whole message off what came; a fault sets the status.
-func (st *stream) message() ([]byte, bool) {
-	if len(st.in) >= grpc.FrameHead {
-		if _, n := grpc.Head(st.in); int64(n) > st.ch.maxRecv {
-			st.status = grpc.TooLarge(int64(n), st.ch.maxRecv)
-			return nil, false
-		}
+	if err = st.x.readHead(); !st.over {
+		st.view = st.x.view
 	}
-	flags, msg, rest, ok := grpc.Next(st.in)
-	if !ok {
-		return nil, false
-	}
-	st.in = rest
-	switch {
-	case flags == 0:
-		return msg, true
-	case flags != grpc.Compressed:
-		st.status = &grpc.Status{Code: grpc.Internal, Message: "grpc: received unexpected payload format"}
-	case st.encoding == "" || st.encoding == "identity":
-		st.status = &grpc.Status{Code: grpc.Internal, Message: "grpc: compressed flag set with identity or empty encoding"}
-	case st.encoding != "gzip":
-		st.status = &grpc.Status{Code: grpc.Unimplemented, Message: `grpc: Decompressor is not installed for grpc-encoding "` + st.encoding + `"`}
-	default:
-		out, err := grpc.Gunzip(msg, st.ch.maxRecv)
-		if err == nil {
-			return out, true
-		}
-		errors.As(err, &st.status)
-	}
-	return nil, false
+	return err
 }
