@@ -2,34 +2,16 @@ package grpccmd
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/interop"
-	testpb "google.golang.org/grpc/interop/grpc_testing"
-	"google.golang.org/grpc/reflection"
+	"moongate/internal/testkit/grpctest"
 )
 
-func serve(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
-	testpb.RegisterTestServiceServer(s, interop.NewTestServer())
-	reflection.Register(s)
-	go s.Serve(l)
-	t.Cleanup(s.Stop)
-	return l.Addr().String()
-}
-
 func TestCommands(t *testing.T) {
-	addr := serve(t)
+	addr := grpctest.Serve(t, nil)
 	file := filepath.Join(t.TempDir(), "m.json")
 	if err := os.WriteFile(file, []byte(`{"responseSize": 2}`), 0o644); err != nil {
 		t.Fatal(err)

@@ -231,7 +231,7 @@ func (ch *channel) address(c *lua.Call, deadline int64) (sock syscall.Sockaddr, 
 func (ch *channel) unavailable(err error, deadline, now int64) *grpc.Status {
 	if err == netio.ErrTimeout {
 		if now >= deadline {
-			return &grpc.Status{Code: grpc.DeadlineExceeded, Message: "context deadline exceeded"}
+			return deadlinePassed
 		}
 		err = syscall.ETIMEDOUT
 	}

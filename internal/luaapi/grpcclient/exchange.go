@@ -137,6 +137,11 @@ func (x *exchange) call(to *target, frame []byte) (reply []byte, err error) {
 	return reply, err
 }
 
+var deadlinePassed = &grpc.Status{Code: grpc.DeadlineExceeded, Message: "context deadline exceeded"}
+
+// late reports whether the deadline has passed, but for what is lost in grpc-timeout's units.
+func (x *exchange) late() bool { return x.deadline-netio.Mono() < int64(time.Millisecond) }
+
 // close ends the call; what is under way is cancelled.
 func (x *exchange) close() {
 	if x.over {
@@ -181,12 +186,14 @@ func (x *exchange) fail(err error) *grpc.Status {
 	var he *h2client.Error
 	switch {
 	case err == netio.ErrTimeout:
-		x.status = &grpc.Status{Code: grpc.DeadlineExceeded, Message: "context deadline exceeded"}
+		x.status = deadlinePassed
 	case killed(err):
 		return nil
 	case errors.As(err, &he) && (he.Closed || he.Refused || he.GoAway || he.Sys != nil):
 		x.refused = he.Refused || he.GoAway
 		x.status = &grpc.Status{Code: grpc.Unavailable, Message: he.Error()}
+	case errors.As(err, &he) && he.Code == http2.Cancel && x.late(): // the server's clock was first
+		x.status = deadlinePassed
 	case errors.As(err, &he):
 		x.status = &grpc.Status{Code: grpc.FromReset(uint32(he.Code)), Message: "stream terminated by RST_STREAM with error code: " + he.Code.String()}
 	default:

@@ -6,13 +6,16 @@ import (
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
+	"moongate/internal/testkit/grpctest"
 )
 
 // TestProtoc compiles sources in Lua, as programs that use lua-protobuf do.
 func TestProtoc(t *testing.T) {
-	dir := files(t)
-	write(t, dir, "a.proto", []byte(`syntax = "proto3"; package pa; import "sub/b.proto"; message A { pb.B b = 1; }`))
-	write(t, dir, "b.proto", []byte(`syntax = "proto3"; package pb; message B { string s = 1; }`))
+	dir := t.TempDir()
+	grpctest.Files(t, dir)
+	cert.WriteFile(t, dir, "a.proto", []byte(`syntax = "proto3"; package pa; import "sub/b.proto"; message A { pb.B b = 1; }`))
+	cert.WriteFile(t, dir, "b.proto", []byte(`syntax = "proto3"; package pb; message B { string s = 1; }`))
 	s := enginetest.StartIn(t, dir, modules.Set(), `
 		location = /load { content_by_lua_block {
 			local pb, protoc = require "pb", require "protoc"

@@ -177,7 +177,7 @@ func (st *stream) failed(err error) *grpc.Status {
 		st.view = st.x.view
 	case killed(err):
 	default:
-		e := exchange{}
+		e := exchange{deadline: st.x.deadline}
 		e.fail(err)
 		st.status, st.refused = e.status, e.refused
 	}

@@ -17,13 +17,13 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/grpctest"
 )
 
 // handled runs a server whose every method is f, and gives its address.
@@ -230,7 +230,7 @@ func TestHealthCheck(t *testing.T) {
 	}
 	srv, checks := grpc.NewServer(), health.NewServer()
 	healthgrpc.RegisterHealthServer(srv, checks)
-	testgrpc.RegisterTestServiceServer(srv, interop.NewTestServer())
+	testgrpc.RegisterTestServiceServer(srv, grpctest.Service{})
 	checks.SetServingStatus("shop", healthgrpc.HealthCheckResponse_NOT_SERVING)
 	go srv.Serve(l)
 	t.Cleanup(srv.Stop)

@@ -21,6 +21,7 @@ import (
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
 
 const greeterSite = `
@@ -364,7 +365,7 @@ func TestCancel(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	dir := site(t)
-	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A { B b = 1; }"))
+	cert.WriteFile(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A { B b = 1; }"))
 	for text, want := range map[string]string{
 		`grpc_proto bad.proto;`:                    "bad.proto:2: ",
 		`grpc_proto nosuch.proto;`:                 "nosuch.proto",

@@ -1,6 +1,8 @@
 -- The service that gRPC implementations test each other with (grpc.testing.TestService).
 local M = {}
 
+local orca = require "orca"
+
 local initial, trailing = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
 
 local function echo_metadata(call)
@@ -22,6 +24,19 @@ local function failed(request)
     return st and st.code ~= 0 and st
 end
 
+local function report(r)
+    return {cpu_utilization = r.cpu_utilization, mem_utilization = r.memory_utilization, request_cost = r.request_cost, utilization = r.utilization}
+end
+
+local now = {} -- the report that is sent beside the calls
+
+-- Of xds.service.orca.v3.OpenRcaService.
+function M.StreamCoreMetrics(_, call)
+    while call:send(now) do
+        ngx.sleep(0.05)
+    end
+end
+
 function M.EmptyCall()
     return {}
 end
@@ -31,6 +46,10 @@ function M.UnaryCall(request, call)
     local st = failed(request)
     if st then
         return nil, st.code, st.message
+    end
+    local load = request.orca_per_query_report
+    if load then
+        call:set_trailer(orca.trailer, orca.encode(report(load)))
     end
     if request.response_compressed and request.response_compressed.value then
         call:set_compression "gzip"
@@ -75,6 +94,9 @@ function M.FullDuplexCall(requests, call)
         local st = failed(request)
         if st then
             return nil, st.code, st.message
+        end
+        if request.orca_oob_report then
+            now = report(request.orca_oob_report)
         end
         answer(request, call)
     end
