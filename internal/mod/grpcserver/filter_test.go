@@ -20,6 +20,7 @@ import (
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
 
 // echoes is a service behind the filters. What a request says tells it what to do.
@@ -163,7 +164,7 @@ func filtering(t *testing.T) *filterBench {
 	go srv.Serve(l)
 	t.Cleanup(srv.Stop)
 	dir := site(t)
-	write(t, dir, "filter.lua", []byte("return function(message, direction, call) if direction == 'request' then call:set_header('x-file', 'yes') end end"))
+	cert.WriteFile(t, dir, "filter.lua", []byte("return function(message, direction, call) if direction == 'request' then call:set_header('x-file', 'yes') end end"))
 	b.s = enginetest.StartIn(t, dir, modules.Set(), fmt.Sprintf(filterSite, l.Addr()))
 	b.conn = dial(t, b.s.Addr("127.0.0.1:8080"))
 	b.test = testpb.NewTestServiceClient(b.conn)
