@@ -22,6 +22,7 @@ deps: ## Install missing packages (apt) and build LuaJIT into .cache
 
 build: deps ## Build bin/moongate
 	$(GO) build -buildvcs=false -o bin/moongate ./cmd/moongate
+	@cp bin/moongate bin/.moongate && mv bin/.moongate bin/moongate # the kernel keeps what a linker writes in pieces of 2 MiB, and maps them whole
 
 run: build ## Serve a built-in site on PORT (8080) until Ctrl-C, or the folder SITE
 	@bin/moongate run $(if $(wildcard $(or $(SITE),none)/conf/nginx.conf),,-l 127.0.0.1:$(PORT)) $(SITE)

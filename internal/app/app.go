@@ -21,10 +21,12 @@ package app
 
 import (
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/conf"
+	"moongate/internal/luajit"
 	"moongate/internal/plane"
 )
 
@@ -165,6 +167,13 @@ func (p *process) ready() error {
 		p.launcher = nil
 	}
 	return nil
+}
+
+// settle gives back what starting or reloading has taken and serving does not need.
+func settle() {
+	luajit.UnmapProgram()
+	debug.FreeOSMemory() // which needs some of it
+	luajit.UnmapProgram()
 }
 
 // redirectStderr sends what the runtime or a library prints to the log.

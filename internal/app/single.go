@@ -33,6 +33,7 @@ func (p *process) single() int {
 	if p.opt.Ready != nil {
 		p.opt.Ready()
 	}
+	go settle()
 	for sig := range signals {
 		switch sig {
 		case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
@@ -79,7 +80,8 @@ func (p *process) reload(d plane.Plane) {
 		return
 	}
 	setEnviron(workerEnviron(p.environ, g.core.Env))
-	if err := d.Reload(p.ownParams(g), old.files.Close); err != nil {
+	retired := func() { old.files.Close(); go settle() }
+	if err := d.Reload(p.ownParams(g), retired); err != nil {
 		p.fail(nlog.Emerg, err)
 		setEnviron(workerEnviron(p.environ, old.core.Env))
 		p.discard(g)

@@ -277,6 +277,7 @@ func (s *supervisor) commit() {
 	s.adopt(s.next)
 	s.next = nil
 	old.files.Close()
+	settle()
 	s.repeat()
 }
 
@@ -301,6 +302,7 @@ func (s *supervisor) onNote(n note) bool {
 			s.abandon()
 			return false
 		}
+		settle()
 		s.repeat()
 	case n.op == opReady && s.next != nil:
 		s.commit()

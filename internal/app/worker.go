@@ -90,7 +90,12 @@ func (w *worker) begin(l *load, fds []int) bool {
 	w.redirectStderr(g)
 	w.bootLog.Close()
 	w.bootLog = nil
-	return w.ch.send(&message{Op: opReady}, nil) == nil
+	luajit.UnmapProgram()
+	if w.ch.send(&message{Op: opReady}, nil) != nil {
+		return false
+	}
+	go settle()
+	return true
 }
 
 // build makes a generation of a load. It owns the descriptors.
@@ -265,6 +270,7 @@ func (w *worker) takeOn(l *load, fds []int) bool {
 		// Scripts wait for the end of a worker to know that a reload is over.
 		g.log.Logf(nlog.Notice, nil, nil, "worker process %d generation %d exited with code 0", os.Getpid(), turn)
 		old.files.Close()
+		go settle()
 	}
 	if err := w.plane.Reload(g.params(true), retired); err != nil {
 		w.fail(nlog.Emerg, err)

@@ -4,6 +4,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"moongate/internal/luajit"
 )
 
 // A worker is calm when it has had nothing to do for a while. It then gives the memory of a past load back; Go's memory
@@ -68,7 +70,7 @@ func (w *Worker) trim(loaded bool) {
 	w.Plane.release()
 }
 
-// release gives Go's free memory back to the system once all workers are calm.
+// release gives Go's free memory back to the system once all workers are calm, and what is mapped of the program.
 func (p *Plane) release() {
 	for _, w := range p.workers {
 		if !w.counters.calm.Load() {
@@ -79,8 +81,11 @@ func (p *Plane) release() {
 		go func() {
 			debug.FreeOSMemory()
 			p.held.Store(goMemory())
+			luajit.UnmapProgram()
 		}()
+		return
 	}
+	luajit.UnmapProgram()
 }
 
 // goMemory is the memory Go has from the system, in bytes.

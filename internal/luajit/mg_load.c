@@ -1,5 +1,11 @@
-/* mg_load.c: compiles chunks, anchors them, and looks after the state's memory. */
+/* mg_load.c: compiles chunks, anchors them, and looks after the state's memory and the program's. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* dl_iterate_phdr */
+#endif
+#include <link.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -122,6 +128,32 @@ int mg_malloc_trim(void)
 #else
     return 0;
 #endif
+}
+
+/* The program comes first. Segments that may be written have pages of their own; those of the others are the file's. */
+static int mg_unmap_segments(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE) - 1, from, to;
+
+    (void) size;
+    (void) unused;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+        if (p->p_type == PT_LOAD && !(p->p_flags & PF_W)) {
+            from = (info->dlpi_addr + p->p_vaddr + page) & ~page;
+            to = (info->dlpi_addr + p->p_vaddr + p->p_memsz) & ~page;
+            if (to > from) {
+                madvise((void *) from, to - from, MADV_DONTNEED);
+            }
+        }
+    }
+    return 1;
+}
+
+void mg_unmap_program(void)
+{
+    dl_iterate_phdr(mg_unmap_segments, NULL);
 }
 
 static void *mg_limited(void *ud, void *p, size_t old, size_t new)

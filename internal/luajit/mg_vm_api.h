@@ -44,6 +44,7 @@ size_t mg_vm_mem(mg_vm *vm);
 void mg_vm_gc(mg_vm *vm);
 void mg_vm_limit(mg_vm *vm, size_t max);
 int mg_malloc_trim(void);
+void mg_unmap_program(void);
 
 /* mg_call.c */
 int32_t mg_vm_ref(mg_vm *vm, lua_State *L, int idx);

@@ -1,6 +1,9 @@
 package luajit
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -46,5 +49,33 @@ func TestJITModules(t *testing.T) {
 		if got, err := s.Eval(path+`return type(require("`+module+`"))`, "=t"); got != "table" || err != nil {
 			t.Errorf("require %q: %s, %v", module, got, err)
 		}
+	}
+}
+
+// TestUnmapProgram: the program leaves the process's memory, how much depends on what the kernel maps at once, and works on.
+func TestUnmapProgram(t *testing.T) {
+	mapped := func() (kib int) {
+		status, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			t.Skip(err)
+		}
+		for line := range strings.Lines(string(status)) {
+			fmt.Sscanf(line, "RssFile: %d kB", &kib)
+		}
+		return kib
+	}
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Skip(err)
+	}
+	self := fmt.Sprintf("%x", sha256.Sum256(program)) // some work, before and after
+	before := mapped()
+	UnmapProgram()
+	after := mapped()
+	if after >= before {
+		t.Errorf("%d KiB of files are mapped, %d before", after, before)
+	}
+	if again := fmt.Sprintf("%x", sha256.Sum256(program)); again != self {
+		t.Error("another sum")
 	}
 }

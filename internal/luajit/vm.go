@@ -233,6 +233,10 @@ func (v *VM) GC() { C.mg_vm_gc(v.c) }
 // not malloc's: GC gives that back.
 func TrimMalloc() bool { return C.mg_malloc_trim() != 0 }
 
+// UnmapProgram takes the program's code and constants out of the process's memory: what is used from now on is mapped
+// again, from the file's pages that the kernel keeps. A start touches nearly all of it, serving a part.
+func UnmapProgram() { C.mg_unmap_program() }
+
 // SetMemLimit limits the memory Lua uses, in bytes; 0 lifts the limit.
 func (v *VM) SetMemLimit(n int) { C.mg_vm_limit(v.c, C.size_t(n)) }
 
