@@ -51,7 +51,7 @@ func TestConfiguration(t *testing.T) {
 		if strings.Count(text, "{") != strings.Count(text, "}") {
 			t.Errorf("%s: braces do not match", w.name)
 		}
-		if !strings.HasPrefix(text, "load_module m.so;\n") || !strings.Contains(text, "listen "+w.listen("127.0.0.1:1")+";") {
+		if !strings.HasPrefix(text, "load_module m.so;\n") || !strings.Contains(text, "listen 127.0.0.1:1") {
 			t.Errorf("%s:\n%s", w.name, text)
 		}
 	}

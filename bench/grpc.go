@@ -88,7 +88,7 @@ func startGRPC(s *settings, c candidate, backend string, streams int) (*server, 
 	if err != nil {
 		return nil, err
 	}
-	return srv, srv.run(s.serverCPU, c.binary, "/version", true)
+	return srv, srv.run(s.serverCPU, c.binary, "http://"+srv.listen+"/version", true)
 }
 
 func dialGRPC(address string) (*grpc.ClientConn, error) {

@@ -1,9 +1,17 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -45,12 +53,34 @@ func start(s *settings, c candidate, w *workload) (*server, error) {
 		return errors.Join(os.Mkdir(filepath.Join(srv.dir, "www"), 0o755),
 			os.WriteFile(filepath.Join(srv.dir, "www", "16k.txt"), []byte(text), 0o644),
 			os.WriteFile(filepath.Join(srv.dir, "post.lua"), []byte(postScript), 0o644),
+			srv.certificate(),
 			srv.configure(w.configuration(c, srv.dir, srv.listen, s.backend)))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return srv, srv.run(s.serverCPU, c.binary, w.path, w.h2 > 0)
+	return srv, srv.run(s.serverCPU, c.binary, w.url(srv.listen), w.h2 > 0)
+}
+
+// certificate makes cert.pem and key.pem, which nobody else trusts.
+func (srv *server) certificate() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: time.Now(), NotAfter: time.Now().AddDate(0, 0, 1)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	write := func(name, kind string, der []byte) error {
+		return os.WriteFile(filepath.Join(srv.dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644)
+	}
+	return errors.Join(write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret))
 }
 
 // newServer makes a folder and finds an address; fill writes the configuration and what else the folder is to have.
@@ -76,9 +106,9 @@ func (srv *server) configure(text string) error {
 	return os.WriteFile(filepath.Join(srv.dir, "site.conf"), []byte(text), 0o644)
 }
 
-// run starts a binary, on the core given unless that is "", and waits until it answers a request for path. After an
+// run starts a binary, on the core given unless that is "", and waits until it answers a request for the URL. After an
 // error nothing is left of the server; the error has the first line of what it said.
-func (srv *server) run(cpu, binary, path string, h2 bool) error {
+func (srv *server) run(cpu, binary, url string, h2 bool) error {
 	srv.cmd = onCPU(cpu, binary, "-p", srv.dir+"/", "-c", srv.dir+"/site.conf", "-g", "daemon off;")
 	output, err := os.Create(filepath.Join(srv.dir, "output"))
 	if err == nil {
@@ -91,7 +121,7 @@ func (srv *server) run(cpu, binary, path string, h2 bool) error {
 		return err
 	}
 	go func() { srv.cmd.Wait(); close(srv.ended) }()
-	if err := srv.ready("http://"+srv.listen+path, h2); err != nil {
+	if err := srv.ready(url, h2); err != nil {
 		said, _ := os.ReadFile(filepath.Join(srv.dir, "output"))
 		srv.stop()
 		return fmt.Errorf("%w: %s", err, firstLine(string(said)))
@@ -140,7 +170,7 @@ func (srv *server) ready(url string, h2 bool) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!h2)
 	protocols.SetUnencryptedHTTP2(h2)
-	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		select {
@@ -218,7 +248,7 @@ func (srv *server) load(s *settings, w *workload) (sample, error) {
 	for _, a := range w.wrk {
 		args = append(args, strings.ReplaceAll(a, "DIR", srv.dir))
 	}
-	args = append(args, "http://"+srv.listen+w.path)
+	args = append(args, w.url(srv.listen))
 	user, system := cpuTime(srv.cmd.Process.Pid)
 	out, err := exec.Command("taskset", args...).CombinedOutput()
 	if err != nil {

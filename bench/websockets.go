@@ -225,7 +225,7 @@ func startTunnel(bin, echo string, limit uint64) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return srv, srv.run("", bin, "/version", false)
+	return srv, srv.run("", bin, "http://"+srv.listen+"/version", false)
 }
 
 // tunnelConf is the nth configuration.

@@ -8,6 +8,7 @@ type workload struct {
 	path string
 	wrk  []string // more arguments of wrk
 	h2   int      // requests at once on each connection, over HTTP/2 by h2load; 0: HTTP/1 by wrk
+	tls  bool     // over TLS, by an elliptic key
 	http string   // in http{}
 	site string   // in server{}
 }
@@ -56,6 +57,11 @@ var workloads = []workload{
 	{name: "h2", path: "/", h2: 10, site: `location / { return 200 "hello\n"; }`},
 	{name: "h2-lua", path: "/", h2: 10, site: `location / { content_by_lua_block { ngx.say("hello") } }`},
 	{name: "h2-file", path: "/16k.txt", h2: 10, site: `root DIR/www;`},
+	{name: "tls", path: "/", tls: true, site: `location / { return 200 "hello\n"; }`},
+	handshake("tls12-resumed", "TLSv1.2", ""),
+	handshake("tls13-resumed", "TLSv1.3", ""),
+	handshake("tls12-full", "TLSv1.2", "ssl_session_tickets off; ssl_session_cache off;"),
+	handshake("tls13-full", "TLSv1.3", "ssl_session_tickets off; ssl_session_cache off;"),
 	{name: "gate", path: "/", http: `upstream backend { server BACKEND; keepalive 64; }`, site: `
         location / {
             access_by_lua_block {
@@ -64,6 +70,20 @@ var workloads = []workload{
             }
             proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
         }`},
+}
+
+// handshake has a connection for each request, in one version of TLS: what a server's own default is does not count.
+func handshake(name, version, sessions string) workload {
+	return workload{name: name, path: "/", tls: true, wrk: []string{"-H", "Connection: close"},
+		site: "ssl_protocols " + version + "; " + sessions + ` location / { return 200 "hello\n"; }`}
+}
+
+// url is where the workload is asked for at an address.
+func (w *workload) url(addr string) string {
+	if w.tls {
+		return "https://" + addr + w.path
+	}
+	return "http://" + addr + w.path
 }
 
 // paths are folders that nginx makes at its start, below its own prefix unless told.
@@ -76,8 +96,11 @@ func (c candidate) paths() string {
 
 // listen gives the parameters of listen; the one for HTTP/2 is that which old servers know as well.
 func (w *workload) listen(addr string) string {
-	if w.h2 > 0 {
+	switch {
+	case w.h2 > 0:
 		return addr + " http2"
+	case w.tls:
+		return addr + " ssl; ssl_certificate DIR/cert.pem; ssl_certificate_key DIR/key.pem"
 	}
 	return addr
 }
