@@ -63,6 +63,8 @@ type Options struct {
 	Foreground bool
 	// Ready is called once a process in the foreground serves.
 	Ready func() `json:"-"`
+	// Reloaded is called after each reload in the foreground, with what was wrong with the new configuration.
+	Reloaded func(error) `json:"-"`
 }
 
 // startVar tells a process which part it takes: "daemon:PROGRAM", where

@@ -208,6 +208,9 @@ func (p *process) fail(level nlog.Level, err error) {
 			level = l
 		}
 		p.log.Log(level, nil, nil, placed.Error())
+		if advice := placed.Advice(); advice != "" && p.gen == nil {
+			os.Stderr.WriteString("moongate: " + advice + "\n")
+		}
 	case errors.As(err, &path):
 		p.log.Logf(level, nil, path.Err, "%s() \"%s\" failed", path.Op, path.Path)
 	default:

@@ -45,7 +45,10 @@ func (p *process) single() int {
 			return 0
 		case syscall.SIGHUP:
 			p.logSignal(sig, "reconfiguring")
-			p.reload(d)
+			err := p.reload(d)
+			if p.opt.Reloaded != nil {
+				p.opt.Reloaded(err)
+			}
 		case syscall.SIGUSR1:
 			p.logSignal(sig, "reopening logs")
 			p.log.Log(nlog.Notice, nil, nil, "reopening logs")
@@ -68,16 +71,19 @@ func ending(sig os.Signal) string {
 
 // reload puts a new configuration into service here; a wrong one changes
 // nothing.
-func (p *process) reload(d plane.Plane) {
+func (p *process) reload(d plane.Plane) error {
 	p.log.Log(nlog.Notice, nil, nil, "reconfiguring")
 	g, err := p.parse(nil)
-	if err != nil || p.open(g, p.gen, nil) != nil {
-		return
+	if err == nil {
+		err = p.open(g, p.gen, nil)
+	}
+	if err != nil {
+		return err
 	}
 	old := p.gen
-	if p.newPID(g) != nil {
+	if err := p.newPID(g); err != nil {
 		p.discard(g)
-		return
+		return err
 	}
 	setEnviron(workerEnviron(p.environ, g.core.Env))
 	retired := func() { old.files.Close(); go settle() }
@@ -85,9 +91,10 @@ func (p *process) reload(d plane.Plane) {
 		p.fail(nlog.Emerg, err)
 		setEnviron(workerEnviron(p.environ, old.core.Env))
 		p.discard(g)
-		return
+		return err
 	}
 	p.adopt(g)
+	return nil
 }
 
 // newPID writes the pid file of g if it is another one.

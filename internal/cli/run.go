@@ -1,17 +1,25 @@
 package cli
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"moongate/examples"
 	"moongate/internal/app"
 	"moongate/internal/base/version"
+	"moongate/internal/cli/watch"
+	"moongate/internal/conf"
+	"moongate/internal/luahost"
 )
 
 // What the built-in site says where a copy of it differs.
@@ -24,8 +32,9 @@ const (
 
 const runUsage = `Usage: moongate run [-l ADDRESS] [DIR]
 
-Without DIR it serves a built-in site. A DIR that is new or empty gets a copy of that site, to edit: its Lua is live.
-A DIR with conf/nginx.conf is served as that says, any other as plain files.
+Without DIR it serves a built-in site. A DIR that is new or empty gets a copy of that site, to edit. A DIR with
+conf/nginx.conf is served as that says, any other as plain files. Changes of configuration and Lua are live. ADDRESS is
+for sites without a configuration: 127.0.0.1:8080 unless given; a port alone will do.
 `
 
 // run serves a site in the foreground.
@@ -38,20 +47,100 @@ func run(prog *app.Program, args []string) int {
 		s.out = os.NewFile(uintptr(fd), "/dev/stderr")
 	}
 	set.StringVar(&s.listen, "l", "", "")
-	if err := set.Parse(args[2:]); err != nil {
+	dir, err := s.parse(set, args[2:])
+	if err != nil {
+		if err != flag.ErrHelp {
+			set.Usage()
+		}
 		return 2
 	}
-	if set.NArg() > 1 {
-		set.Usage()
-		return 2
+	if err := s.listenable(dir); err != nil {
+		fmt.Fprintf(os.Stderr, "moongate: %s\n", err)
+		return 1
 	}
-	clean, err := s.prepare(set.Arg(0))
+	clean, err := s.prepare(dir)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "moongate: %s\n", err)
 		return 1
 	}
 	defer clean()
-	return app.Main(prog, app.Options{Prefix: s.dir, ErrorLog: "stderr", Text: s.text, Foreground: true, Ready: s.announce}, args[:1])
+	luahost.Development = true
+	return app.Main(prog, app.Options{Prefix: s.dir, ErrorLog: "stderr", Text: s.text, Foreground: true, Ready: s.announce, Reloaded: s.reloaded}, args[:1])
+}
+
+// parse accepts the flag before and behind the folder.
+func (s *runSite) parse(set *flag.FlagSet, args []string) (dir string, err error) {
+	for {
+		if err := set.Parse(args); err != nil {
+			return "", err
+		}
+		if set.NArg() == 0 {
+			break
+		}
+		if dir != "" {
+			return "", errors.New("one folder")
+		}
+		dir, args = set.Arg(0), set.Args()[1:]
+	}
+	if _, err := strconv.Atoi(s.listen); err == nil {
+		s.listen = "127.0.0.1:" + s.listen
+	}
+	return dir, nil
+}
+
+var listens = regexp.MustCompile(`(?m)^[^#\n]*\blisten\s+(?:127\.0\.0\.1:|localhost:|\*:|0\.0\.0\.0:)?(\d+)\s*[;\s]`)
+
+// listenable says who is in the way before anything is made: the server itself only knows that it cannot listen.
+func (s *runSite) listenable(dir string) error {
+	addrs, advice := []string{s.listen}, "choose another address with -l, for instance -l 127.0.0.1:8081"
+	conf, err := os.ReadFile(filepath.Join(dir, app.DefaultConfig))
+	if s.listen == "" {
+		addrs[0] = siteListen
+	}
+	if dir != "" && err == nil {
+		addrs, advice = nil, "change \"listen\" in "+filepath.Join(dir, app.DefaultConfig)
+		for _, m := range listens.FindAllStringSubmatch(string(conf), -1) {
+			addrs = append(addrs, "127.0.0.1:"+m[1])
+		}
+	}
+	for _, addr := range addrs {
+		l, err := net.Listen("tcp", addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("another program listens on %s already: end it, or %s", addr, advice)
+		}
+		if err == nil {
+			l.Close()
+		}
+	}
+	return nil
+}
+
+// follow reloads the site when a file of its configuration or of its Lua changes, to the end of the process.
+func (s *runSite) follow() {
+	roots, kinds := []string{s.dir}, []string{".conf", ".lua"}
+	if text, err := os.ReadFile(filepath.Join(s.dir, app.DefaultConfig)); err == nil && strings.Contains(string(text), siteLive) {
+		kinds = kinds[:1] // Lua is read for each request
+	}
+	for last := watch.Stamp(roots, kinds...); ; {
+		time.Sleep(watch.Pause)
+		if now := watch.Stamp(roots, kinds...); now != last {
+			last = now
+			syscall.Kill(os.Getpid(), syscall.SIGHUP)
+		}
+	}
+}
+
+// reloaded tells what came of a reload; the server goes on with what it had when the new configuration is wrong.
+func (s *runSite) reloaded(err error) {
+	if err == nil {
+		fmt.Fprintln(s.out, "Files have changed: reloaded.")
+		return
+	}
+	fmt.Fprintf(s.out, "Files have changed, and cannot be used: %s\n", err)
+	var placed *conf.Error
+	if errors.As(err, &placed) && placed.Advice() != "" {
+		fmt.Fprintf(s.out, "    %s\n", placed.Advice())
+	}
 }
 
 // runSite is what to serve.
@@ -170,6 +259,9 @@ func (s *runSite) serveFiles() (clean func(), err error) {
 // announce says what is served, and what to try.
 func (s *runSite) announce() {
 	fmt.Fprintln(s.out, s.announcement())
+	if !s.builtIn && !s.files {
+		go s.follow()
+	}
 }
 
 func (s *runSite) announcement() string {

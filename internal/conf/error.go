@@ -16,6 +16,8 @@ type Error struct {
 	File        string // "" where nginx names no place
 	Line        int
 	CommandLine bool // met in the text of -g
+
+	advice string
 }
 
 // Error is the message with its place: `unknown directive "x" in /etc/nginx.conf:3`.

@@ -106,18 +106,18 @@ func (p *parser) run(c *Cmd, end ending) error {
 			return c.Errorf("directive \"%s\" has no opening \"{\"", c.Name)
 		}
 		if !r.args.accepts(len(c.Args)) {
-			return c.badArity()
+			return p.swallowed(c, c.badArity())
 		}
 		c.row = r
-		return p.set(c)
+		return p.swallowed(c, p.set(c))
 	}
 	if p.config.skipUnknown {
 		return p.skip(c, end)
 	}
 	if len(rows) > 0 {
-		return c.Errorf("\"%s\" directive is not allowed here", c.Name)
+		return advised(c.Errorf("\"%s\" directive is not allowed here", c.Name), p.whereAllowed(rows))
 	}
-	return c.Errorf("unknown directive \"%s\"", c.Name)
+	return advised(c.Errorf("unknown directive \"%s\"", c.Name), p.similar(c))
 }
 
 func (p *parser) set(c *Cmd) error {

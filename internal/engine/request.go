@@ -196,6 +196,7 @@ type life struct {
 	Chunked     bool
 	ErrStatus   Status // the status error_page works on ($status of the original error)
 	errorPage   bool   // in error_page processing
+	Explanation []byte // a page of HTML that tells of the error, in the place of the built-in one; while developing
 	Discarded   bool   // the request body was thrown away
 	Aborted     bool   // the client is gone
 	Logged      bool

@@ -204,6 +204,9 @@ func (r *Request) ownPage(st Status) []byte {
 	if title == "" {
 		return nil
 	}
+	if r.Explanation != nil {
+		return r.Explanation
+	}
 	core := r.Core()
 	head := title
 	if d := pageDetails[st]; d != "" {

@@ -38,6 +38,7 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 	switch res.Status {
 	case lua.Failed:
 		r.Logf(nlog.Error, "%s", res.Err.Error())
+		x.explain(code, res.Err)
 		if r.HeaderSent {
 			return engine.Error
 		}
@@ -118,6 +119,7 @@ func (x *Ctx) load(code *lua.Code) (*lua.Chunk, engine.Status) {
 	chunk, err := x.W.VM.Load(code)
 	if err != nil {
 		x.R.Logf(nlog.Error, "%s", err.Error())
+		x.explain(code, err)
 		if le, ok := err.(*lua.LoadError); ok && le.Missing() {
 			if le.Unreadable() {
 				return nil, 503

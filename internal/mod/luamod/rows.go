@@ -114,7 +114,9 @@ func flagRow(name string, in conf.Context, def, doc string, f func(*luahost.Conf
 var codeCache = conf.NewType("on | off", conf.Take1, func(c *conf.Cmd) (bool, error) {
 	on, err := conf.Flag.Parse(c)
 	if err == nil && !on {
-		c.Alertf("lua_code_cache is off; this will hurt performance")
+		if !luahost.Development {
+			c.Alertf("lua_code_cache is off; this will hurt performance")
+		}
 	}
 	return on, err
 })
