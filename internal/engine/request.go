@@ -199,6 +199,7 @@ type life struct {
 	Explanation []byte // a page of HTML that tells of the error, in the place of the built-in one; while developing
 	Discarded   bool   // the request body was thrown away
 	Aborted     bool   // the client is gone
+	Cut         uint32 // HTTP/2's error code with which a server has ended the response before its time; 0: none that the client shall see
 	Logged      bool
 	PostAction  bool // the response has been sent; this is about post_action
 	HeaderOnlyR bool // only the head shall be sent: expect no body

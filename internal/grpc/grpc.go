@@ -133,6 +133,9 @@ func FromReset(h2 uint32) Code {
 	case 12: // INADEQUATE_SECURITY
 		return PermissionDenied
 	}
+	if h2 > 13 { // the table has no more; grpc-go says the same of what is not known
+		return Unknown
+	}
 	return Internal
 }
 

@@ -23,6 +23,7 @@ type Error struct {
 	Text    string // as the log has it: "upstream ..."
 	Refused bool   // the peer says that it has not looked at the request: it may be sent again
 	GoAway  bool   // a GOAWAY says so; when there was an error, Refused is not set
+	Reset   bool   // RST_STREAM has come, with Code
 	Invalid bool   // the peer has spoken, but not as it should
 	Closed  bool   // the connection is gone
 	Sys     error  // what the system says, or nil
@@ -214,7 +215,7 @@ func (s *Stream) reset(code http2.ErrCode) {
 		s.end(&Error{Text: fmt.Sprintf("upstream sent frame for closed stream %d", s.id), Invalid: true})
 		return
 	}
-	s.end(&Error{Code: code, Text: fmt.Sprintf("upstream rejected request with error %d", code), Refused: code == http2.RefusedStream && !s.headDone, Invalid: true})
+	s.end(&Error{Code: code, Text: fmt.Sprintf("upstream rejected request with error %d", code), Refused: code == http2.RefusedStream && !s.headDone, Reset: true, Invalid: true})
 }
 
 // response checks a response head.

@@ -496,6 +496,9 @@ func (x *Exchange) expire() engine.Status {
 
 func (x *Exchange) muxBroken(e *h2client.Error) engine.Status {
 	x.log(nlog.Error, e.Sys, e.Text)
+	if e.Reset && e.Code != http2.RefusedStream && e.Code != http2.HTTP11Required { // these would ask the client to try again
+		x.R.Cut = uint32(e.Code)
+	}
 	return x.truncated()
 }
 

@@ -181,6 +181,8 @@ func (s *stream) closeWire() {
 	switch {
 	case !s.outClosed && (s.malformed || s.timedOut):
 		s.sendReset(http2.ProtocolError)
+	case !s.outClosed && s.r.Cut != 0: // gRPC makes a status of it
+		s.sendReset(http2.ErrCode(s.r.Cut))
 	case !s.outClosed:
 		s.sendReset(http2.InternalError)
 	case s.malformed:

@@ -187,6 +187,37 @@ local function cases_of(args, dir, tls, ch, test)
         soak(function() return assert(grpc.channel(args.addr, {tls = tls, use_local_subchannel_pool = args.own})):client "grpc.testing.TestService" end)
     end
 
+    -- The cases of servers that misbehave, with the statuses that grpc-go's program wants.
+    local function large()
+        return test:UnaryCall{response_size = 314159, payload = {body = zeros(271828)}}
+    end
+
+    local function fails(code)
+        return function()
+            local _, err = large()
+            status(err, code)
+        end
+    end
+
+    cases.rst_after_header, cases.rst_after_data, cases.rst_during_data = fails(grpc.INTERNAL), fails(grpc.INTERNAL), fails(grpc.UNKNOWN)
+    cases.ping = cases.large_unary
+
+    function cases.goaway()
+        cases.large_unary()
+        cases.large_unary()
+    end
+
+    function cases.max_streams()
+        cases.large_unary()
+        local threads = {}
+        for i = 1, 15 do
+            threads[i] = ngx.thread.spawn(cases.large_unary)
+        end
+        for i = 1, 15 do
+            assert(ngx.thread.wait(threads[i]))
+        end
+    end
+
     function cases.compressed()
         local z = assert(grpc.channel(args.addr, {tls = tls, use_local_subchannel_pool = args.own, compression = "gzip"}))
         local reply = assert(z:call(svc .. "UnaryCall", {response_size = 314159, payload = {body = zeros(271828)}}))
