@@ -48,15 +48,19 @@ const (
 	BodyFileClean
 )
 
-// ServerTokens is server_tokens.
-type ServerTokens int
+// serverTokens are the words of server_tokens; any other text is the Server header's value itself.
+var serverTokens = map[string]*Template{
+	"off":   {lit: []byte(ServerName)},
+	"on":    {lit: []byte(ServerVersion)},
+	"build": {lit: []byte(ServerVersion + " (" + Build + ")")},
+}
 
-// Values of server_tokens.
-const (
-	TokensOff ServerTokens = iota
-	TokensOn
-	TokensBuild
-)
+var tokensType = conf.NewType("on | off | build | string", conf.Take1, func(c *conf.Cmd) (*Template, error) {
+	if t := serverTokens[c.Args[0]]; t != nil {
+		return t, nil
+	}
+	return CompileArg(c, c.Args[0])
+})
 
 // Lingering is lingering_close.
 type Lingering int
@@ -130,7 +134,7 @@ type LocConf struct {
 	Etag                 conf.Opt[bool]
 	IfModifiedSince      conf.Opt[ModSince]
 	MaxRanges            conf.Opt[int]
-	ServerTokens         conf.Opt[ServerTokens]
+	ServerTokens         conf.Opt[*Template]
 	SubrequestBuffer     conf.Opt[int64]
 	LimitRate            conf.Opt[*Template]
 	LimitRateAfter       conf.Opt[*Template]
@@ -189,15 +193,14 @@ func (r *Request) Core() *LocConf { return r.Loc.Core }
 // CoreOf gives the core settings of a scope.
 func CoreOf(s *conf.Scope) *LocConf { return locLevel.Of(s) }
 
-// ServerToken is the Server header's value.
-func (c *LocConf) ServerToken() string {
-	switch c.ServerTokens.V {
-	case TokensOff:
-		return ServerName
-	case TokensBuild:
-		return ServerVersion + " (" + Build + ")"
+// ServerToken is the Server header's value, which is empty when none is to be sent. The bytes live as long as the request.
+func (r *Request) ServerToken() []byte {
+	t := r.Core().ServerTokens.V
+	v := t.Eval(r)
+	if !t.IsLiteral() && bytes.ContainsAny(v, "\r\n\x00") {
+		return nil // a field of the client's making must not become two
 	}
-	return ServerVersion
+	return v
 }
 
 // Logger is the error log of the location.
@@ -348,8 +351,8 @@ var coreRows = []conf.Directive{
 		Doc: "How If-Modified-Since is compared with the file's time."},
 	{Name: "max_ranges", In: httpAll, Default: "2147483647", Set: conf.Slot(locLevel, conf.Number, func(c *LocConf) *conf.Opt[int] { return &c.MaxRanges }),
 		Doc: "The number of byte ranges one request may ask for; with more the whole file is sent."},
-	{Name: "server_tokens", In: httpAll, Default: "on", Set: conf.Slot(locLevel, conf.Enum(conf.Case("off", TokensOff), conf.Case("on", TokensOn), conf.Case("build", TokensBuild)), func(c *LocConf) *conf.Opt[ServerTokens] { return &c.ServerTokens }),
-		Doc: "Whether the Server header and error pages carry the version."},
+	{Name: "server_tokens", In: httpAll, Default: "on", Set: conf.Slot(locLevel, tokensType, func(c *LocConf) *conf.Opt[*Template] { return &c.ServerTokens }),
+		Doc: "Whether the Server header and error pages carry the version; or their text, which may have variables: an empty one sends no Server header."},
 	{Name: "subrequest_output_buffer_size", In: httpAll, Default: "4k", Set: conf.Slot(locLevel, conf.Size, func(c *LocConf) *conf.Opt[int64] { return &c.SubrequestBuffer }),
 		Doc: "The size of responses that modules keep in memory for their own subrequests."},
 	{Name: "resolver_timeout", In: httpAll, Default: "30s", Set: conf.Slot(locLevel, conf.Msec, func(c *LocConf) *conf.Opt[time.Duration] { return &c.ResolverTimeout }),

@@ -219,7 +219,7 @@ func (r *Request) ownPage(st Status) []byte {
 		b = append(append(append(b, "<center>"...), d...), "</center>\r\n"...)
 	}
 	b = append(b, "<hr><center>"...)
-	b = append(append(b, core.ServerToken()...), "</center>\r\n</body>\r\n</html>\r\n"...)
+	b = append(append(b, r.ServerToken()...), "</center>\r\n</body>\r\n</html>\r\n"...)
 	if core.MSIEPadding.V && st >= 400 && r.wantsPadding() && r.In.Version >= http1.Version10 {
 		for range 6 {
 			b = append(b, "<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n"...)

@@ -117,3 +117,30 @@ GET /check
 --- must_die
 --- error_log
 invalid value in
+
+
+
+=== TEST 10: server_tokens: a text of its own, with variables, on error pages too
+--- config
+    server_tokens "gate ($arg_v)";
+    location /ok { return 200 "x\n"; }
+    location /bad { return 404; }
+--- request eval
+["GET /ok?v=7", "GET /bad?v=8"]
+--- error_code eval
+[200, 404]
+--- response_headers eval
+["Server: gate (7)", "Server: gate (8)"]
+--- response_body_like eval
+["^x\$", "<hr><center>gate \\(8\\)</center>"]
+
+
+
+=== TEST 11: server_tokens: no text, no header; nor when a variable would make two fields of it
+--- config
+    location /none { server_tokens ""; return 200 "x\n"; }
+    location /two { server_tokens $uri; return 200 "x\n"; }
+--- request eval
+["GET /none", "GET /two%0d%0aX-Made:%20up", "GET /two"]
+--- response_headers eval
+["!Server", "!Server\n!X-Made", "Server: /two"]

@@ -68,6 +68,11 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 			own.connection = own.connection || h.Name != nil
 		}
 	}
+	var token []byte
+	if !own.server {
+		token = x.r.ServerToken()
+		need += len(token)
+	}
 	s := x.tail(need)
 	at := len(s.b)
 	b := s.b
@@ -76,8 +81,8 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	} else {
 		b = http1.AppendStatusLine(b, http1.Version11, int(o.Status), "")
 	}
-	if !own.server {
-		b = append(append(append(b, "Server: "...), core.ServerToken()...), '\r', '\n')
+	if len(token) > 0 {
+		b = append(append(append(b, "Server: "...), token...), '\r', '\n')
 	}
 	if !own.date {
 		b = append(append(append(b, "Date: "...), x.c.w.Date()...), '\r', '\n')

@@ -106,7 +106,7 @@ func (s *stream) SendHead(r *engine.Request, last bool) error {
 	}
 	r.AbsoluteLocation(core)
 
-	at := c.open(s.headRoom(o))
+	at := c.open(headRoom(r))
 	b := c.enc.AppendStatus(c.out, status)
 	b = s.ownFields(b, r, core)
 	for i := range o.List {
@@ -145,7 +145,9 @@ func (s *stream) ownFields(b []byte, r *engine.Request, core *engine.LocConf) []
 		}
 	}
 	if !own.server {
-		b = e.Append(b, http2.SServer, nil, tokenBytes(core), http2.Indexed)
+		if token := r.ServerToken(); len(token) > 0 {
+			b = e.Append(b, http2.SServer, nil, token, http2.Indexed)
+		}
 	}
 	if !own.date {
 		b = e.Append(b, http2.SDate, nil, s.c.w.Date(), http2.Indexed)
@@ -171,25 +173,12 @@ func (s *stream) ownFields(b []byte, r *engine.Request, core *engine.LocConf) []
 	return b
 }
 
-var (
-	acceptEncoding = []byte("Accept-Encoding")
-	tokenOff       = []byte(engine.ServerName)
-	tokenOn        = []byte(engine.ServerVersion)
-)
-
-func tokenBytes(core *engine.LocConf) []byte {
-	switch core.ServerTokens.V {
-	case engine.TokensOff:
-		return tokenOff
-	case engine.TokensOn:
-		return tokenOn
-	}
-	return []byte(core.ServerToken())
-}
+var acceptEncoding = []byte("Accept-Encoding")
 
 // headRoom is how much memory the head may take.
-func (s *stream) headRoom(o *engine.HeadersOut) int {
-	need := 256 + len(o.ContentType) + len(o.Charset)
+func headRoom(r *engine.Request) int {
+	o := &r.Out
+	need := 256 + len(o.ContentType) + len(o.Charset) + len(r.ServerToken())
 	for i := range o.List {
 		need += len(o.List[i].Name) + len(o.List[i].Value) + 16
 	}

@@ -269,8 +269,8 @@ func (s *stream) ownFields(list []field, r *engine.Request, core *engine.LocConf
 		date = date || h.ID == http1.HDate
 		modified = modified || h.ID == http1.HLastModified && h.Name != nil
 	}
-	if !server {
-		list = append(list, field{"server", core.ServerToken()})
+	if token := r.ServerToken(); !server && len(token) > 0 {
+		list = append(list, field{"server", string(token)})
 	}
 	if !date {
 		list = append(list, field{"date", string(s.c.w.Date())})
