@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cfun_shdict.h"
+#include "mg_vm.h"
 
 enum { NGX_OK = 0, NGX_ERROR = -1, NGX_DONE = -4, NGX_DECLINED = -5 };
 
@@ -82,7 +83,7 @@ int ngx_http_lua_ffi_shdict_get(void *zone, const char *key, size_t len, int *ty
                                 int *flags, int get_stale, int *is_stale, char **err)
 {
     mg_sd_value v = {.s = *buf, .cap = *buflen};
-    const char *problem = mg_shdict_get(zone, NULL, key, len, get_stale, &v);
+    const char *problem = mg_shdict_get(zone, mg_running_clock(), key, len, get_stale, &v);
 
     *err = (char *) problem;
     *type = v.type;
@@ -143,7 +144,7 @@ int ngx_http_lua_ffi_shdict_store(void *zone, int op, const char *key, size_t le
     case MG_SD_BOOL:
     case MG_SD_NUM:
     case MG_SD_STR:
-        return told(mg_shdict_store(zone, NULL, op, key, len, &v, ttl > 0 ? ttl : 0, NULL, forcible), err,
+        return told(mg_shdict_store(zone, mg_running_clock(), op, key, len, &v, ttl > 0 ? ttl : 0, NULL, forcible), err,
                     op & MG_SD_REPLACE ? "not found" : "exists");
     }
 
@@ -157,12 +158,12 @@ int ngx_http_lua_ffi_shdict_incr(void *zone, const char *key, size_t len, double
         return told("key too long", err, NULL);
     }
 
-    return told(mg_shdict_incr(zone, NULL, key, len, value, has_init, init, ttl > 0 ? ttl : 0, forcible), err, NULL);
+    return told(mg_shdict_incr(zone, mg_running_clock(), key, len, value, has_init, init, ttl > 0 ? ttl : 0, forcible), err, NULL);
 }
 
 int ngx_http_lua_ffi_shdict_flush_all(void *zone)
 {
-    mg_shdict_flush_all(zone, NULL);
+    mg_shdict_flush_all(zone, mg_running_clock());
     return NGX_OK;
 }
 
@@ -170,12 +171,12 @@ long ngx_http_lua_ffi_shdict_get_ttl(void *zone, const char *key, size_t len)
 {
     int64_t ms;
 
-    return mg_shdict_ttl(zone, NULL, key, len, &ms) == NULL ? (long) ms : NGX_DECLINED;
+    return mg_shdict_ttl(zone, mg_running_clock(), key, len, &ms) == NULL ? (long) ms : NGX_DECLINED;
 }
 
 int ngx_http_lua_ffi_shdict_set_expire(void *zone, const char *key, size_t len, long ttl)
 {
-    return mg_shdict_expire(zone, NULL, key, len, ttl > 0 ? ttl : 0) == NULL ? NGX_OK : NGX_DECLINED;
+    return mg_shdict_expire(zone, mg_running_clock(), key, len, ttl > 0 ? ttl : 0) == NULL ? NGX_OK : NGX_DECLINED;
 }
 
 size_t ngx_http_lua_ffi_shdict_capacity(void *zone)

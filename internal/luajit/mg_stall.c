@@ -44,6 +44,12 @@ int32_t mg_running_slot(void)
     return mg_running != NULL ? mg_running->slot : -1;
 }
 
+/* Its clock; NULL, which means the system's, on a thread that runs none. */
+const int64_t *mg_running_clock(void)
+{
+    return mg_running != NULL ? mg_running->clock : NULL;
+}
+
 static void mg_stall_hook(lua_State *L, lua_Debug *ar)
 {
     mg_vm *vm = mg_running;

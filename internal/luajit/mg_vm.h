@@ -184,6 +184,7 @@ void mg_thread_link(lua_State *L, lua_State *parent, unsigned flags);
 void mg_stall_enter(mg_vm *vm);
 void mg_stall_leave(mg_vm *vm);
 int32_t mg_running_slot(void);
+const int64_t *mg_running_clock(void);
 
 /* mg_search.c */
 void mg_search_open(lua_State *L);
