@@ -43,7 +43,7 @@ const (
 	Handlers = PhaseMask(PhaseRewrite | PhaseServerRewrite | PhaseAccess | PhasePrecontent | PhaseContent)
 
 	// Free are the phases which may wait with Options.Unlimited.
-	Free = Anywhere &^ PhaseMask(PhaseExitWorker)
+	Free = Anywhere
 	// FreeRequest are those of them which handle a request.
 	FreeRequest = Handlers | PhaseMask(PhaseSet|PhaseHeaderFilter|PhaseBodyFilter|PhaseLog|PhaseBalancer)
 

@@ -270,7 +270,7 @@ func TestDatabases(t *testing.T) {
 	for name, db := range map[string]*database{"MY": maria, "PG": pg} {
 		if db == nil {
 			db = &database{}
-		} else if cert, err := os.ReadFile(db.dir + "/tls.crt"); err == nil {
+		} else if cert, err := os.ReadFile(db.dir + "/tls.pem"); err == nil {
 			certs = append(certs, cert...)
 		}
 		where = append(where, "$"+name+"DIR", db.dir, "$"+name+"PORT", cmp.Or(db.port, "0"))

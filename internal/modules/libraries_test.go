@@ -151,8 +151,15 @@ func nameServer(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			reply := append([]byte(nil), buf[:n]...)
-			reply[2], reply[3], reply[7] = 0x81, 0x80, 1                                 // RFC 1035 4.1.1: a response, one answer
+			end := 12 // of the question's name: labels with their lengths
+			for end < n && buf[end] != 0 {
+				end += int(buf[end]) + 1
+			}
+			if end += 5; end > n {
+				continue
+			}
+			reply := append([]byte(nil), buf[:end]...)
+			reply[2], reply[3], reply[7], reply[11] = 0x81, 0x80, 1, 0                   // RFC 1035 4.1.1: a response, one answer
 			reply = append(reply, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 1, 2, 3) // 4.1.3: the question's name, A, IN
 			c.WriteTo(reply, from)
 		}

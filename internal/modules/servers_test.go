@@ -1,14 +1,8 @@
 package modules
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"moongate/internal/testkit/cert"
 	"moongate/internal/testkit/poll"
 )
 
@@ -83,8 +78,9 @@ type database struct {
 	port string
 }
 
-// launch starts the server and waits until its log says that it is ready; the error has the log's end.
-func launch(t testing.TB, cmd *exec.Cmd, logName, ready string) error {
+// launch starts the server and waits until its log says that it is ready; the error has the log's end. The signal ends it at
+// once.
+func launch(t testing.TB, cmd *exec.Cmd, last syscall.Signal, logName, ready string) error {
 	log, err := os.Create(logName)
 	if err != nil {
 		return err
@@ -97,7 +93,7 @@ func launch(t testing.TB, cmd *exec.Cmd, logName, ready string) error {
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGQUIT) // at once
+		cmd.Process.Signal(last)
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
@@ -131,28 +127,9 @@ func account(path string) {
 
 // certificate writes the key and the certificate of localhost, which is its own authority, into a folder.
 func certificate(t testing.TB, dir string) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
-	cert, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: cert}, "tls.key": {Type: "PRIVATE KEY", Bytes: der}} {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		account(path)
-	}
+	cert.Authority(t, nil, "localhost", func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} }).Write(t, dir, "tls")
+	account(filepath.Join(dir, "tls.pem"))
+	account(filepath.Join(dir, "tls.key"))
 }
 
 // startMariaDB starts MariaDB on a socket only, with TLS, a database test and an account moon with the password secret. It
@@ -177,9 +154,9 @@ func startMariaDB(t testing.TB) (*database, string, error) {
 		return nil, "", err
 	}
 	server := unprivileged(db.dir, "/usr/sbin/mariadbd", append([]string{"--no-defaults", "--skip-networking", "--socket=" + db.dir + "/s",
-		"--pid-file=" + db.dir + "/pid", "--init-file=" + accounts, "--ssl-cert=" + db.dir + "/tls.crt", "--ssl-key=" + db.dir + "/tls.key",
+		"--pid-file=" + db.dir + "/pid", "--init-file=" + accounts, "--ssl-cert=" + db.dir + "/tls.pem", "--ssl-key=" + db.dir + "/tls.key",
 		"--performance-schema=off"}, small...)...)
-	return db, "", launch(t, server, db.dir+"/log", "ready for connections")
+	return db, "", launch(t, server, syscall.SIGKILL, db.dir+"/log", "ready for connections")
 }
 
 // startPostgres starts PostgreSQL on a socket and a port, with TLS and an account moon with the password secret, whose
@@ -212,9 +189,9 @@ func startPostgres(t testing.TB) (*database, string, error) {
 	for range 5 { // somebody else may have taken the port meanwhile
 		db.port = freePort(t)
 		server := unprivileged(db.dir, bin+"/postgres", "-D", db.dir+"/data", "-k", db.dir, "-p", db.port, "-c", "listen_addresses=127.0.0.1",
-			"-c", "ssl=on", "-c", "ssl_cert_file="+db.dir+"/tls.crt", "-c", "ssl_key_file="+db.dir+"/tls.key", "-c", "fsync=off",
+			"-c", "ssl=on", "-c", "ssl_cert_file="+db.dir+"/tls.pem", "-c", "ssl_key_file="+db.dir+"/tls.key", "-c", "fsync=off",
 			"-c", "max_connections=20", "-c", "shared_buffers=4MB", "-c", "dynamic_shared_memory_type=mmap")
-		if err = launch(t, server, db.dir+"/log", "ready to accept connections"); err == nil || !strings.Contains(err.Error(), "in use") {
+		if err = launch(t, server, syscall.SIGQUIT, db.dir+"/log", "ready to accept connections"); err == nil || !strings.Contains(err.Error(), "in use") {
 			break
 		}
 	}

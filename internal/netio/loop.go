@@ -501,7 +501,7 @@ func (l *Loop) Sleep(d time.Duration) error {
 }
 
 // Offload runs fn on another goroutine, without the baton, and returns when it is done: for system calls that block
-// (disk, name service). fn must not touch the worker's state.
+// (disk, name service). fn must not touch the worker's state. A task that is killed meanwhile is told by what it waits for next.
 func (l *Loop) Offload(fn func()) {
 	t := l.cur
 	done := false
@@ -512,7 +512,11 @@ func (l *Loop) Offload(fn func()) {
 			l.Ready(t)
 		})
 	}()
+	killed := false
 	for !done {
-		l.Park(0)
+		if l.Park(0) == ErrKilled {
+			killed = true
+		}
 	}
+	t.killed = t.killed || killed
 }

@@ -114,6 +114,18 @@ func TestKillAndOffload(t *testing.T) {
 		if n != 7 {
 			t.Error("Offload returned early")
 		}
+		asked := make(chan bool)
+		l.Go(func() { l.Kill(main); close(asked) })
+		l.Offload(func() { <-asked; n = 8 })
+		if n != 8 {
+			t.Error("Offload returned before its function")
+		}
+		if err := l.Sleep(0); err != ErrKilled {
+			t.Errorf("the wait after Offload: %v", err)
+		}
+		if err := l.Sleep(0); err != nil {
+			t.Errorf("the wait after that: %v", err)
+		}
 	})
 }
 

@@ -36,6 +36,13 @@ our $Probe = <<'_EOC_';
                 local _, v = ngx.thread.wait(t)
                 return v
             end)
+            try("pipe", function()
+                local p = assert(require "ngx.pipe".spawn({"cat"}))
+                p:write("piped")
+                p:shutdown("stdin")
+                local got = p:stdout_read_all()
+                return p:wait() and got
+            end)
             if capture then
                 try("capture", function() return ngx.location.capture("/sub").body end)
             end
@@ -59,8 +66,8 @@ __DATA__
 --- request
 GET /t
 --- response_body
-init sleep:ok tcp:connection refused udp:true sema:timeout thread:joined
-init_worker sleep:ok tcp:connection refused udp:true sema:timeout thread:joined
+init sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped
+init_worker sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped
 --- no_error_log
 [alert]
 
@@ -77,7 +84,7 @@ init_worker sleep:ok tcp:connection refused udp:true sema:timeout thread:joined
 --- request
 GET /t
 --- response_body
-set sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:sub
+set sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped capture:sub
 --- no_error_log
 [alert]
 
@@ -94,7 +101,7 @@ set sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:
 --- request
 GET /t
 --- response_headers
-X: header sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:sub
+X: header sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped capture:sub
 --- response_body
 hello
 --- no_error_log
@@ -134,10 +141,10 @@ hello
 --- request
 GET /t
 --- response_headers
-X: header sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:sub
+X: header sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped capture:sub
 --- response_body_like
 ^(<[ab][123]>){6}
-body sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:sub
+body sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped capture:sub
 --- no_error_log
 [alert]
 
@@ -156,7 +163,7 @@ GET /t
 --- response_body
 hello
 --- error_log
-log sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:sub
+log sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped capture:sub
 --- no_error_log
 [alert]
 
@@ -178,7 +185,7 @@ log sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:
 --- request
 GET /t
 --- response_headers
-X: balancer sleep:ok tcp:connection refused udp:true sema:timeout thread:joined capture:sub
+X: balancer sleep:ok tcp:connection refused udp:true sema:timeout thread:joined pipe:piped capture:sub
 --- response_body
 back
 --- no_error_log
@@ -237,3 +244,79 @@ hello
 --- error_log
 API disabled in the context of log_by_lua*; it works in rewrite_by_lua*, access_by_lua*, content_by_lua*, ngx.timer, ssl_certificate_by_lua*, ...; "lua_phase_limits off" lifts this
 API disabled in the context of log_by_lua*; it works in rewrite_by_lua*, access_by_lua*, content_by_lua*, server_rewrite_by_lua*, precontent_by_lua*; "lua_phase_limits off" lifts this
+
+
+
+=== TEST 10: processes in the phases that may wait anyway, and in a timer
+--- http_config
+    lua_phase_limits off;
+    init_by_lua_block {
+        said = {}
+        function run(where)
+            local p = assert(require "ngx.pipe".spawn({"cat"}))
+            p:write(where)
+            p:shutdown("stdin")
+            said[#said + 1] = p:stdout_read_all()
+            local ok, how, status = p:wait()
+            if not ok or how ~= "exit" or status ~= 0 then said[#said + 1] = "wrong" end
+        end
+    }
+--- config
+    server_rewrite_by_lua_block { run("server_rewrite") }
+    location /t {
+        rewrite_by_lua_block { run("rewrite") }
+        access_by_lua_block { run("access") }
+        precontent_by_lua_block { run("precontent") }
+        content_by_lua_block {
+            run("content")
+            local done = require "ngx.semaphore".new()
+            ngx.timer.at(0, function() run("timer") done:post() end)
+            done:wait(5)
+            ngx.say(table.concat(said, " "))
+        }
+    }
+--- request
+GET /t
+--- response_body
+server_rewrite rewrite access precontent content timer
+--- no_error_log
+[error]
+[alert]
+
+
+
+=== TEST 11: a process that init_by_lua leaves behind is ended
+--- http_config
+    lua_phase_limits off;
+    init_by_lua_block {
+        left = require "ngx.pipe".spawn({"sleep", "1000"})
+        left_pid = left:pid()
+    }
+--- config
+    location /t {
+        content_by_lua_block {
+            local ok, err = left:wait()
+            ngx.say(io.open("/proc/" .. left_pid .. "/stat"), " ", ok, " ", err)
+        }
+    }
+--- request
+GET /t
+--- response_body_like
+^nil nil exited$
+--- no_error_log
+[error]
+[alert]
+
+
+
+=== TEST 12: with the limits there are none in init_by_lua
+--- http_config
+    init_by_lua_block { ok, err = pcall(require "ngx.pipe".spawn, {"true"}) }
+--- config
+    location /t {
+        content_by_lua_block { ngx.say(ok, " ", err) }
+    }
+--- request
+GET /t
+--- response_body
+false API disabled in the current context

@@ -205,6 +205,9 @@ func (ch *channel) address(c *lua.Call, deadline int64) (sock syscall.Sockaddr, 
 				}
 			}
 		})
+		if c.Killed() {
+			return nil, "", netio.ErrKilled
+		}
 	}
 	if err != nil {
 		if killed(err) {

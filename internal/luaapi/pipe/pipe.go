@@ -62,6 +62,8 @@ type proc struct {
 	closed bool // nothing more can be had from it
 	signal bool // what status is
 	status int
+	early  bool   // of init_by_lua, whose loop ends with it
+	child  *child // what waits for its end
 	waiter *netio.Task
 	call   *lua.Call // of the waiter
 }
@@ -123,6 +125,9 @@ func (p *proc) destroy() {
 	if !p.dead {
 		p.debugf("lua pipe kill process:%X pid:%d", p.id(), p.pid)
 		p.sendSignal(9)
+		if p.early && p.child != nil {
+			p.reap()
+		}
 	}
 	p.finalize()
 	p.w = nil

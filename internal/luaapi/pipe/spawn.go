@@ -28,10 +28,10 @@ type order struct {
 }
 
 func runSpawn(c *lua.Call) lua.Outcome {
-	if c.Phase() == lua.PhaseInit || luahost.HolderOf(c) == nil {
+	if luahost.HolderOf(c) == nil { // init_by_lua has one with lua_phase_limits off
 		return c.Errorf("API disabled in the current context")
 	}
-	p := &proc{w: luahost.EngineWorker(c), timeouts: [4]int64{10000, 10000, 10000, 10000}}
+	p := &proc{w: luahost.EngineWorker(c), early: c.Phase() == lua.PhaseInit, timeouts: [4]int64{10000, 10000, 10000, 10000}}
 	o := order{buffer: 4096}
 	if why := o.readArgs(c); why != "" {
 		return c.Errorf("%s", why)
@@ -309,6 +309,7 @@ func (p *proc) watch() {
 	fd, _, no := syscall.RawSyscall(sysPidfdOpen, uintptr(p.pid), 0, 0)
 	if no == 0 {
 		if p.w.Loop.AddTo(&c.fd, int(fd), c) == nil {
+			p.child = c
 			return
 		}
 		syscall.Close(int(fd))
@@ -323,6 +324,18 @@ func (p *proc) watch() {
 		}
 		loop.Post(func() { p.ended(st) })
 	}()
+}
+
+// reap waits for a process that was killed, when the loop will not be there to hear of its end.
+func (p *proc) reap() {
+	var st syscall.WaitStatus
+	for {
+		if _, err := syscall.Wait4(p.pid, &st, 0, nil); err != syscall.EINTR {
+			break
+		}
+	}
+	p.child.fd.Close()
+	p.ended(st)
 }
 
 // Ready implements netio.Handler.
