@@ -114,7 +114,10 @@ func newSite(t *testing.T, p *page) *site {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		s.killDaemons()
+		os.RemoveAll(dir)
+	})
 	s.dir = filepath.Join(dir, "site")
 	for _, name := range []string{"site/conf", "site/logs", "site/html", "bin", "home"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
@@ -137,6 +140,25 @@ func newSite(t *testing.T, p *page) *site {
 	}
 	s.back = regexp.MustCompile(`\b(?:` + strings.Join(all, "|") + `)\b`)
 	return s
+}
+
+// killDaemons ends what commands of the page have left running: processes that a pid file names and that work here.
+func (s *site) killDaemons() {
+	filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.Contains(d.Name(), ".pid") {
+			return nil
+		}
+		text, _ := os.ReadFile(path)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil || pid <= 1 {
+			return nil
+		}
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if strings.Contains(string(line), filepath.Dir(s.dir)) {
+			syscall.Kill(pid, syscall.SIGTERM)
+		}
+		return nil
+	})
 }
 
 // real replaces the document's ports, shown replaces them back.
