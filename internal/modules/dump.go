@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"moongate/internal/lua"
+	"moongate/internal/luajit"
 )
 
 // DumpVariables lists the variables, one on a line, as tab-separated columns under a line of headings. A family is listed
@@ -102,13 +103,19 @@ end
 for _, name in ipairs{"ngx", "ndk", "coroutine"} do
     if type(_G[name]) == "table" then go(name, _G[name], name) end
 end
-for name in required:gmatch("%S+") do
+local function load(name)
     local ok, m = pcall(require, name)
     if ok and type(m) == "table" then seen[m] = nil; go(name, m, name) end
 end
+for name in required:gmatch("%S+") do load(name) end
+for name in pairs(package.preload) do load(name) end
+go("ngx.shared.DICT", getmetatable(ngx.shared.DICT).__index, "ngx.shared")
 table.sort(lines)
 return table.concat(lines, "\n")
 `
+
+// leastDict is the size of a dictionary that is only looked at.
+const leastDict = 64 << 10
 
 func luaMembers(libraries []*lua.Library, required []string) ([]LuaName, error) {
 	rt, err := lua.NewRuntime(lua.Options{Host: silent{}}, libraries...)
@@ -120,6 +127,13 @@ func luaMembers(libraries []*lua.Library, required []string) ([]LuaName, error) 
 		return nil, err
 	}
 	defer vm.Close()
+	dict, err := luajit.OpenDict("DICT", leastDict)
+	if err != nil {
+		return nil, err
+	}
+	if err := vm.DefineDicts([]*luajit.Dict{dict}); err != nil {
+		return nil, err
+	}
 	chunk, err := vm.Load(lua.NewCode(walk, "=dump"))
 	if err != nil {
 		return nil, err

@@ -69,10 +69,11 @@ func hasDirective(known []row, it item) bool {
 }
 
 // hasVariable takes a name with a variable part (http_NAME) for known when the binary lists the same prefix, whatever it
-// calls the part: http_NAME, http_*, http_.
+// calls the part: http_NAME, http_*, http_; and one of such a family (http_host) too.
 func hasVariable(known []row, it item) bool {
 	for _, r := range known {
-		if prefix(r["name"]) == prefix(it.name) {
+		p := prefix(r["name"])
+		if p == prefix(it.name) || p != r["name"] && strings.HasPrefix(it.name, p) {
 			return true
 		}
 	}
@@ -97,7 +98,7 @@ func hasFunction(known []row, it item) bool {
 		return hasName(known, it.name)
 	}
 	for name := range strings.FieldsSeq(names) {
-		if name != "..." && !hasName(known, name) && !hasName(known, module+"."+name) {
+		if name != "..." && !strings.HasSuffix(name, "*") && !hasName(known, name) && !hasName(known, module+"."+name) {
 			return false
 		}
 	}
@@ -113,9 +114,13 @@ func hasName(known []row, name string) bool {
 	return false
 }
 
-// plain writes methods with a dot and leaves out what stands for any key: ngx.var.NAME is ngx.var.
+// plain writes methods with a dot and leaves out what stands for any key: ngx.var.NAME is ngx.var. A process is proc in the
+// inventory.
 func plain(name string) string {
 	name = strings.ReplaceAll(name, ":", ".")
+	if rest, ok := strings.CutPrefix(name, "process."); ok {
+		name = "proc." + rest
+	}
 	for _, key := range []string{".NAME", ".HEADER", ".DIRECTIVE"} {
 		name = strings.TrimSuffix(name, key)
 	}
