@@ -1,8 +1,5 @@
 # `make` lists the targets. Everything goes through build/env.sh, which points cgo at the LuaJIT of build/luajit.
 
-# Tools that are not part of the product are pinned here and run through the Go command.
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-
 PREFIX   ?= /usr/local
 PORT     ?= 8080
 FUZZTIME ?= 3s
@@ -27,7 +24,7 @@ build: deps ## Build bin/moongate
 run: build ## Serve a built-in site on PORT (8080) until Ctrl-C, or the folder SITE
 	@bin/moongate run $(if $(wildcard $(or $(SITE),none)/conf/nginx.conf),,-l 127.0.0.1:$(PORT)) $(SITE)
 
-test: build ## Everything below that can fail: vet, tests, race, fuzz smoke, block tests
+test: build ## Everything below that can fail: vet, lint, tests, race, fuzz smoke, block tests
 	@build/testdeps
 	@build/test
 
@@ -47,7 +44,7 @@ blocks: build ## Block tests: bin/moongate test t/
 	@build/test blocks
 
 lint: deps ## staticcheck, the pinned version
-	$(GO) run $(STATICCHECK) ./...
+	@build/test lint
 
 bench: build ## CPU per request, beside nginx with its Lua module when that is installed
 	bench/compare --ours bin/moongate

@@ -298,6 +298,7 @@ func TestClientsThatLeave(t *testing.T) {
 // TestSlowServerAndLimitedClient is about a worker that has other things to do while limit_rate holds a response back and
 // the server is silent: the server's next word depends on another request to the same worker.
 func TestSlowServerAndLimitedClient(t *testing.T) {
+	t.Parallel()
 	other := make(chan bool)
 	up := scripted(t, func(c net.Conn, br *bufio.Reader) {
 		if _, err := http.ReadRequest(br); err == nil {

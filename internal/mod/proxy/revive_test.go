@@ -42,6 +42,7 @@ func (m *mortal) start(t testing.TB) {
 
 // TestKillAndRevive kills one of three servers under load, again and again, and brings it back: no client sees that.
 func TestKillAndRevive(t *testing.T) {
+	t.Parallel()
 	var all [3]mortal
 	for i := range all {
 		all[i].addr = fmt.Sprintf("127.0.0.1%d:0", i) // not the address of clients, which might take the port while it is free

@@ -20,7 +20,6 @@ type standins struct {
 	root  server.Root
 	proc  *server.Process
 	ports []int
-	names []string
 }
 
 // renames are addresses and what is written in their place.
