@@ -184,14 +184,7 @@ func (x *Exchange) setName() {
 	default:
 		name = x.Group.Name
 	}
-	from := 0
-	if strings.HasPrefix(name, "[") {
-		from = max(strings.IndexByte(name, ']'), 0)
-	}
-	if i := strings.IndexByte(name[from:], ':'); i >= 0 {
-		name = name[:from+i]
-	}
-	x.tlsName = name
+	x.tlsName = withoutPort(name)
 }
 
 // sendsName reports whether a name may stand in SNI (RFC 6066 3: no addresses).

@@ -33,6 +33,7 @@ type SSL struct {
 // settings is what the handshakes of all locations that say the same have in common.
 type settings struct {
 	id     string
+	serial uint64 // unlike id, of all configurations
 	config *tls.Config
 	verify *tlsio.Verifier // nil: any certificate will do
 }
@@ -48,6 +49,7 @@ func SSLRows[T any](prefix string, l *conf.Level[T], of func(*T) *Conf) []conf.D
 	text := func(f func(*SSL) *conf.Opt[*engine.Template]) conf.Setter {
 		return conf.Slot(l, engine.TemplateType(), func(t *T) *conf.Opt[*engine.Template] { return f(&of(t).SSL) })
 	}
+	confs[prefix] = func(s *conf.Scope) *Conf { return of(l.Of(s)) }
 	return []conf.Directive{
 		{Name: prefix + "ssl_certificate", In: anywhere, Syntax: "file", Set: text(func(s *SSL) *conf.Opt[*engine.Template] { return &s.Certificate }),
 			Doc: "The certificate, in PEM, that a server is shown when it asks for one. The name may have variables; an empty one stands for no certificate."},
@@ -142,7 +144,7 @@ func (c *Conf) CompleteSSL(prefix string, s *conf.Scope) error {
 	if l.settings = all[key]; l.settings != nil {
 		return nil
 	}
-	st := &settings{id: strconv.Itoa(len(all))}
+	st := &settings{id: strconv.Itoa(len(all)), serial: serials.Add(1)}
 	if err := l.build(prefix, files, st); err != nil {
 		return &conf.Error{Level: "emerg", Msg: err.Error()}
 	}

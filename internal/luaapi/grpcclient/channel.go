@@ -90,6 +90,9 @@ func makeChannel(c *lua.Call, target string, o lua.Packed) (*channel, error) {
 	if !o.Get("tls").Bool() {
 		return ch, nil
 	}
+	if o.Get("location").Bool() { // for what passes calls on
+		return ch, ch.secureAs(c, host)
+	}
 	return ch, ch.secure(o, host)
 }
 

@@ -1,6 +1,8 @@
 package grpcserver
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -11,6 +13,7 @@ import (
 	"moongate/internal/grpc/descriptor"
 	"moongate/internal/grpc/tally"
 	"moongate/internal/lua"
+	"moongate/internal/relay"
 )
 
 // method is a method as served in a location.
@@ -52,6 +55,12 @@ func initLoc(lc *locConf, s *conf.Scope) error {
 			lc.addPassed(svc)
 		} else if err := lc.addOwn(svc); err != nil {
 			return err
+		}
+		if strings.HasPrefix(svc.target, "grpcs:") && lc.tls == "" {
+			if err := relay.CompleteClient("grpc_", s); err != nil {
+				return err
+			}
+			lc.tls = fmt.Sprintf(" %p", lc)
 		}
 	}
 	if lc.methods == nil {

@@ -139,17 +139,19 @@ end
 
 local channels = {}
 
-local function channel_of(target)
-    local ch = channels[target]
+-- tls names what the location says of TLS.
+local function channel_of(target, tls)
+    local key = target .. tls
+    local ch = channels[key]
     if not ch then
         local client = require "ngx.grpc.client"
         local scheme, server = target:match "^(%w+)://(.*)$"
         local options = {max_receive_size = 2 ^ 31}
         if scheme == "grpcs" then
-            options.tls, options.verify = true, false
+            options.tls, options.location = true, true
         end
         ch = assert(client.channel(server, options))
-        channels[target] = ch
+        channels[key] = ch
     end
     return ch
 end
@@ -215,7 +217,7 @@ local function observer(st, input, output, filter)
     end
 end
 
-local function forwarder(st, service, method, input, output, client_stream, server_stream, filter, target)
+local function forwarder(st, service, method, input, output, client_stream, server_stream, filter, target, tls)
     local client = require "ngx.grpc.client"
     local path = "/" .. service .. "/" .. method
     local encode_reply = assert(st:encoder(output))
@@ -231,7 +233,7 @@ local function forwarder(st, service, method, input, output, client_stream, serv
             if not bytes then
                 return nil, 10, "the request was dropped"
             end
-            local reply, code, message, details, header, trailer = client.call(channel_of(target), path, bytes, native.remaining() or 0, native.metadata(), options)
+            local reply, code, message, details, header, trailer = client.call(channel_of(target, tls), path, bytes, native.remaining() or 0, native.metadata(), options)
             if not reply then
                 return nil, code, message, details
             end
@@ -247,7 +249,7 @@ local function forwarder(st, service, method, input, output, client_stream, serv
 
     return function(first)
         local call = setmetatable({}, meta)
-        local raw, code, message = client.open(channel_of(target), path, native.remaining() or 0, native.metadata())
+        local raw, code, message = client.open(channel_of(target, tls), path, native.remaining() or 0, native.metadata())
         if not raw then
             return nil, code, message
         end
@@ -306,13 +308,13 @@ local function forwarder(st, service, method, input, output, client_stream, serv
     end
 end
 
-return function(service, method, input, output, client_stream, server_stream, int64, id, set, handler, target)
+return function(service, method, input, output, client_stream, server_stream, int64, id, set, handler, target, tls)
     if target == "" then
         return observer(state_of(id, set, int64), input, output, handler)
     end
     if target then
         local filter = type(handler) == "function" and handler or nil
-        return forwarder(state_of(id, set, int64), service, method, input, output, client_stream, server_stream, filter, target)
+        return forwarder(state_of(id, set, int64), service, method, input, output, client_stream, server_stream, filter, target, tls)
     end
 
     if type(handler) == "string" then
