@@ -181,7 +181,7 @@ func (ch *channel) next(c *lua.Call, choice *upstream.Choice, deadline int64) (t
 		sock, name, err := ch.address(c, deadline)
 		return target{sock, ch.key + name}, err
 	}
-	if !choice.Next(workerOf(c).Loop.Now()) {
+	if choice.Tries <= 0 || !choice.Next(workerOf(c).Loop.Now()) {
 		return target{}, errNoMore
 	}
 	p := choice.Peer

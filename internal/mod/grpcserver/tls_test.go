@@ -1,10 +1,8 @@
 package grpcserver_test
 
 import (
-	"context"
 	"encoding/base64"
-	"os"
-	"path/filepath"
+	"io"
 	"strings"
 	"testing"
 
@@ -14,35 +12,34 @@ import (
 
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/testkit/cert"
 )
 
 // TestUpstreamTLS passes calls of all protocols on to servers that speak TLS, and that ask for certificates.
 func TestUpstreamTLS(t *testing.T) {
 	dir := site(t)
-	other := t.TempDir()
-	certificates(t, other) // of another authority
-	for _, f := range []string{"ca.crt", "leaf.crt", "leaf.key"} {
-		write(t, dir, "other."+f, read(t, other, f))
-	}
+	stranger := cert.Authority(t, nil, "stranger")
+	stranger.Write(t, dir, "other-ca")
+	cert.Issue(t, stranger, "localhost").Write(t, dir, "other")
 	s := enginetest.StartIn(t, dir, modules.Set(), `
 		lua_package_path "$prefix/?.lua;;";
 		grpc_proto greeter.proto interop.pb;
 		http2 on;
-		ssl_certificate leaf.crt; ssl_certificate_key leaf.key;
+		ssl_certificate server.pem; ssl_certificate_key server.key;
 		upstream secure { server 127.0.0.1:8081; keepalive 2; }
 		upstream mutual { server 127.0.0.1:8082; }
 		server { listen 127.0.0.1:8081 ssl; location / { grpc_service hello.Greeter greeter; grpc_service grpc.testing.TestService testservice; } }
-		server { listen 127.0.0.1:8082 ssl; ssl_client_certificate ca.crt; ssl_verify_client on; location / { grpc_service hello.Greeter greeter; } }
+		server { listen 127.0.0.1:8082 ssl; ssl_client_certificate ca.pem; ssl_verify_client on; location / { grpc_service hello.Greeter greeter; } }
 		server { listen 127.0.0.1:8080;
-			grpc_ssl_trusted_certificate ca.crt; grpc_ssl_verify on; grpc_ssl_name localhost;
+			grpc_ssl_trusted_certificate ca.pem; grpc_ssl_verify on; grpc_ssl_name localhost;
 			location /secure/ { rewrite ^/secure(/.*) $1 break; grpc_transcode hello.Greeter grpcs://secure; grpc_transcode grpc.testing.TestService grpcs://secure; }
 			location /grpc.testing.TestService/ { grpc_transcode grpc.testing.TestService grpcs://secure; }
-			location /mutual/ { rewrite ^/mutual(/.*) $1 break; grpc_transcode hello.Greeter grpcs://mutual; grpc_ssl_certificate leaf.crt; grpc_ssl_certificate_key leaf.key; }
-			location /direct/ { rewrite ^/direct(/.*) $1 break; grpc_transcode hello.Greeter grpcs://127.0.0.1:8082; grpc_ssl_certificate leaf.crt; grpc_ssl_certificate_key leaf.key; grpc_ssl_server_name on; }
+			location /mutual/ { rewrite ^/mutual(/.*) $1 break; grpc_transcode hello.Greeter grpcs://mutual; grpc_ssl_certificate client.pem; grpc_ssl_certificate_key client.key; }
+			location /direct/ { rewrite ^/direct(/.*) $1 break; grpc_transcode hello.Greeter grpcs://127.0.0.1:8082; grpc_ssl_certificate client.pem; grpc_ssl_certificate_key client.key; grpc_ssl_server_name on; }
 			location /careless/ { rewrite ^/careless(/.*) $1 break; grpc_transcode hello.Greeter grpcs://secure; grpc_ssl_verify off; }
 			location /bare/ { rewrite ^/bare(/.*) $1 break; grpc_transcode hello.Greeter grpcs://mutual; }
-			location /stranger/ { rewrite ^/stranger(/.*) $1 break; grpc_transcode hello.Greeter grpcs://mutual; grpc_ssl_certificate other.leaf.crt; grpc_ssl_certificate_key other.leaf.key; }
-			location /distrust/ { rewrite ^/distrust(/.*) $1 break; grpc_transcode hello.Greeter grpcs://secure; grpc_ssl_trusted_certificate other.ca.crt; }
+			location /stranger/ { rewrite ^/stranger(/.*) $1 break; grpc_transcode hello.Greeter grpcs://mutual; grpc_ssl_certificate other.pem; grpc_ssl_certificate_key other.key; }
+			location /distrust/ { rewrite ^/distrust(/.*) $1 break; grpc_transcode hello.Greeter grpcs://secure; grpc_ssl_trusted_certificate other-ca.pem; }
 			location /name/ { rewrite ^/name(/.*) $1 break; grpc_transcode hello.Greeter grpcs://secure; grpc_ssl_name elsewhere; }
 		}`)
 	say, req := "/hello.Greeter/Say", frame(0, "\x0a\x01x")
@@ -72,28 +69,38 @@ func TestUpstreamTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cc.Close()
-	for name, run := range interopCases {
-		t.Run(name, func(t *testing.T) { run(context.Background(), testpb.NewTestServiceClient(cc)) })
+	tc := testpb.NewTestServiceClient(cc)
+	if r, err := tc.UnaryCall(t.Context(), &testpb.SimpleRequest{ResponseSize: 300_000, Payload: &testpb.Payload{Body: make([]byte, 200_000)}}); err != nil || len(r.Payload.Body) != 300_000 {
+		t.Error(len(r.GetPayload().GetBody()), err)
 	}
-}
-
-func read(t *testing.T, dir, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	st, err := tc.FullDuplexCall(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	for _, n := range []int32{1, 100_000, 3} {
+		if err := st.Send(&testpb.StreamingOutputCallRequest{ResponseParameters: []*testpb.ResponseParameters{{Size: n}, {Size: n + 1}}}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range int32(2) {
+			if r, err := st.Recv(); err != nil || len(r.Payload.Body) != int(n+i) {
+				t.Fatal(len(r.GetPayload().GetBody()), err)
+			}
+		}
+	}
+	st.CloseSend()
+	if _, err := st.Recv(); err != io.EOF {
+		t.Error(err)
+	}
 }
 
 func TestUpstreamTLSConfig(t *testing.T) {
 	dir := site(t)
 	for text, want := range map[string]string{
 		`grpc_ssl_verify on;`: "no grpc_ssl_trusted_certificate for grpc_ssl_verify",
-		`grpc_ssl_certificate nosuch.crt; grpc_ssl_certificate_key leaf.key;`: "nosuch.crt",
-		`grpc_ssl_certificate leaf.crt;`:                                      `no "grpc_ssl_certificate_key" is defined for certificate`,
-		`grpc_ssl_name $host;`:                                                `"$host": no variables are possible here`,
-		`grpc_ssl_verify on; grpc_ssl_trusted_certificate ca.crt;`:            "",
+		`grpc_ssl_certificate nosuch.crt; grpc_ssl_certificate_key client.key;`: "nosuch.crt",
+		`grpc_ssl_certificate client.pem;`:                                      `no "grpc_ssl_certificate_key" is defined for certificate`,
+		`grpc_ssl_name $host;`:                                                  `"$host": no variables are possible here`,
+		`grpc_ssl_verify on; grpc_ssl_trusted_certificate ca.pem;`:              "",
 	} {
 		_, err := enginetest.LoadIn(t, dir, modules.Set(), "events { }\nhttp { grpc_proto greeter.proto; server { "+text+" location / { grpc_transcode hello.Greeter grpcs://127.0.0.1:1; } } }", nil)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
