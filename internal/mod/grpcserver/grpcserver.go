@@ -44,7 +44,7 @@ type locConf struct {
 
 	set     *descriptor.Set
 	encoded []byte
-	tls     string // names what is said of TLS to those that calls are passed on to
+	tls     string             // names what is said of TLS to those that calls are passed on to
 	methods map[string]*method // by "pkg.Service/Method"
 	rules   transcode.Table
 	served  map[string]bool // the services, for UNIMPLEMENTED
