@@ -78,7 +78,7 @@ ngx.print([[
 <table>
 ]], figures(), [[
 </table>
-<h2>Three things to try next</h2>
+<h2>Four things to try next</h2>
 <ol>
 <li>Ask for something.
 <pre>curl ']], html(address), [[/hello?name=Ann'
@@ -86,7 +86,10 @@ curl ]], html(address), [[/status</pre>
 <li>Edit three lines of Lua.
 <pre>]], html(source("lua/hello.lua")), "</pre>\n", edit, [[
 
+<li>Run its tests.
+<pre>]], html(program .. " test " .. (copied and prefix or "mysite")), [[</pre>
 <li>Use it as nginx: <code>conf/nginx.conf</code> is the configuration you know, and so are the commands.
 <pre>]], html(program .. " -p " .. (copied and prefix or "mysite/") .. " -c conf/nginx.conf -t     # check; without -t: serve"), [[</pre>
 </ol>
+<p>The guide, <code>docs/guide/</code> of the sources, goes on from here.
 ]])

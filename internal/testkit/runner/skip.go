@@ -50,6 +50,7 @@ var (
 	todoSpec   = pattern.MustCompile(`^\s*([<>]=?)\s*(\d+\.\d+\.\d+)(?:\s*:\s*(.*))?\s*$`, "s")
 	codeSpec   = pattern.MustCompile(`^\s*(\d+)\s*:\s*(.*)`, "s")
 	unsuitable = []struct{ section, reason string }{
+		{"curl_error", "the runner does not use curl"},
 		{"http3", "HTTP/3 requests are not supported by the runner"},
 	}
 )
