@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -88,7 +89,7 @@ func (s *runSite) parse(set *flag.FlagSet, args []string) (dir string, err error
 	return dir, nil
 }
 
-var listens = regexp.MustCompile(`(?m)^[^#\n]*\blisten\s+(?:127\.0\.0\.1:|localhost:|\*:|0\.0\.0\.0:)?(\d+)\s*[;\s]`)
+var listens = regexp.MustCompile(`(?m)^[^#\n]*\blisten\s+(?:127\.0\.0\.1:|localhost:|\*:|0\.0\.0\.0:)?(\d+)\s*(?:;|\s[^;]*;)`)
 
 // listenable says who is in the way before anything is made: the server itself only knows that it cannot listen.
 func (s *runSite) listenable(dir string) error {
@@ -281,7 +282,29 @@ func (s *runSite) announcement() string {
 	case s.files:
 		return fmt.Sprintf("%sthe files in %s on %s/ until Ctrl-C.", head, s.dir, url)
 	}
-	return fmt.Sprintf("%s%s until Ctrl-C.", head, filepath.Join(s.dir, app.DefaultConfig))
+	return fmt.Sprintf("%s%s%s until Ctrl-C.", head, filepath.Join(s.dir, app.DefaultConfig), s.where())
+}
+
+// where says which ports of this machine the configuration file names, as addresses to open.
+func (s *runSite) where() string {
+	text, err := os.ReadFile(filepath.Join(s.dir, app.DefaultConfig))
+	if err != nil {
+		return ""
+	}
+	var urls []string
+	for _, m := range listens.FindAllStringSubmatch(string(text), -1) {
+		url := "http://127.0.0.1:" + m[1] + "/"
+		if strings.Contains(m[0], " ssl") {
+			url = "https://localhost:" + m[1] + "/"
+		}
+		if !slices.Contains(urls, url) {
+			urls = append(urls, url)
+		}
+	}
+	if len(urls) == 0 {
+		return ""
+	}
+	return " on " + strings.Join(urls, ", ")
 }
 
 // quote makes a word of the configuration language.

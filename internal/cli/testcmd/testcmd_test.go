@@ -51,7 +51,7 @@ func TestOneFile(t *testing.T) {
 ok 2 - TEST 1: good - response_body - response is expected (repeated req 0, req 0)
 ok 3 - TEST 2: bad - status code ok
 not ok 4 - TEST 2: bad - response_body - response is expected (repeated req 0, req 0)
-#   Failed test 'TEST 2: bad'
+#   Failed test 'TEST 2: bad' at ` + dir + `/a.t:7
 # expected: "no"
 #      got: "ok"
 1..4

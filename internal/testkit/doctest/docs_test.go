@@ -2,6 +2,7 @@ package doctest
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,13 +21,24 @@ func TestDocuments(t *testing.T) {
 		name, err := filepath.Rel(docs, path)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			Run(t, path, map[string]string{"examples": "../../../examples"})
+			extra := map[string]string{"examples": "../../../examples"}
+			if libs := filepath.Join(cache(), "lualibs/nginx"); there(libs) { // of build/testdeps; Debian calls the folder so
+				extra["lua/resty"] = libs
+			}
+			Run(t, path, extra)
 		})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func cache() string {
+	if dir := os.Getenv("MOONGATE_CACHE"); dir != "" {
+		return dir
+	}
+	return "../../../.cache"
 }
 
 func TestMatches(t *testing.T) {

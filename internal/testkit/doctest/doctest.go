@@ -9,6 +9,7 @@
 //	```console serves        one command that goes on running until the section ends
 //	```console eventually    commands that are tried again until they print that
 //	```nginx part=NAME       lines of a file that is there, for instance below examples/
+//	```lua needs=NAME ...    only tried where the file is there, for instance one of the libraries in lua/resty/
 //	```nginx unchecked=why   not tried
 //
 // The blocks of a section (a heading of the second level) make one configuration, which another section goes on with when it
@@ -283,6 +284,10 @@ func (s *site) section(sec *section) {
 		if _, ok := b.attrs["unchecked"]; ok {
 			continue
 		}
+		if need := b.attrs["needs"]; need != "" && !there(filepath.Join(s.dir, need)) {
+			s.t.Logf("%s:%d: not tried, %s is not there", s.page.path, b.line, need)
+			continue
+		}
 		switch {
 		case b.attrs["part"] != "":
 			s.part(b)
@@ -313,6 +318,11 @@ func (s *site) section(sec *section) {
 		s.serve()
 	}
 	s.stop()
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // wrapper is what surrounds the parts that a page shows.

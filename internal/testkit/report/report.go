@@ -20,6 +20,7 @@ type Assert struct {
 // Block is the outcome of one test block.
 type Block struct {
 	Name    string
+	Place   string // file and line of its first line; may be empty
 	Asserts []Assert
 	Notes   []string // warnings that fail nothing
 	Skip    string   // why the whole block did not run
@@ -138,7 +139,7 @@ func (t *TAP) Block(b *Block) {
 		default:
 			t.failed++
 			t.line("not ok %d - %s", t.n, name)
-			t.diag("  Failed test '" + b.Name + "'" + nonEmpty("\n", a.Diag))
+			t.diag("  Failed test '" + b.Name + "'" + nonEmpty(" at ", b.Place) + nonEmpty("\n", a.Diag))
 		}
 	}
 	if !t.Quiet {

@@ -117,7 +117,7 @@ func (r *Runner) RunFile(path string, done func(*report.Block)) *report.File {
 	selected := r.selected(src.Blocks)
 	for i, b := range selected {
 		start := time.Now()
-		out := &report.Block{Name: b.Name}
+		out := &report.Block{Name: b.Name, Place: fmt.Sprintf("%s:%d", path, b.Line)}
 		f.Blocks = append(f.Blocks, out)
 		more := i+1 < len(selected)
 		fr.runBlock(b, out, more && !selected[i+1].Has("config"))
