@@ -42,7 +42,8 @@ type view struct {
 	trail    []field
 	headSeen bool
 	sentLast bool
-	refused  bool // the server says that it has not looked at the call
+	pushback string // of grpc-retry-pushback-ms
+	refused  bool   // the server says that it has not looked at the call
 }
 
 // field is a header field that was kept.
@@ -66,6 +67,7 @@ var (
 	nPath      = []byte(":path")
 	nAuthority = []byte(":authority")
 	nTimeout   = []byte("grpc-timeout")
+	nAttempts  = []byte("grpc-previous-rpc-attempts")
 )
 
 // begin sends the head of the call.
@@ -317,6 +319,11 @@ func (x *exchange) finish(list []http2.Field) {
 		return
 	}
 	x.trail = keepFields(list)
+	for i := range list {
+		if string(list[i].Name) == "grpc-retry-pushback-ms" {
+			x.pushback = string(list[i].Value)
+		}
+	}
 	if x.status = statusIn(list); x.status == nil {
 		x.status = &grpc.Status{Code: grpc.Internal, Message: "server closed the stream without sending trailers"}
 	}

@@ -2,6 +2,7 @@ package grpcclient
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,6 +105,16 @@ func retriesOf(o lua.Packed) retries {
 	return r
 }
 
+// wait is how long to wait before the next try: as long as the server says, or longer each time. Not ok: it says that there
+// shall be none.
+func (r *retries) wait(try int, pushback string) (wait time.Duration, ok bool) {
+	if pushback != "" {
+		ms, err := strconv.ParseUint(pushback, 10, 31)
+		return time.Duration(ms) * time.Millisecond, err == nil
+	}
+	return time.Duration(float64(r.delay) * float64(int(1)<<min(try, 10)) * (0.8 + 0.4*rand.Float64())), true
+}
+
 func unary(c *lua.Call) lua.Outcome {
 	ch := c.Object(1).(*channel)
 	path, msg := c.String(2), c.Str(3)
@@ -118,8 +129,11 @@ func unary(c *lua.Call) lua.Outcome {
 		r = retriesOf(o)
 	}
 	deadline := luahost.Loop(c).Now() + int64(duration(c.Num(4)))
-	b := frame(msg, ch.gzip)
+	b, given := frame(msg, ch.gzip), len(md)
 	for try := 0; ; try++ {
+		if try > 0 { // gRFC A6
+			md = append(md[:given:given], h2client.Field{Name: nAttempts, Value: strconv.AppendInt(nil, int64(try), 10)})
+		}
 		st := newStream(c, ch, path, md, deadline)
 		reply, err := st.open(c, true, b)
 		if s, ok := err.(*grpc.Status); ok {
@@ -147,8 +161,8 @@ func unary(c *lua.Call) lua.Outcome {
 		if try >= r.max || st.status.Code >= 32 || r.codes>>st.status.Code&1 == 0 {
 			return fail(c, st.status)
 		}
-		wait := time.Duration(float64(r.delay) * float64(int(1)<<min(try, 10)) * (0.8 + 0.4*rand.Float64()))
-		if st.loop.Now()+int64(wait) >= deadline {
+		wait, ok := r.wait(try, st.pushback)
+		if !ok || st.loop.Now()+int64(wait) >= deadline {
 			return fail(c, st.status)
 		}
 		if st.loop.Sleep(wait) != nil {

@@ -21,6 +21,7 @@ type stream struct {
 	loop   *netio.Loop
 	home   *home
 	x      *exchange
+	first  exchange // what x is, unless the call had to be made again
 	choice upstream.Choice
 	chosen bool
 	over   bool
@@ -41,7 +42,8 @@ const (
 func newStream(c *lua.Call, ch *channel, path string, md []h2client.Field, deadline int64) *stream {
 	w := workerOf(c)
 	st := &stream{ch: ch, me: placeOf(w), loop: w.Loop}
-	st.x = &exchange{ch: ch, path: path, metadata: md, deadline: deadline, gzip: ch.gzip}
+	st.first = exchange{ch: ch, path: path, metadata: md, deadline: deadline, gzip: ch.gzip}
+	st.x = &st.first
 	return st
 }
 
@@ -53,7 +55,7 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 		st.chosen = true
 		groupBalancer(st.me.w, st.ch).Begin(&st.choice, nil)
 	}
-	last := errors.New("no live upstreams")
+	last := errNoLive
 	for tries := 0; ; {
 		to, err := st.ch.next(c, &st.choice, deadline)
 		if err != nil {
@@ -66,7 +68,6 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 			return nil, st.ch.unavailable(err, deadline, st.loop.Now())
 		}
 		reply, err := st.try(&to, unary, frame)
-		var he *h2client.Error
 		switch {
 		case err == nil && unary && st.refused && !st.again:
 			st.again = true
@@ -76,7 +77,7 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 			return reply, err
 		case err == errCut:
 			return nil, &grpc.Status{Code: grpc.Unavailable, Message: err.Error()}
-		case err == errStopped || errors.As(err, &he): // nothing was sent
+		case err == errStopped || ofStream(err): // nothing was sent
 			if tries++; tries > maxRefused {
 				return nil, &grpc.Status{Code: grpc.Unavailable, Message: err.Error()}
 			}
@@ -88,8 +89,19 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 			}
 			last = err
 			st.choice.Done(&upstream.Result{Outcome: upstream.Failed, Local: true, Status: 502, Header: -1}, now)
+			if st.choice.Tries <= 0 {
+				return nil, st.ch.unavailable(err, deadline, now)
+			}
 		}
 	}
+}
+
+var errNoLive = errors.New("no live upstreams")
+
+// ofStream tells a connection's error from that of making one.
+func ofStream(err error) bool {
+	var he *h2client.Error
+	return errors.As(err, &he)
 }
 
 // renew makes the call one that was not begun: it is made once more.

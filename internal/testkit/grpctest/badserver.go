@@ -63,10 +63,7 @@ type piece struct {
 // Bad runs a BadServer until the test ends.
 func Bad(t testing.TB, play Play, settings ...http2.Setting) *BadServer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	s := &BadServer{Addr: l.Addr().String(), settings: settings, play: play}
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -232,13 +229,23 @@ func (c *BadConn) fields(id uint32, end bool, fields ...string) []byte {
 
 // Head sends the head of an answer.
 func (c *BadConn) Head(id uint32) {
-	c.frame(c.fields(id, false, ":status", "200", "content-type", "application/grpc"))
+	c.Fields(id, false, ":status", "200", "content-type", "application/grpc")
 }
 
-// OK ends an answer well.
-func (c *BadConn) OK(id uint32) {
-	c.queue = append(c.queue, piece{frame: c.fields(id, true, "grpc-status", "0"), id: id})
+// Fields sends a header block.
+func (c *BadConn) Fields(id uint32, end bool, fields ...string) {
+	p := piece{frame: c.fields(id, end, fields...)}
+	if end {
+		p.id = id
+	}
+	c.queue = append(c.queue, p)
 }
+
+// Raw sends bytes as they are.
+func (c *BadConn) Raw(b []byte) { c.frame(b) }
+
+// OK ends an answer well.
+func (c *BadConn) OK(id uint32) { c.Fields(id, true, "grpc-status", "0") }
 
 // Data sends bytes of an answer, in frames that are not large; between, when not nil, is called behind each.
 func (c *BadConn) Data(id uint32, p []byte, between func()) {
@@ -258,7 +265,7 @@ func (c *BadConn) Reset(id uint32, code http2.ErrCode) {
 
 // GoAway says that last is the last request that is looked at.
 func (c *BadConn) GoAway(last uint32, code http2.ErrCode) {
-	c.Last = last
+	c.Last = max(last, 1) // 0: as if it were the first, whose answer is not sent
 	c.frame(http2.AppendGoAway(nil, last, code, ""))
 }
 

@@ -98,21 +98,37 @@ func TLS(t testing.TB, dir, name string, authority bool) *tls.Config {
 // Serve runs grpc-go's server with the service and reflection until the test ends, and gives its address. tc may be nil.
 func Serve(t testing.TB, tc *tls.Config, opts ...grpc.ServerOption) string {
 	t.Helper()
+	return ServeOn(t, listen(t), tc, opts...)
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ServeOn(t, l, tc, opts...)
+	return l
+}
+
+// ServeService is Serve with another service.
+func ServeService(t testing.TB, service testpb.TestServiceServer, opts ...grpc.ServerOption) string {
+	t.Helper()
+	return serve(t, listen(t), nil, service, opts...)
 }
 
 // ServeOn is Serve on a listener.
 func ServeOn(t testing.TB, l net.Listener, tc *tls.Config, opts ...grpc.ServerOption) string {
 	t.Helper()
+	return serve(t, l, tc, Service{}, opts...)
+}
+
+func serve(t testing.TB, l net.Listener, tc *tls.Config, service testpb.TestServiceServer, opts ...grpc.ServerOption) string {
+	t.Helper()
 	if tc != nil {
 		opts = append(opts, grpc.Creds(credentials.NewTLS(tc)))
 	}
 	s := grpc.NewServer(opts...)
-	testpb.RegisterTestServiceServer(s, Service{})
+	testpb.RegisterTestServiceServer(s, service)
 	reflection.Register(s)
 	go s.Serve(l)
 	t.Cleanup(s.Stop)

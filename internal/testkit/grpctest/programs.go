@@ -79,10 +79,7 @@ func start(t testing.TB, cmd *exec.Cmd) {
 // RunServer runs grpc-go's server, with TLS by the files of dir unless dir is "", and gives its address.
 func RunServer(t testing.TB, dir string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
 	args := []string{"-port", port}
