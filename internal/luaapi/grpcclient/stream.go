@@ -89,9 +89,6 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 			}
 			last = err
 			st.choice.Done(&upstream.Result{Outcome: upstream.Failed, Local: true, Status: 502, Header: -1}, now)
-			if st.choice.Tries <= 0 {
-				return nil, st.ch.unavailable(err, deadline, now)
-			}
 		}
 	}
 }
