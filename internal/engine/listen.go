@@ -150,37 +150,9 @@ func ParseListenAddr(text string) ([]ListenOpt, error) {
 	fail := func(why string) ([]ListenOpt, error) {
 		return nil, fmt.Errorf("%s in \"%s\" of the \"listen\" directive", why, text)
 	}
-	host, port := "", ""
-	switch {
-	case strings.HasPrefix(text, "["):
-		i := strings.IndexByte(text, ']')
-		if i < 0 {
-			return fail("invalid host")
-		}
-		host = text[1:i]
-		if rest := text[i+1:]; rest != "" {
-			if rest[0] != ':' {
-				return fail("invalid port")
-			}
-			port = rest[1:]
-		}
-		if _, err := netip.ParseAddr(host); err != nil {
-			return fail("invalid IPv6 address")
-		}
-	case strings.Contains(text, ":"):
-		host, port, _ = strings.Cut(text, ":")
-		if host == "" {
-			return fail("no host")
-		}
-	default:
-		if _, err := strconv.Atoi(strings.SplitN(text, "-", 2)[0]); err == nil {
-			host, port = "*", text
-		} else {
-			host = text
-		}
-	}
-	if port == "" {
-		port = "80"
+	host, port, why := splitListen(text)
+	if why != "" {
+		return fail(why)
 	}
 	lo, hi, isRange := strings.Cut(port, "-")
 	first, err := strconv.Atoi(lo)
@@ -209,6 +181,43 @@ func ParseListenAddr(text string) ([]ListenOpt, error) {
 		out = append(out, ListenOpt{Addr: a, Text: a.String()})
 	}
 	return out, nil
+}
+
+// splitListen parts an address; host "*" is any. why says what is wrong with it.
+func splitListen(text string) (host, port, why string) {
+	switch {
+	case strings.HasPrefix(text, "["):
+		end := strings.IndexByte(text, ']')
+		if end < 0 {
+			return "", "", "invalid host"
+		}
+		host = text[1:end]
+		if rest := text[end+1:]; rest != "" {
+			if rest[0] != ':' {
+				return "", "", "invalid port"
+			}
+			port = rest[1:]
+		}
+		if _, err := netip.ParseAddr(host); err != nil {
+			return "", "", "invalid IPv6 address"
+		}
+	case strings.Contains(text, ":"):
+		host, port, _ = strings.Cut(text, ":")
+		if host == "" {
+			return "", "", "no host"
+		}
+	default:
+		first, _, _ := strings.Cut(text, "-")
+		if _, err := strconv.Atoi(first); err == nil {
+			host, port = "*", text
+		} else {
+			host = text
+		}
+	}
+	if port == "" {
+		port = "80"
+	}
+	return host, port, ""
 }
 
 func readListen(c *conf.Cmd) error {
@@ -253,77 +262,14 @@ func (h *HTTP) mayListen(c *conf.Cmd, l *ListenOpt) error {
 	return nil
 }
 
+// params reads what follows the address.
 func (l *ListenOpt) params(c *conf.Cmd) error {
 	for _, a := range c.Args[1:] {
-		key, val, hasVal := strings.Cut(a, "=")
-		ok := true
-		switch {
-		case a == "default_server" || a == "default":
-			l.Default = true
+		if l.server(c, a) {
 			continue
-		case a == "ssl":
-			l.TLS = true
-			continue
-		case a == "http2":
-			c.Warnf("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
-			l.HTTP2 = true
-			continue
-		case a == "quic":
-			l.QUIC = true
-			continue
-		case a == "proxy_protocol":
-			l.ProxyProt = true
-			continue
-		case a == "bind":
-			l.Bind = true
-		case a == "deferred":
-			l.Deferred = true
-		case a == "reuseport":
-			l.Reuseport = true
-		case a == "multipath":
-			l.Multipath = true
-		case key == "backlog" && hasVal:
-			l.Backlog, ok = atoi(val)
-			if !ok || l.Backlog == 0 {
-				return c.Errorf("invalid backlog \"%s\"", a)
-			}
-		case key == "rcvbuf" && hasVal:
-			n, ok := units.Size(val)
-			if !ok {
-				return c.Errorf("invalid rcvbuf \"%s\"", a)
-			}
-			l.Rcvbuf = int(n)
-		case key == "sndbuf" && hasVal:
-			n, ok := units.Size(val)
-			if !ok {
-				return c.Errorf("invalid sndbuf \"%s\"", a)
-			}
-			l.Sndbuf = int(n)
-		case key == "fastopen" && hasVal:
-			if l.Fastopen, ok = atoi(val); !ok {
-				return c.Errorf("invalid fastopen \"%s\"", a)
-			}
-		case key == "setfib" && hasVal:
-			if l.Setfib, ok = atoi(val); !ok {
-				return c.Errorf("invalid setfib \"%s\"", a)
-			}
-		case key == "accept_filter" && hasVal:
-			return c.Errorf("accept filters \"%s\" are not supported on this platform, ignored", val)
-		case key == "ipv6only" && hasVal:
-			switch val {
-			case "on":
-				l.IPv6Only = 1
-			case "off":
-				l.IPv6Only = -1
-			default:
-				return c.Errorf("invalid ipv6only flags \"%s\"", val)
-			}
-		case key == "so_keepalive" && hasVal:
-			if !l.keepaliveParam(val) {
-				return c.Errorf("invalid so_keepalive value: \"%s\"", val)
-			}
-		default:
-			return c.InvalidParameter(a)
+		}
+		if err := l.socket(c, a); err != nil {
+			return err
 		}
 		l.Set = true
 	}
@@ -340,6 +286,88 @@ func (l *ListenOpt) params(c *conf.Cmd) error {
 	}
 	l.TLS = true
 	return nil
+}
+
+// server takes a parameter that is about the server, not the socket: several servers may have it for one address.
+func (l *ListenOpt) server(c *conf.Cmd, a string) bool {
+	switch a {
+	case "default_server", "default":
+		l.Default = true
+	case "ssl":
+		l.TLS = true
+	case "http2":
+		c.Warnf("the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead")
+		l.HTTP2 = true
+	case "quic":
+		l.QUIC = true
+	case "proxy_protocol":
+		l.ProxyProt = true
+	default:
+		return false
+	}
+	return true
+}
+
+// socket takes a parameter of the socket, which one server may set for an address.
+func (l *ListenOpt) socket(c *conf.Cmd, a string) error {
+	switch a {
+	case "bind":
+		l.Bind = true
+		return nil
+	case "deferred":
+		l.Deferred = true
+		return nil
+	case "reuseport":
+		l.Reuseport = true
+		return nil
+	case "multipath":
+		l.Multipath = true
+		return nil
+	}
+	key, val, has := strings.Cut(a, "=")
+	if !has {
+		return c.InvalidParameter(a)
+	}
+	ok := true
+	switch key {
+	case "backlog":
+		l.Backlog, ok = atoi(val)
+		ok = ok && l.Backlog != 0
+	case "rcvbuf":
+		l.Rcvbuf, ok = bufferSize(val)
+	case "sndbuf":
+		l.Sndbuf, ok = bufferSize(val)
+	case "fastopen":
+		l.Fastopen, ok = atoi(val)
+	case "setfib":
+		l.Setfib, ok = atoi(val)
+	case "accept_filter":
+		return c.Errorf("accept filters \"%s\" are not supported on this platform, ignored", val)
+	case "ipv6only":
+		switch val {
+		case "on":
+			l.IPv6Only = 1
+		case "off":
+			l.IPv6Only = -1
+		default:
+			return c.Errorf("invalid ipv6only flags \"%s\"", val)
+		}
+	case "so_keepalive":
+		if !l.keepaliveParam(val) {
+			return c.Errorf("invalid so_keepalive value: \"%s\"", val)
+		}
+	default:
+		return c.InvalidParameter(a)
+	}
+	if !ok {
+		return c.Errorf("invalid %s \"%s\"", key, a)
+	}
+	return nil
+}
+
+func bufferSize(val string) (int, bool) {
+	n, ok := units.Size(val)
+	return int(n), ok
 }
 
 func (l *ListenOpt) keepaliveParam(val string) bool {

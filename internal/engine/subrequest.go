@@ -69,17 +69,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 	if o.Method != 0 {
 		s.Method, s.MethodName = o.Method, o.MethodName
 	}
-	switch {
-	case o.HasBody:
-		s.Body.Mem, s.Body.Read = o.Body, true
-		s.ContentLength = int64(len(o.Body))
-	case o.KeepBody:
-		s.Body.Mem, s.Body.Read = r.Body.Mem, true
-		s.Body.File, s.Body.FileSize, s.Body.shared = r.Body.File, r.Body.FileSize, true
-		s.ContentLength = r.ContentLength
-	default:
-		s.Body.Read = true
-	}
+	s.lendBody(r, o)
 	out := &s.captureInto
 	*out = Captured{Req: s, Body: out.Body[:0], Truncated: o.Capture}
 	if o.ShareVars {
@@ -117,6 +107,20 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 		s.RunLog()
 	}
 	return out, OK
+}
+
+// lendBody gives the child its request body: one of its own, that of r, or none.
+func (s *Request) lendBody(r *Request, o *SubOptions) {
+	s.Body.Read = true
+	switch {
+	case o.HasBody:
+		s.Body.Mem = o.Body
+		s.ContentLength = int64(len(o.Body))
+	case o.KeepBody:
+		s.Body.Mem = r.Body.Mem
+		s.Body.File, s.Body.FileSize, s.Body.shared = r.Body.File, r.Body.FileSize, true
+		s.ContentLength = r.ContentLength
+	}
 }
 
 // Background serves uri as a child of r beside it, and drops the answer. The request is not logged and recycled before all

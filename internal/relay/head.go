@@ -308,55 +308,9 @@ func (x *Exchange) copyHead() {
 	x.special()
 	for i := range resp.List {
 		h := &resp.List[i]
-		if c.hidden.has(h.ID, h.Name) {
-			continue
+		if !c.hidden.has(h.ID, h.Name) && x.passed(i, h) {
+			o.List = append(o.List, http1.Header{Name: h.Name, Value: h.Value, ID: h.ID})
 		}
-		switch h.ID {
-		case http1.HContentLength, http1.HTransferEncoding, http1.HConnection, http1.HKeepAlive:
-			continue
-		case http1.HUpgrade:
-			if r.In.Version > http1.Version11 { // RFC 9113 8.2.2: it has no meaning there
-				continue
-			}
-		case http1.HContentType:
-			if o.ContentType == nil && resp.Index(h.ID) == i {
-				o.ContentType, o.Charset = h.Value, http1.CharsetParam(h.Value)
-			}
-			continue
-		case http1.HLastModified:
-			if resp.Index(h.ID) != i {
-				continue
-			}
-			if t, ok := http1.ParseTime(h.Value); ok {
-				o.LastModified = t
-			}
-		case http1.HDate, http1.HETag, http1.HServer, http1.HExpires, http1.HXAccelExpires, http1.HXAccelRedirect, http1.HXAccelLimitRate, http1.HStatus:
-			if resp.Index(h.ID) != i {
-				continue
-			}
-		case http1.HLocation:
-			if resp.Index(h.ID) != i {
-				continue
-			}
-			v, ok := x.P.Location(x, h.Value, 0)
-			r.AddHeader(h.ID, h.Name, v)
-			o.OwnLocation = ok // one of the server's that begins with a slash stays so
-			continue
-		case http1.HRefresh:
-			if resp.Index(h.ID) != i {
-				continue
-			}
-			r.AddHeader(h.ID, h.Name, x.refresh(h.Value))
-			continue
-		case http1.HSetCookie:
-			r.AddHeader(h.ID, h.Name, x.P.Cookie(x, h.Value))
-			continue
-		case http1.HAcceptRanges:
-			if c.ForceRanges.V {
-				continue
-			}
-		}
-		o.List = append(o.List, http1.Header{Name: h.Name, Value: h.Value, ID: h.ID})
 	}
 	if c.passesServer && !resp.Has(http1.HServer) {
 		o.List = append(o.List, http1.Header{ID: http1.HServer}) // the server has none: the client is not to see ours
@@ -374,6 +328,51 @@ func (x *Exchange) copyHead() {
 	if c.ForceRanges.V {
 		o.AcceptRanges, r.SingleRange = true, true
 	}
+}
+
+// passed reports whether a field, the ith, is passed on as it is. Some that are not it takes into the head in their own
+// way. Of those that may stand there once the first counts.
+func (x *Exchange) passed(i int, h *http1.Header) bool {
+	r, o := x.R, &x.R.Out
+	first := func() bool { return x.Resp.Index(h.ID) == i }
+	switch h.ID {
+	case http1.HContentLength, http1.HTransferEncoding, http1.HConnection, http1.HKeepAlive:
+		return false
+	case http1.HUpgrade:
+		return r.In.Version <= http1.Version11 // RFC 9113 8.2.2: it has no meaning above
+	case http1.HContentType:
+		if o.ContentType == nil && first() {
+			o.ContentType, o.Charset = h.Value, http1.CharsetParam(h.Value)
+		}
+		return false
+	case http1.HLastModified:
+		if !first() {
+			return false
+		}
+		if t, ok := http1.ParseTime(h.Value); ok {
+			o.LastModified = t
+		}
+	case http1.HDate, http1.HETag, http1.HServer, http1.HExpires, http1.HXAccelExpires, http1.HXAccelRedirect, http1.HXAccelLimitRate, http1.HStatus:
+		return first()
+	case http1.HLocation:
+		if first() {
+			v, ok := x.P.Location(x, h.Value, 0)
+			r.AddHeader(h.ID, h.Name, v)
+			o.OwnLocation = ok // one of the server's that begins with a slash stays so
+		}
+		return false
+	case http1.HRefresh:
+		if first() {
+			r.AddHeader(h.ID, h.Name, x.refresh(h.Value))
+		}
+		return false
+	case http1.HSetCookie:
+		r.AddHeader(h.ID, h.Name, x.P.Cookie(x, h.Value))
+		return false
+	case http1.HAcceptRanges:
+		return !x.Conf.ForceRanges.V
+	}
+	return true
 }
 
 // refresh rewrites the URL of a Refresh field.

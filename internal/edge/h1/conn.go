@@ -240,12 +240,7 @@ func (c *conn) serveOne() bool {
 	pipelined := len(c.buf) > c.rpos
 	headDeadline := int64(0)
 	for {
-		if c.proxied && len(c.buf) > 0 && !c.readProxy() {
-			x.free()
-			c.close()
-			return false
-		}
-		if c.shake && !c.proxied && len(c.buf) > c.rpos && !c.secure(sc) {
+		if c.proxied && len(c.buf) > 0 && !c.readProxy() || c.shake && !c.proxied && len(c.buf) > c.rpos && !c.secure(sc) {
 			x.free()
 			c.close()
 			return false
@@ -277,37 +272,43 @@ func (c *conn) serveOne() bool {
 			c.buf = c.buf[:len(c.buf)+n]
 			continue
 		}
-		if err == syscall.EAGAIN {
-			if len(c.buf) == c.rpos { // nothing of a request yet
-				c.freeRead()
-				x.free()
-				c.idleAgain()
-				return false
-			}
-			if headDeadline == 0 {
-				headDeadline = w.Loop.Now() + int64(sc.ClientHeaderTimeout.V)
-			}
-			w.Reading++
-			err = c.waitRead(headDeadline)
-			w.Reading--
-			if err == nil {
-				continue
-			}
-			switch {
-			case err == netio.ErrTimeout && !c.proxied:
-				c.incomplete(x, syscall.ETIMEDOUT, "client timed out", 408)
-			case err == netio.ErrTimeout:
-				c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
-				fallthrough
-			default:
-				x.free()
-			}
-			c.close()
+		if err != syscall.EAGAIN {
+			c.gone(x, err)
 			return false
 		}
-		c.gone(x, err)
-		return false
+		if len(c.buf) == c.rpos { // nothing of a request yet
+			c.freeRead()
+			x.free()
+			c.idleAgain()
+			return false
+		}
+		if headDeadline == 0 {
+			headDeadline = w.Loop.Now() + int64(sc.ClientHeaderTimeout.V)
+		}
+		if !c.waitHead(x, headDeadline) {
+			return false
+		}
 	}
+}
+
+// waitHead waits for more of a head; when none comes in time, connection and exchange are given up.
+func (c *conn) waitHead(x *exchange, deadline int64) bool {
+	c.w.Reading++
+	err := c.waitRead(deadline)
+	c.w.Reading--
+	switch {
+	case err == nil:
+		return true
+	case err == netio.ErrTimeout && !c.proxied:
+		c.incomplete(x, syscall.ETIMEDOUT, "client timed out", 408)
+	case err == netio.ErrTimeout:
+		c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
+		fallthrough
+	default:
+		x.free()
+	}
+	c.close()
+	return false
 }
 
 // readBuffer is the size of the buffer a request head is read into at first.

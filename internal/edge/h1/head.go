@@ -52,12 +52,42 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	x.frame(r, core, last)
 	r.AbsoluteLocation(core)
 
-	need := 256 + len(o.StatusLine) + len(o.ContentType) + len(o.Charset)
-	var own struct{ server, date, connection, modified bool }
-	for i := range o.List {
-		h := &o.List[i]
-		need += len(h.Name) + len(h.Value) + 4
-		switch h.ID { // Server and Date may have been deleted by whoever set them: then none is sent
+	var own ownFields
+	size := own.find(o.List)
+	var token []byte
+	if !own.server {
+		token = x.r.ServerToken()
+	}
+	s := x.tail(256 + len(o.StatusLine) + len(o.ContentType) + len(o.Charset) + size + len(token))
+	at := len(s.b)
+	b := x.appendHead(s.b, r, core, token, &own)
+	s = &x.q[len(x.q)-1]
+	s.b = b
+	x.queued += int64(len(b) - at)
+	r.HeaderSize = int64(len(b) - at)
+	if last {
+		x.lastSeen = true
+		return x.flush()
+	}
+	if core.PostponeOutput.V < sendHeadAt {
+		return x.flush()
+	}
+	return nil
+}
+
+// sendHeadAt is the postpone_output below which a head is sent without waiting for a body.
+const sendHeadAt = 512
+
+// ownFields are those of the fields we make that handlers have set themselves. Server and Date may also have been
+// deleted by whoever set them: then none is sent.
+type ownFields struct{ server, date, connection, modified bool }
+
+// find looks at the fields and gives their size.
+func (own *ownFields) find(list []http1.Header) (size int) {
+	for i := range list {
+		h := &list[i]
+		size += len(h.Name) + len(h.Value) + 4
+		switch h.ID {
 		case http1.HServer:
 			own.server = true
 		case http1.HDate:
@@ -68,14 +98,12 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 			own.connection = own.connection || h.Name != nil
 		}
 	}
-	var token []byte
-	if !own.server {
-		token = x.r.ServerToken()
-		need += len(token)
-	}
-	s := x.tail(need)
-	at := len(s.b)
-	b := s.b
+	return size
+}
+
+// appendHead appends status line and fields; token is the value of Server, if that is sent.
+func (x *exchange) appendHead(b []byte, r *engine.Request, core *engine.LocConf, token []byte, own *ownFields) []byte {
+	o := &r.Out
 	if len(o.StatusLine) > 0 {
 		b = append(append(append(b, "HTTP/1.1 "...), o.StatusLine...), '\r', '\n')
 	} else {
@@ -107,19 +135,8 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 	if x.chunked {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
-	switch {
-	case o.Status == 101:
-		b = append(b, "Connection: upgrade\r\n"...)
-	case own.connection:
-	case r.KeepAlive:
-		b = append(b, "Connection: keep-alive\r\n"...)
-		if t := core.KeepaliveTimeout.V.Header; t > 0 {
-			b = append(b, "Keep-Alive: timeout="...)
-			b = strconv.AppendInt(b, int64(t.Seconds()), 10)
-			b = append(b, '\r', '\n')
-		}
-	default:
-		b = append(b, "Connection: close\r\n"...)
+	if !own.connection || o.Status == 101 {
+		b = appendConnection(b, r, core)
 	}
 	if o.VaryEncoding && core.Gzip.Vary.V {
 		b = append(b, "Vary: Accept-Encoding\r\n"...)
@@ -131,23 +148,25 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		}
 		b = append(append(append(append(b, h.Name...), ':', ' '), h.Value...), '\r', '\n')
 	}
-	b = append(b, '\r', '\n')
-	s = &x.q[len(x.q)-1]
-	s.b = b
-	x.queued += int64(len(b) - at)
-	r.HeaderSize = int64(len(b) - at)
-	if last {
-		x.lastSeen = true
-		return x.flush()
-	}
-	if core.PostponeOutput.V < sendHeadAt {
-		return x.flush()
-	}
-	return nil
+	return append(b, '\r', '\n')
 }
 
-// sendHeadAt is the postpone_output below which a head is sent without waiting for a body.
-const sendHeadAt = 512
+// appendConnection says what becomes of the connection.
+func appendConnection(b []byte, r *engine.Request, core *engine.LocConf) []byte {
+	switch {
+	case r.Out.Status == 101:
+		return append(b, "Connection: upgrade\r\n"...)
+	case !r.KeepAlive:
+		return append(b, "Connection: close\r\n"...)
+	}
+	b = append(b, "Connection: keep-alive\r\n"...)
+	if t := core.KeepaliveTimeout.V.Header; t > 0 {
+		b = append(b, "Keep-Alive: timeout="...)
+		b = strconv.AppendInt(b, int64(t.Seconds()), 10)
+		b = append(b, '\r', '\n')
+	}
+	return b
+}
 
 // frame decides how the client will find the end of the body.
 func (x *exchange) frame(r *engine.Request, core *engine.LocConf, last bool) {

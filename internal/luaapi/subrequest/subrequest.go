@@ -222,35 +222,9 @@ func multi(c *lua.Call, x *luahost.Ctx) lua.Outcome {
 // prepare reads the arguments of one subrequest. On failure the outcome is the call's.
 func prepare(c *lua.Call, x *luahost.Ctx, o *one, at int) (lua.Outcome, bool) {
 	r := x.R
-	uri := c.Str(at)
-	if len(uri) == 0 {
-		return c.Errorf("unsafe uri in argument #1: %s", uri), false
+	if out, ok := prepareURI(c, r, o, at); !ok {
+		return out, false
 	}
-	var args []byte
-	if uri[0] == '@' {
-		o.uri = r.Copy(uri)
-	} else {
-		_, path, own, ok := http1.ParseUnsafeURI(nil, uri)
-		if !ok {
-			return c.Errorf("unsafe uri in argument #1: %s", uri), false
-		}
-		o.uri, args = r.Copy(path), r.Copy(own)
-	}
-	switch c.Type(at + 3) {
-	case lua.Str:
-		args = join(args, c.Str(at+3))
-	case lua.Table:
-		p, err := c.Pack(at + 3)
-		if err != nil {
-			return c.Fail(err), false
-		}
-		more, err := luahost.EncodeArgs(nil, p)
-		if err != nil {
-			return c.Fail(err), false
-		}
-		args = join(args, more)
-	}
-	o.args = args
 	flags := c.IntOr(at+7, 0)
 	method := http1.Method(c.IntOr(at+1, int(http1.MethodGet)))
 	name := method.String()
@@ -265,25 +239,8 @@ func prepare(c *lua.Call, x *luahost.Ctx, o *one, at int) (lua.Outcome, bool) {
 		o.opt.KeepBody = true
 	}
 	if c.Type(at+4) == lua.Table {
-		p, err := c.Pack(at + 4)
-		if err != nil {
-			return c.Fail(err), false
-		}
-		for k, v := range p.Pairs() {
-			if k.Type != lua.Str {
-				return c.Errorf("attempt to use a non-string key in the \"vars\" option table"), false
-			}
-			if v.Type != lua.Str && v.Type != lua.Number {
-				return c.Errorf("attempt to use bad variable value type %s", v.Type), false
-			}
-			ev := r.FindVar(string(bytes.ToLower(k.Str())))
-			if ev == nil || !ev.HasSlot() && ev.Set == nil {
-				return c.Errorf("variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?) ", k.Str()), false
-			}
-			if !ev.Changeable {
-				return c.Errorf("variable \"%s\" not changeable", k.Str()), false
-			}
-			o.vars = append(o.vars, setVar{ev, r.Copy(v.Text())})
+		if out, ok := prepareVars(c, r, o, at+4); !ok {
+			return out, false
 		}
 	}
 	if c.Type(at+5) == lua.Table {
@@ -299,6 +256,63 @@ func prepare(c *lua.Call, x *luahost.Ctx, o *one, at int) (lua.Outcome, bool) {
 			return c.Fail(err), false
 		}
 		o.headers, o.hasHeads = p, true
+	}
+	return 0, true
+}
+
+// prepareURI reads the URI, and the arguments that it and the option args have.
+func prepareURI(c *lua.Call, r *engine.Request, o *one, at int) (lua.Outcome, bool) {
+	uri := c.Str(at)
+	if len(uri) == 0 {
+		return c.Errorf("unsafe uri in argument #1: %s", uri), false
+	}
+	if uri[0] == '@' {
+		o.uri = r.Copy(uri)
+	} else {
+		_, path, own, ok := http1.ParseUnsafeURI(nil, uri)
+		if !ok {
+			return c.Errorf("unsafe uri in argument #1: %s", uri), false
+		}
+		o.uri, o.args = r.Copy(path), r.Copy(own)
+	}
+	switch c.Type(at + 3) {
+	case lua.Str:
+		o.args = join(o.args, c.Str(at+3))
+	case lua.Table:
+		p, err := c.Pack(at + 3)
+		if err != nil {
+			return c.Fail(err), false
+		}
+		more, err := luahost.EncodeArgs(nil, p)
+		if err != nil {
+			return c.Fail(err), false
+		}
+		o.args = join(o.args, more)
+	}
+	return 0, true
+}
+
+// prepareVars reads the option vars, argument i.
+func prepareVars(c *lua.Call, r *engine.Request, o *one, i int) (lua.Outcome, bool) {
+	p, err := c.Pack(i)
+	if err != nil {
+		return c.Fail(err), false
+	}
+	for k, v := range p.Pairs() {
+		if k.Type != lua.Str {
+			return c.Errorf("attempt to use a non-string key in the \"vars\" option table"), false
+		}
+		if v.Type != lua.Str && v.Type != lua.Number {
+			return c.Errorf("attempt to use bad variable value type %s", v.Type), false
+		}
+		ev := r.FindVar(string(bytes.ToLower(k.Str())))
+		if ev == nil || !ev.HasSlot() && ev.Set == nil {
+			return c.Errorf("variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?) ", k.Str()), false
+		}
+		if !ev.Changeable {
+			return c.Errorf("variable \"%s\" not changeable", k.Str()), false
+		}
+		o.vars = append(o.vars, setVar{ev, r.Copy(v.Text())})
 	}
 	return 0, true
 }

@@ -2,7 +2,9 @@ package ssi
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strings"
 
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
@@ -153,93 +155,130 @@ func (c *command) param(name string) ([]byte, bool) {
 
 func space(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
+// reader is what is left of a command to be read. It knows nothing of what follows: a command may end later than b.
+type reader struct {
+	b  []byte
+	at int
+}
+
+// errShort says that the command is not whole yet.
+var errShort = errors.New("short")
+
+// next skips white space and gives the byte behind it.
+func (r *reader) next() (byte, error) {
+	for ; r.at < len(r.b); r.at++ {
+		if !space(r.b[r.at]) {
+			return r.b[r.at], nil
+		}
+	}
+	return 0, errShort
+}
+
+// word reads up to white space or a byte of stop.
+func (r *reader) word(stop string) (string, error) {
+	from := r.at
+	for r.at < len(r.b) && !space(r.b[r.at]) && strings.IndexByte(stop, r.b[r.at]) < 0 {
+		if r.at++; r.at-from > maxName {
+			return "", fmt.Errorf("the \"%s...\" SSI command is too long", r.b[from:r.at])
+		}
+	}
+	return string(r.b[from:r.at]), nil
+}
+
 // parse reads the command that b begins with. n is its length, 0 when it is not whole yet. After an error the command
 // ends with the next "-->".
 func (c *command) parse(b []byte, maxValue int) (n int, err error) {
-	i := len(opening)
-	skip := func() {
-		for i < len(b) && space(b[i]) {
-			i++
-		}
-	}
-	word := func(stop string) (string, error) {
-		from := i
-		for i < len(b) && !space(b[i]) && bytes.IndexByte([]byte(stop), b[i]) < 0 {
-			if i++; i-from > maxName {
-				return "", fmt.Errorf("the \"%s...\" SSI command is too long", b[from:i])
-			}
-		}
-		return string(b[from:i]), nil
-	}
-	bad := func(err error) (int, error) {
-		end := bytes.Index(b[i:], []byte("-->"))
+	r := reader{b: b, at: len(opening)}
+	switch err := c.read(&r, maxValue); err {
+	case nil:
+		return r.at, nil
+	case errShort:
+		return 0, nil
+	default:
+		end := bytes.Index(b[r.at:], []byte("-->"))
 		if end < 0 {
 			return 0, nil
 		}
-		return i + end + 3, err
+		return r.at + end + 3, err
 	}
-	skip()
-	if c.name, err = word("-"); err != nil {
-		return bad(err)
+}
+
+func (c *command) read(r *reader, maxValue int) (err error) {
+	r.next()
+	if c.name, err = r.word("-"); err != nil {
+		return err
 	}
 	for {
-		skip()
-		if i == len(b) {
-			return 0, nil
+		b, err := r.next()
+		if err != nil {
+			return err
 		}
-		if b[i] == '-' {
-			break
+		if b == '-' {
+			return c.end(r)
 		}
-		var p param
-		if p.name, err = word("=-"); err != nil {
-			return bad(err)
+		p, err := c.readParam(r, maxValue)
+		if err != nil {
+			return err
 		}
-		skip()
-		if i == len(b) {
-			return 0, nil
-		}
-		if b[i] != '=' {
-			return bad(fmt.Errorf("unexpected \"%c\" symbol after \"%s\" parameter in \"%s\" SSI command", b[i], p.name, c.name))
-		}
-		i++
-		skip()
-		if i == len(b) {
-			return 0, nil
-		}
-		quote := b[i]
-		if quote != '"' && quote != '\'' {
-			return bad(fmt.Errorf("unexpected \"%c\" symbol before value of \"%s\" parameter in \"%s\" SSI command", quote, p.name, c.name))
-		}
-		i++
-		from := i
-		for i < len(b) && b[i] != quote {
-			if b[i] == '\\' {
-				i++
-			}
-			if i++; i-from > maxValue {
-				return bad(fmt.Errorf("too long \"%s%c...\" value of \"%s\" parameter in \"%s\" SSI command", b[from:min(i, len(b))-1], b[min(i, len(b))-1], p.name, c.name))
-			}
-		}
-		if i >= len(b) {
-			return 0, nil
-		}
-		p.value = b[from:i]
-		i++
 		if len(c.params) == maxParams {
-			return bad(fmt.Errorf("too many SSI command parameters"))
+			return errors.New("too many SSI command parameters")
 		}
 		c.params = append(c.params, p)
 	}
-	if len(b)-i < 3 {
-		if !bytes.HasPrefix([]byte("-->"), b[i:]) {
-			return bad(fmt.Errorf("unexpected \"%c\" symbol in \"%s\" SSI command", b[i], c.name))
+}
+
+// readParam reads name="value".
+func (c *command) readParam(r *reader, maxValue int) (p param, err error) {
+	if p.name, err = r.word("=-"); err != nil {
+		return p, err
+	}
+	b, err := r.next()
+	if err != nil {
+		return p, err
+	}
+	if b != '=' {
+		return p, fmt.Errorf("unexpected \"%c\" symbol after \"%s\" parameter in \"%s\" SSI command", b, p.name, c.name)
+	}
+	r.at++
+	quote, err := r.next()
+	if err != nil {
+		return p, err
+	}
+	if quote != '"' && quote != '\'' {
+		return p, fmt.Errorf("unexpected \"%c\" symbol before value of \"%s\" parameter in \"%s\" SSI command", quote, p.name, c.name)
+	}
+	r.at++
+	from := r.at
+	for r.at < len(r.b) && r.b[r.at] != quote {
+		if r.b[r.at] == '\\' {
+			r.at++
 		}
-		return 0, nil
+		if r.at++; r.at-from > maxValue {
+			last := min(r.at, len(r.b)) - 1
+			return p, fmt.Errorf("too long \"%s%c...\" value of \"%s\" parameter in \"%s\" SSI command", r.b[from:last], r.b[last], p.name, c.name)
+		}
 	}
-	if string(b[i:i+3]) != "-->" {
-		return bad(fmt.Errorf("unexpected \"%c\" symbol in \"%s\" SSI command", b[i+1], c.name))
+	if r.at >= len(r.b) {
+		return p, errShort
 	}
-	return i + 3, nil
+	p.value = r.b[from:r.at]
+	r.at++
+	return p, nil
+}
+
+// end reads "-->".
+func (c *command) end(r *reader) error {
+	rest := r.b[r.at:]
+	switch {
+	case bytes.HasPrefix(rest, []byte("-->")):
+		r.at += 3
+		return nil
+	case len(rest) >= 3:
+		return fmt.Errorf("unexpected \"%c\" symbol in \"%s\" SSI command", rest[1], c.name)
+	case !bytes.HasPrefix([]byte("-->"), rest):
+		return fmt.Errorf("unexpected \"%c\" symbol in \"%s\" SSI command", rest[0], c.name)
+	}
+	return errShort
 }
 
 // command carries one out; failed is why it could not be read.
