@@ -171,6 +171,44 @@ func TestServersThatAreNotTrusted(t *testing.T) {
 	}
 }
 
+// TestBytesBeforeTheHandshake: what a server, or somebody in between, sends in plain before TLS is there, is no response.
+func TestBytesBeforeTheHandshake(t *testing.T) {
+	ca := cert.Authority(t, nil, "Root")
+	pair := backend(t, ca)
+	const evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+	for _, goesOn := range []bool{false, true} {
+		dir := t.TempDir()
+		cert.WriteFile(t, dir, "ca.pem", cert.Chain(ca))
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				io.WriteString(c, evil)
+				if goesOn {
+					(&secure{}).serve(tls.Server(c, chain(pair)))
+				}
+				c.Close()
+			}
+		}()
+		s := enginetest.StartIn(t, dir, modules.Set(), `
+		location / { proxy_pass https://`+l.Addr().String()+`; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name backend; proxy_ssl_session_reuse off; }`)
+		resp, log := s.Get("/"), s.ErrorLog()
+		if enginetest.Status(resp) != "502 Bad Gateway" || strings.Contains(resp, "evil") {
+			t.Errorf("goes on %v: %q", goesOn, resp)
+		}
+		if strings.Count(log, "\n") != 1 || !strings.Contains(log, "SSL_do_handshake() failed (SSL: error:0A00010B:SSL routines::wrong version number) while SSL handshaking to upstream") {
+			t.Errorf("goes on %v: log %q", goesOn, log)
+		}
+	}
+}
+
 // TestSessionsAndConnections shows which TLS sessions are resumed and which idle connections are used again.
 func TestSessionsAndConnections(t *testing.T) {
 	dir := t.TempDir()
