@@ -29,7 +29,8 @@ var Library = lua.Library{
 		{Name: "udpsock", Doc: "A datagram socket, made by ngx.socket.udp."},
 		{Name: "sockreader", Doc: "What receiveuntil looks for."},
 	},
-	Funcs: concat(tcpFuncs, udpFuncs, reqFuncs, luaFuncs),
+	Funcs:   concat(tcpFuncs, udpFuncs, reqFuncs, luaFuncs, peerFuncs),
+	Modules: auxModules,
 }
 
 func concat(lists ...[]*lua.Func) (all []*lua.Func) {
