@@ -39,11 +39,18 @@ func decrypt(b *pem.Block, passwords [][]byte) ([]byte, error) {
 		} else {
 			der, err = pkcs8(b.Bytes, p)
 		}
-		if err == nil {
+		if err == nil && whole(der) { // one wrong password in 256 leaves padding that looks right behind rubbish
 			return der, nil
 		}
 	}
 	return nil, errPassword
+}
+
+// whole reports whether der is one value of ASN.1.
+func whole(der []byte) bool {
+	var v asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &v)
+	return err == nil && len(rest) == 0
 }
 
 // The structures of RFC 8018 (PBES2) and RFC 5208.
