@@ -200,7 +200,7 @@ func (x *Exchange) ended() engine.Status {
 func (x *Exchange) broken(why uint32) engine.Status {
 	switch {
 	case x.gone:
-		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
+		x.logGone("epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
 		return engine.Error
 	case why == onTimeout:
 		x.log(nlog.Error, syscall.ETIMEDOUT, "upstream timed out")

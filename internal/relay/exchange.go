@@ -469,12 +469,19 @@ func (x *Exchange) refused(st engine.Status) uint32 {
 // abort ends an exchange whose client is gone.
 func (x *Exchange) abort() engine.Status {
 	if x.conn != nil || x.mux.stream != nil {
-		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
+		x.logGone("epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
 	} else {
-		x.log(nlog.Info, nil, "epoll_wait() reported that client prematurely closed connection")
+		x.logGone("epoll_wait() reported that client prematurely closed connection")
 	}
 	x.R.KeepAlive = false
 	return engine.StatusClientClosed
+}
+
+// logGone writes the line about a client that has gone. That of HTTP/2 has got one by its connection, as with nginx.
+func (x *Exchange) logGone(text string) {
+	if x.R.In.Version != http1.Version20 {
+		x.log(nlog.Info, nil, text)
+	}
 }
 
 // ClientGone is told by the connection.

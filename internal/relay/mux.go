@@ -363,7 +363,7 @@ func (x *Exchange) again(why uint32) engine.Status {
 	x.state().Whole = x.w.Loop.Now() - x.tryBegun
 	switch why {
 	case onDeadline:
-		x.mux.late = true
+		x.logLate()
 		x.state().Status = 504
 		return 504
 	case onAnswered:
@@ -485,13 +485,18 @@ func (x *Exchange) lastMux(p []byte) engine.Status {
 
 // expire ends a response whose deadline has passed.
 func (x *Exchange) expire() engine.Status {
-	x.mux.late = true
+	x.logLate()
 	e, ok := x.P.(Expirer)
 	if !ok {
 		return x.broken(onTimeout)
 	}
 	x.Trailers = append(x.Trailers[:0], e.Expired(x)...)
 	return x.last(nil)
+}
+
+func (x *Exchange) logLate() {
+	x.mux.late = true
+	x.log(nlog.Info, nil, "the deadline of the client has passed")
 }
 
 func (x *Exchange) muxBroken(e *h2client.Error) engine.Status {

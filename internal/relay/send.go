@@ -232,6 +232,9 @@ func (x *Exchange) pumpClient() uint32 {
 func (x *Exchange) clientFailed(err error) uint32 {
 	p, r := &x.pump, x.R
 	r.KeepAlive = false
+	if x.gone && x.Multiplexed { // the other task says so
+		return clientGone
+	}
 	var be *engine.BodyError
 	if !errors.As(err, &be) {
 		return clientGone

@@ -178,7 +178,9 @@ func (c *call) run() engine.Status {
 	}
 	if c.canceled || r.Aborted {
 		c.count(errGone)
-		r.Logf(nlog.Info, "client canceled the call of /%s/%s", c.m.service, c.m.name)
+		if r.In.Version != http1.Version20 { // else the connection has written a line
+			r.Logf(nlog.Info, "client canceled the call of /%s/%s", c.m.service, c.m.name)
+		}
 		return engine.StatusClientClosed
 	}
 	if st == nil {
@@ -228,12 +230,16 @@ func (c *call) begin() *grpc.Status {
 			d, ok := grpc.ParseTimeout(h.Value)
 			if !ok {
 				bad = &grpc.Status{Code: grpc.Internal, Message: "malformed grpc-timeout: " + string(h.Value)}
+			} else if d == 0 {
+				bad = &grpc.Status{Code: grpc.DeadlineExceeded, Message: "Deadline Exceeded"}
 			} else if limit == 0 || d < limit {
-				limit = max(d, 1)
+				limit = d
 			}
 		case "connect-timeout-ms":
-			if d, ok := millis(h.Value); ok && (limit == 0 || d < limit) {
-				limit = max(d, 1)
+			if d, ok := millis(h.Value); ok && d == 0 {
+				bad = &grpc.Status{Code: grpc.DeadlineExceeded, Message: "Deadline Exceeded"}
+			} else if ok && (limit == 0 || d < limit) {
+				limit = d
 			}
 		case "grpc-encoding", "connect-content-encoding":
 			c.encoding = string(h.Value)

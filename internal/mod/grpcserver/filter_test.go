@@ -145,6 +145,20 @@ const filterSite = `
 	}
 	server { listen 127.0.0.1:8081; http2 on; location / { grpc_pass back; } }`
 
+// serveEchoes runs the service until the test ends, and gives its address.
+func serveEchoes(t *testing.T, e *echoes) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer()
+	testpb.RegisterTestServiceServer(srv, e)
+	go srv.Serve(l)
+	t.Cleanup(srv.Stop)
+	return l.Addr().String()
+}
+
 type filterBench struct {
 	*echoes
 	s    *enginetest.Server
@@ -154,18 +168,11 @@ type filterBench struct {
 
 func filtering(t *testing.T) *filterBench {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := &filterBench{echoes: &echoes{}}
-	srv := grpc.NewServer()
-	testpb.RegisterTestServiceServer(srv, b.echoes)
-	go srv.Serve(l)
-	t.Cleanup(srv.Stop)
+	addr := serveEchoes(t, b.echoes)
 	dir := site(t)
 	cert.WriteFile(t, dir, "filter.lua", []byte("return function(message, direction, call) if direction == 'request' then call:set_header('x-file', 'yes') end end"))
-	b.s = enginetest.StartIn(t, dir, modules.Set(), fmt.Sprintf(filterSite, l.Addr()))
+	b.s = enginetest.StartIn(t, dir, modules.Set(), fmt.Sprintf(filterSite, addr))
 	b.conn = dial(t, b.s.Addr("127.0.0.1:8080"))
 	b.test = testpb.NewTestServiceClient(b.conn)
 	return b

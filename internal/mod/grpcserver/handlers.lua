@@ -139,14 +139,14 @@ end
 
 local channels = {}
 
--- tls names what the location says of TLS.
-local function channel_of(target, tls)
-    local key = target .. tls
+-- tls names what the location says of TLS, most is the size of messages that may come.
+local function channel_of(target, tls, most)
+    local key = target .. tls .. " " .. most
     local ch = channels[key]
     if not ch then
         local client = require "ngx.grpc.client"
         local scheme, server = target:match "^(%w+)://(.*)$"
-        local options = {max_receive_size = 2 ^ 31}
+        local options = {max_receive_size = most}
         if scheme == "grpcs" then
             options.tls, options.location = true, true
         end
@@ -217,7 +217,7 @@ local function observer(st, input, output, filter)
     end
 end
 
-local function forwarder(st, service, method, input, output, client_stream, server_stream, filter, target, tls)
+local function forwarder(st, service, method, input, output, client_stream, server_stream, filter, target, tls, most)
     local client = require "ngx.grpc.client"
     local path = "/" .. service .. "/" .. method
     local encode_reply = assert(st:encoder(output))
@@ -233,7 +233,7 @@ local function forwarder(st, service, method, input, output, client_stream, serv
             if not bytes then
                 return nil, 10, "the request was dropped"
             end
-            local reply, code, message, details, header, trailer = client.call(channel_of(target, tls), path, bytes, native.remaining() or 0, native.metadata(), options)
+            local reply, code, message, details, header, trailer = client.call(channel_of(target, tls, most), path, bytes, native.remaining() or 0, native.metadata(), options)
             if not reply then
                 return nil, code, message, details
             end
@@ -249,7 +249,7 @@ local function forwarder(st, service, method, input, output, client_stream, serv
 
     return function(first)
         local call = setmetatable({}, meta)
-        local raw, code, message = client.open(channel_of(target, tls), path, native.remaining() or 0, native.metadata())
+        local raw, code, message = client.open(channel_of(target, tls, most), path, native.remaining() or 0, native.metadata())
         if not raw then
             return nil, code, message
         end
@@ -308,13 +308,13 @@ local function forwarder(st, service, method, input, output, client_stream, serv
     end
 end
 
-return function(service, method, input, output, client_stream, server_stream, int64, id, set, handler, target, tls)
+return function(service, method, input, output, client_stream, server_stream, int64, id, set, handler, target, tls, most)
     if target == "" then
         return observer(state_of(id, set, int64), input, output, handler)
     end
     if target then
         local filter = type(handler) == "function" and handler or nil
-        return forwarder(state_of(id, set, int64), service, method, input, output, client_stream, server_stream, filter, target, tls)
+        return forwarder(state_of(id, set, int64), service, method, input, output, client_stream, server_stream, filter, target, tls, most)
     end
 
     if type(handler) == "string" then

@@ -105,6 +105,7 @@ func (c *call) driver() (lua.Ref, error) {
 		if (c.m.target != "" || c.filtered != nil) && c.m.code == nil {
 			w.String(c.m.target)
 			w.String(c.conf.tls)
+			w.Int(int(c.conf.sendSize.V))
 		}
 	})
 	if err == nil && f != 0 {

@@ -54,6 +54,12 @@ func stopWorker(w *engine.Worker) {
 	}
 }
 
+// endWorker is stopWorker when nothing follows: idle connections are closed.
+func endWorker(w *engine.Worker) {
+	stopWorker(w)
+	relay.Retire(w, w.HTTP)
+}
+
 func keep(w *engine.Worker, h *engine.HTTP) {
 	if w.ID != 0 {
 		return

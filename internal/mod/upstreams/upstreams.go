@@ -43,7 +43,7 @@ var Module = engine.Module{
 	StartWorker:  startWorker,
 	ReloadWorker: reloadWorker,
 	DrainWorker:  stopWorker,
-	StopWorker:   stopWorker,
+	StopWorker:   endWorker,
 	RetireWorker: relay.Retire,
 	TrimWorker:   relay.TrimWorker,
 }
