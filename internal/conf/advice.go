@@ -27,6 +27,7 @@ var advices = []struct{ msg, text string }{
 	{`unexpected end of file, expecting ";" or "}"`, `a quote or a ";" may be missing further up`},
 	{`unexpected end of file, expecting "}"`, `count the braces: a block further up is still open`},
 	{`unexpected "}"`, `either there is one "}" too many, or the line before lacks its ";"`},
+	{`unexpected "==" in condition`, `compare with "=" or "!="`},
 	{"cannot load certificate", "a name of a file begins at the folder of the configuration file"},
 	{"no \"ssl_certificate\" is defined", `a server that listens with "ssl" needs ssl_certificate and ssl_certificate_key`},
 }
