@@ -47,3 +47,23 @@ GET /t
 201 two: post abc
 --- error_log
 upstream prematurely closed connection
+
+
+
+=== TEST 3: a stand-in for a service that does not speak HTTP
+--- config
+    location = /t {
+        content_by_lua_block {
+            local sock = ngx.socket.tcp()
+            assert(sock:connect("redis.internal", 6379))
+            sock:send("PING\r\n")
+            ngx.say(sock:receive())
+        }
+    }
+--- tcp_listen: redis.internal:6379
+--- tcp_query eval: "PING\r\n"
+--- tcp_reply eval: "+PONG\r\n"
+--- request
+GET /t
+--- response_body
++PONG

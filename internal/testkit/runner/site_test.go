@@ -121,7 +121,7 @@ func TestFindSite(t *testing.T) {
 }
 
 func TestRenames(t *testing.T) {
-	r := renames{rename("users:80", "127.0.0.1:1"), rename("two", "127.0.0.1:2")}
+	r := append(rename("users:80", 1), rename("two", 2)...)
 	for in, want := range map[string]string{
 		"server users:80;":           "server 127.0.0.1:1;",
 		"http://users:80/x":          "http://127.0.0.1:1/x",
@@ -129,6 +129,9 @@ func TestRenames(t *testing.T) {
 		"http://my.users:80/x":       "http://my.users:80/x",
 		"server two;":                "server 127.0.0.1:2;",
 		"server two:80; server two/": "server two:80; server 127.0.0.1:2/",
+		`connect("users", 80)`:       `connect("127.0.0.1", 1)`,
+		`connect('users' , 80, 1)`:   `connect('127.0.0.1' , 1, 1)`,
+		`connect("users", 8080)`:     `connect("users", 8080)`,
 		"two.example twofold":        "two.example twofold",
 	} {
 		if got := r.Replace(in); got != want {

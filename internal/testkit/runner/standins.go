@@ -30,26 +30,50 @@ type renaming struct {
 	to string
 }
 
-// rename replaces an address where it stands by itself.
-func rename(name, to string) renaming {
-	end := `($|[^\w.:-])`
-	if strings.Contains(name, ":") {
-		end = `($|[^\d])`
+// rename replaces an address by a port of this machine: where it stands by itself, and where it is two arguments in Lua,
+// connect("host", 6379).
+func rename(name string, port int) renames {
+	number := strconv.Itoa(port)
+	host, service, split := strings.Cut(name, ":")
+	if !split {
+		return renames{{regexp.MustCompile(`(^|[^\w.-])` + regexp.QuoteMeta(name) + `($|[^\w.:-])`), "${1}127.0.0.1:" + number + "${2}"}}
 	}
-	return renaming{regexp.MustCompile(`(^|[^\w.-])` + regexp.QuoteMeta(name) + end), to}
+	return renames{
+		{regexp.MustCompile(`(^|[^\w.-])` + regexp.QuoteMeta(name) + `($|[^\d])`), "${1}127.0.0.1:" + number + "${2}"},
+		{regexp.MustCompile(`(["'])` + regexp.QuoteMeta(host) + `(["']\s*,\s*)` + regexp.QuoteMeta(service) + `\b`), "${1}127.0.0.1${2}" + number},
+	}
 }
 
 // Replace replaces the addresses of a text.
 func (r renames) Replace(text string) string {
 	for _, one := range r {
-		text = one.re.ReplaceAllString(text, "${1}"+one.to+"${2}")
+		text = one.re.ReplaceAllString(text, one.to)
 	}
 	return text
 }
 
+// renameStreams gives the stand-ins of tcp_listen and udp_listen free ports, where these sections name an address of the
+// configuration.
+func (t *test) renameStreams() error {
+	t.mocked = nil
+	for _, section := range []string{"tcp_listen", "udp_listen"} {
+		name := strings.TrimSpace(t.text(section))
+		if !strings.Contains(name, ":") || strings.HasSuffix(name, ".sock") {
+			continue
+		}
+		port, err := t.f.r.ports.Get()
+		if err != nil {
+			return err
+		}
+		t.rand[section] = port // given back with the block's others
+		t.values[section] = strconv.Itoa(port)
+		t.mocked = append(t.mocked, rename(name, port)...)
+	}
+	return nil
+}
+
 // startStandins starts the servers of the mock section.
 func (t *test) startStandins() error {
-	t.mocked = nil
 	text, err := t.expand(t.text("mock"))
 	if err != nil {
 		return err
@@ -72,7 +96,7 @@ func (t *test) startStandins() error {
 		s.ports = append(s.ports, port)
 		fmt.Fprintf(&servers, "log_format m%d '%s $request_method $request_uri';\nserver { listen 127.0.0.1:%d %s; access_log logs/requests.log m%d;\n%s\n}\n",
 			port, strings.ReplaceAll(words[0], "'", ""), port, strings.Join(words[1:], " "), port, body)
-		t.mocked = append(t.mocked, rename(words[0], "127.0.0.1:"+strconv.Itoa(port)))
+		t.mocked = append(t.mocked, rename(words[0], port)...)
 	}
 	if len(s.ports) == 0 {
 		return fmt.Errorf("section mock has no address: a line >>> host:port begins each server")

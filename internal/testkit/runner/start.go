@@ -105,6 +105,9 @@ func (t *test) prepare() error {
 			return fmt.Errorf("post_setup_server_root: %w", err)
 		}
 	}
+	if err := t.renameStreams(); err != nil {
+		return err
+	}
 	if t.has("mock") {
 		if err := t.startStandins(); err != nil {
 			return fmt.Errorf("section mock: %w", err)
