@@ -176,12 +176,12 @@ func killed(err error) bool { return err == netio.ErrKilled || err == netio.ErrC
 var errNoMore = errors.New("no further server")
 
 // next gives the server that a call is to be made at. choice is used for groups.
-func (ch *channel) next(c *lua.Call, choice *upstream.Choice, deadline int64) (target, error) {
+func (ch *channel) next(c *lua.Call, loop *netio.Loop, choice *upstream.Choice, deadline int64) (target, error) {
 	if ch.group == nil {
-		sock, name, err := ch.address(c, deadline)
+		sock, name, err := ch.address(c, loop, deadline)
 		return target{sock, ch.key + name}, err
 	}
-	if choice.Tries <= 0 || !choice.Next(workerOf(c).Loop.Now()) {
+	if choice.Tries <= 0 || !choice.Next(loop.Now()) {
 		return target{}, errNoMore
 	}
 	p := choice.Peer
@@ -189,16 +189,16 @@ func (ch *channel) next(c *lua.Call, choice *upstream.Choice, deadline int64) (t
 }
 
 // address finds the address of a target that is no group.
-func (ch *channel) address(c *lua.Call, deadline int64) (sock syscall.Sockaddr, name string, err error) {
+func (ch *channel) address(c *lua.Call, loop *netio.Loop, deadline int64) (sock syscall.Sockaddr, name string, err error) {
 	if ch.url.IsAddr() {
 		return ch.url.Addr.Sock, ch.url.Addr.Name, nil
 	}
-	w, host := workerOf(c), ch.url.Host
+	host := ch.url.Host
 	var addrs []netip.Addr
-	if cfg := engine.CoreOf(luahost.ScopeOf(c)).Resolver.V; cfg != nil {
-		addrs, err = resolve.For(w.Loop, cfg).Lookup(host, deadline)
+	if cfg := engine.CoreOf(luahost.ScopeOf(c)).Resolver.V; cfg != nil && c.MayWait() {
+		addrs, err = resolve.For(loop, cfg).Lookup(host, deadline)
 	} else {
-		w.Loop.Offload(func() {
+		loop.Offload(func() {
 			var ips []net.IP
 			if ips, err = net.LookupIP(host); err == nil {
 				for _, ip := range ips {

@@ -18,6 +18,7 @@ import (
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/http2"
 	"moongate/internal/modules"
+	"moongate/internal/resolve/resolvetest"
 	"moongate/internal/testkit"
 	"moongate/internal/testkit/grpctest"
 )
@@ -158,7 +159,7 @@ func TestFaults(t *testing.T) {
 		{name: "never an end", play: func(c *grpctest.BadConn, id uint32, in *testpb.SimpleRequest) {
 			c.Head(id)
 			c.Data(id, grpctest.Message(in), nil)
-		}, args: "&timeout=0.03", unary: "DEADLINE_EXCEEDED: ", stream: "1 DEADLINE_EXCEEDED: "},
+		}, args: "&timeout=0.5", unary: "DEADLINE_EXCEEDED: ", stream: "1 DEADLINE_EXCEEDED: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bad := grpctest.Bad(t, func(bc *grpctest.BadConn, id uint32, in *testpb.SimpleRequest) bool {
@@ -251,11 +252,23 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// TestNames finds servers by name: with the resolver of the system and without a name that exists.
+// TestNames finds servers by name: with the resolver of the system, with one of the configuration, and none where there is none.
 func TestNames(t *testing.T) {
 	addr := grpctest.Serve(t, nil)
 	_, port, _ := strings.Cut(addr, ":")
+	names := resolvetest.Start(t)
+	names.Set("greeter.test", resolvetest.Records{Addrs: []string{"127.0.0.1"}, TTL: 60})
 	s := siteWith(t, callSite)
+	resolving := siteWith(t, strings.Replace(callSite, "server {", "resolver "+names.Addr+" ipv6=off; server {", 1))
+	for _, target := range []string{"greeter.test:" + port, "no.such.name.test:" + port} {
+		want := "unary 10"
+		if strings.HasPrefix(target, "no") {
+			want = "unary UNAVAILABLE: connection error: " + target + ": no.such.name.test could not be resolved"
+		}
+		if got := resolving.Get("/?once=1&addr=" + target); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", target, got)
+		}
+	}
 	for _, c := range []struct{ target, want string }{
 		{"localhost:" + port, "unary 10"}, {"dns:///localhost:" + port, "unary 10"}, {"passthrough:///" + addr, "unary 10"}, {"ipv4:" + addr, "unary 10"},
 		{"no-such-host.invalid:1", "unary UNAVAILABLE: "},
@@ -329,5 +342,71 @@ func TestLeftOpen(t *testing.T) {
 	testkit.Eventually(t, "no call is open", func() bool { return seen.calls.Load() == 0 })
 	if seen.all.Load() != 1 {
 		t.Errorf("%d connections", seen.all.Load())
+	}
+}
+
+// TestInit makes calls where nothing may wait: in init_worker_by_lua the worker waits, and with lua_phase_limits off also in
+// init_by_lua. Their connections are nobody's home.
+func TestInit(t *testing.T) {
+	var seen watched
+	addr := grpctest.Serve(t, nil, grpc.StatsHandler(&seen))
+	_, port, _ := strings.Cut(addr, ":")
+	code := func(target string) string {
+		return `local g = require "resty.grpc"
+			assert(g.load(ngx.config.prefix() .. "/test.proto"))
+			local conn = assert(g.connect("` + target + `"))
+			local reply, err = conn:call("grpc.testing.TestService", "UnaryCall", {response_size = 4})
+			n = (n or 0) + (reply and #reply.payload.body or error(err))`
+	}
+	const site = `upstream g { server %s; } server { listen 127.0.0.1:8080; location / { content_by_lua_block { %s ngx.say("n ", n) } } }`
+	for _, c := range []struct{ where, target, want string }{
+		{"init_worker_by_lua_block { %s }", addr, "n 8\n"},
+		{"init_worker_by_lua_block { %s }", "localhost:" + port, "n 8\n"},
+		{"init_worker_by_lua_block { %s }", "g", "n 8\n"},
+		{"lua_phase_limits off; init_worker_by_lua_block { %s }", addr, "n 8\n"},
+		{"lua_phase_limits off; init_by_lua_block { %s }", addr, "n 8\n"},
+	} {
+		s := siteWith(t, fmt.Sprintf("worker_processes 2; events { } http { "+c.where+site+"}", code(c.target), addr, code(c.target)))
+		if got := s.Get("/"); !strings.Contains(got, c.want) {
+			t.Errorf("%s %s: %s\n%s", c.where, c.target, got, s.ErrorLog())
+		}
+	}
+	s := siteWith(t, `init_worker_by_lua_block { `+code("127.0.0.1:1")+` } server { listen 127.0.0.1:8080; }`)
+	if log := s.ErrorLog(); !strings.Contains(log, "rpc error: code = Unavailable desc = connection error: 127.0.0.1:1") {
+		t.Error(log)
+	}
+}
+
+// TestTLSFaults is about servers and clients that do not trust each other.
+func TestTLSFaults(t *testing.T) {
+	dir := t.TempDir()
+	grpctest.Files(t, dir)
+	secure, mutual := grpctest.Serve(t, grpctest.TLS(t, dir, "server", false)), grpctest.Serve(t, grpctest.TLS(t, dir, "server", true))
+	plain := grpctest.Serve(t, nil)
+	s := enginetest.StartIn(t, dir, modules.Set(), strings.Replace(callSite, "location /", `location /tls { content_by_lua_block {
+			local a, p = ngx.req.get_uri_args(), ngx.config.prefix()
+			local tls = {server_name = a.name, trusted_ca = a.ca and p .. a.ca, client_cert = a.cert and p .. a.cert, client_key = a.key and p .. a.key}
+			if a.verify then tls.verify = false end
+			local ch, err = require("ngx.grpc").channel(a.addr, {tls = tls})
+			if not ch then return ngx.say("channel ", err) end
+			local reply, err = ch:call("grpc.testing.TestService/EmptyCall", {})
+			ngx.say(reply and "good" or tostring(err))
+		} }
+		location /`, 1))
+	for _, c := range []struct{ addr, args, want string }{
+		{secure, "name=localhost&ca=ca.pem", "good"},
+		{secure, "name=other&ca=ca.pem", "UNAVAILABLE: connection error: "},
+		{secure, "name=other&verify=off", "good"},
+		{secure, "name=localhost", "UNAVAILABLE: connection error: "},
+		{secure, "name=localhost&ca=no.pem", "channel open "},
+		{secure, "name=localhost&ca=server.key", "channel no certificate in "},
+		{secure, "name=localhost&ca=ca.pem&cert=client.pem", "channel client_cert and client_key must both be present"},
+		{mutual, "name=localhost&ca=ca.pem&cert=client.pem&key=client.key", "good"},
+		{mutual, "name=localhost&ca=ca.pem", "UNAVAILABLE: "},
+		{plain, "name=localhost&ca=ca.pem", "UNAVAILABLE: connection error: "},
+	} {
+		if got := enginetest.Body(s.Get("/tls?addr=" + c.addr + "&" + c.args)); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s", c.args, got)
+		}
 	}
 }

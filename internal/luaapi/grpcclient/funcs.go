@@ -128,45 +128,59 @@ func unary(c *lua.Call) lua.Outcome {
 		o = options(c, 6)
 		r = retriesOf(o)
 	}
-	deadline := luahost.Loop(c).Now() + int64(duration(c.Num(4)))
-	b, given := frame(msg, ch.gzip), len(md)
+	at, b, timeout := placeOf(workerOf(c)), frame(msg, ch.gzip), int64(duration(c.Num(4)))
+	var reply []byte
+	var st *stream
+	if c.MayWait() {
+		reply, st = r.call(c, at, ch, path, md, b, timeout)
+	} else if err := alone(at.w, func(at *place) { reply, st = r.call(c, at, ch, path, md, b, timeout) }); err != nil {
+		return fail(c, &grpc.Status{Code: grpc.Internal, Message: err.Error()})
+	}
+	if st.status.Code != grpc.OK {
+		return fail(c, st.status)
+	}
+	w := c.Push()
+	if reply == nil {
+		reply = []byte{}
+	}
+	w.Str(reply)
+	if o.Get("info").Bool() {
+		w.Nil()
+		w.Nil()
+		w.Nil()
+		pushFields(w, st.head)
+		pushFields(w, st.trail)
+	}
+	return c.Return()
+}
+
+// call makes a call with one message each way, as often as it may be made. The status is in st.
+func (r *retries) call(c *lua.Call, at *place, ch *channel, path string, md []h2client.Field, b []byte, timeout int64) (reply []byte, st *stream) {
+	given, deadline := len(md), at.w.Loop.Now()+timeout
 	for try := 0; ; try++ {
 		if try > 0 { // gRFC A6
 			md = append(md[:given:given], h2client.Field{Name: nAttempts, Value: strconv.AppendInt(nil, int64(try), 10)})
 		}
-		st := newStream(c, ch, path, md, deadline)
+		st = newStream(at, ch, path, md, deadline)
 		reply, err := st.open(c, true, b)
 		if s, ok := err.(*grpc.Status); ok {
 			st.status = s
 		} else if err != nil {
+			st.status = gone
 			st.close()
-			return fail(c, gone)
+			return nil, st
 		}
 		st.finish()
-		if st.status.Code == grpc.OK {
-			w := c.Push()
-			if reply == nil {
-				reply = []byte{}
-			}
-			w.Str(reply)
-			if o.Get("info").Bool() {
-				w.Nil()
-				w.Nil()
-				w.Nil()
-				pushFields(w, st.head)
-				pushFields(w, st.trail)
-			}
-			return c.Return()
-		}
-		if try >= r.max || st.status.Code >= 32 || r.codes>>st.status.Code&1 == 0 {
-			return fail(c, st.status)
+		if st.status.Code == grpc.OK || try >= r.max || st.status.Code >= 32 || r.codes>>st.status.Code&1 == 0 {
+			return reply, st
 		}
 		wait, ok := r.wait(try, st.pushback)
 		if !ok || st.loop.Now()+int64(wait) >= deadline {
-			return fail(c, st.status)
+			return nil, st
 		}
 		if st.loop.Sleep(wait) != nil {
-			return fail(c, gone)
+			st.status = gone
+			return nil, st
 		}
 	}
 }
@@ -177,7 +191,7 @@ func openStream(c *lua.Call) lua.Outcome {
 	if bad != "" {
 		return fail(c, &grpc.Status{Code: grpc.Internal, Message: bad})
 	}
-	st := newStream(c, ch, c.String(2), md, luahost.Loop(c).Now()+int64(duration(c.Num(3))))
+	st := newStream(placeOf(workerOf(c)), ch, c.String(2), md, luahost.Loop(c).Now()+int64(duration(c.Num(3))))
 	if o := options(c, 5).Get("compression").Str(); o != nil {
 		st.x.gzip = string(o) == "gzip"
 	}

@@ -2,6 +2,7 @@ package grpcclient
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"moongate/internal/conf"
@@ -22,6 +23,7 @@ type place struct {
 	w      *engine.Worker
 	shared *h2client.Pool // of channels whose connections all workers use
 	own    *h2client.Pool // of those that asked for connections per worker
+	alone  bool           // the worker is none that serves: each call has a connection
 
 	mu      sync.Mutex
 	first   *op // posted by other workers, not answered yet
@@ -33,14 +35,38 @@ var placeSlot = engine.NewWorkerSlot()
 func placeOf(w *engine.Worker) *place {
 	p, _ := w.Values[placeSlot].(*place)
 	if p == nil {
-		p = &place{w: w}
+		p = &place{w: w, alone: !slices.Contains(w.Plane.Workers(), w)}
 		env := &h2client.Env{Loop: w.Loop, Mem: w}
-		p.shared = &h2client.Pool{Env: env, Max: maxIdle, Timeout: idleTimeout}
-		p.own = &h2client.Pool{Env: env, Max: maxIdle, Timeout: idleTimeout}
+		most := maxIdle
+		if p.alone {
+			most = 0
+		}
+		p.shared = &h2client.Pool{Env: env, Max: most, Timeout: idleTimeout}
+		p.own = &h2client.Pool{Env: env, Max: most, Timeout: idleTimeout}
 		p.shared.Watch = func(key string, n int) { homes.connections(p, key, n) }
 		w.Values[placeSlot] = p
 	}
 	return p
+}
+
+// alone runs f, which may wait, on a loop of its own, and blocks the worker until that has ended: for init_worker_by_lua.
+func alone(w *engine.Worker, f func(at *place)) error {
+	scratch, err := engine.NewScratch(w.Plane, w.HTTP)
+	if err != nil {
+		return err
+	}
+	loop, done := scratch.Loop, make(chan struct{})
+	loop.Go(func() {
+		f(placeOf(scratch))
+		loop.Stop()
+	})
+	go func() { // tasks do not run where C calls
+		loop.Run()
+		loop.Close()
+		close(done)
+	}()
+	<-done
+	return nil
 }
 
 func stopWorker(w *engine.Worker) {

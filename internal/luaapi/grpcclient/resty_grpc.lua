@@ -62,7 +62,7 @@ function _M.connect(target, opt)
         o.tls = true
         o.verify = opt.tls_verify ~= false
         o.client_cert, o.client_key = opt.client_cert, opt.client_key
-        o.trusted_ca = opt.client_cert and opt.trusted_ca
+        o.trusted_ca = opt.trusted_ca
     end
     local raw, err = native.channel(target, o)
     if not raw then

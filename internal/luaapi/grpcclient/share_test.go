@@ -11,9 +11,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/stats"
 
+	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
+	"moongate/internal/luaapi/grpcclient"
 	"moongate/internal/modules"
 	"moongate/internal/testkit"
 	"moongate/internal/testkit/grpctest"
@@ -84,11 +87,19 @@ func results(t *testing.T, s *enginetest.Server) {
 	if n := strings.Count(body, "ok\n"); n != workers {
 		t.Errorf("%s\n%s", body, s.ErrorLog())
 	}
+	testkit.Eventually(t, "no worker has anything to do for another", func() bool {
+		var busy atomic.Int64
+		s.Do(func(w *engine.Worker) {
+			ops, calls, background := grpcclient.Busy(w)
+			busy.Add(int64(ops + calls + background))
+		})
+		return busy.Load() == 0
+	})
 }
 
 const everything = `
 	local client = require "interop_client"
-	for _ = 1, 3 do
+	for _ = 1, 2 do
 		for name in ([[empty_unary large_unary client_streaming server_streaming ping_pong empty_stream timeout_on_sleeping_server
 			cancel_after_begin cancel_after_first_response custom_metadata status_code_and_message special_status_message unimplemented_method
 			unimplemented_service pick_first_unary rpc_soak channel_soak concurrent too_large bad_request]]):gmatch "%%S+" do
@@ -239,4 +250,24 @@ func TestHomeStops(t *testing.T) {
 		t.Error(log)
 	}
 	testkit.Eventually(t, "connections are closed", func() bool { return seen.open.Load() == 0 })
+}
+
+// TestStopAtOnce stops workers, as at the end of any test, while they wait for answers on one connection.
+func TestStopAtOnce(t *testing.T) {
+	var calls atomic.Int64
+	bad := grpctest.Bad(t, func(c *grpctest.BadConn, id uint32, _ *testpb.SimpleRequest) bool {
+		c.Head(id)
+		calls.Add(1)
+		return true
+	})
+	sharing(t, `
+		local grpc = require "ngx.grpc"
+		require("interop_client").run("none", {addr = "u", dir = ngx.config.prefix()})
+		local test = grpc.channel("u"):client "grpc.testing.TestService"
+		ngx.thread.spawn(function() test:UnaryCall{} end)
+		assert(test:StreamingOutputCall{}):recv()`, "upstream u { server "+bad.Addr+"; }")
+	testkit.Eventually(t, "all calls are made", func() bool { return calls.Load() == 2*workers })
+	if n := bad.Conns(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
 }

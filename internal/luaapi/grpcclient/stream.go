@@ -39,9 +39,8 @@ const (
 	maxReplay = 64 << 10
 )
 
-func newStream(c *lua.Call, ch *channel, path string, md []h2client.Field, deadline int64) *stream {
-	w := workerOf(c)
-	st := &stream{ch: ch, me: placeOf(w), loop: w.Loop}
+func newStream(at *place, ch *channel, path string, md []h2client.Field, deadline int64) *stream {
+	st := &stream{ch: ch, me: at, loop: at.w.Loop}
 	st.first = exchange{ch: ch, path: path, metadata: md, deadline: deadline, gzip: ch.gzip}
 	st.x = &st.first
 	return st
@@ -53,11 +52,11 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 	deadline := st.x.deadline
 	if st.ch.group != nil {
 		st.chosen = true
-		groupBalancer(st.me.w, st.ch).Begin(&st.choice, nil)
+		groupBalancer(workerOf(c), st.ch).Begin(&st.choice, nil)
 	}
 	last := errNoLive
 	for tries := 0; ; {
-		to, err := st.ch.next(c, &st.choice, deadline)
+		to, err := st.ch.next(c, st.loop, &st.choice, deadline)
 		if err != nil {
 			if killed(err) {
 				return nil, err
@@ -71,7 +70,7 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 		switch {
 		case err == nil && unary && st.refused && !st.again:
 			st.again = true
-			st.renew()
+			st.renew(c)
 			continue
 		case err == nil || killed(err):
 			return reply, err
@@ -81,7 +80,7 @@ func (st *stream) open(c *lua.Call, unary bool, frame []byte) (reply []byte, err
 			if tries++; tries > maxRefused {
 				return nil, &grpc.Status{Code: grpc.Unavailable, Message: err.Error()}
 			}
-			st.renew()
+			st.renew(c)
 		default:
 			now := st.loop.Now()
 			if !st.chosen || err == netio.ErrTimeout && now >= deadline {
@@ -102,13 +101,13 @@ func ofStream(err error) bool {
 }
 
 // renew makes the call one that was not begun: it is made once more.
-func (st *stream) renew() {
+func (st *stream) renew(c *lua.Call) {
 	old := st.x
 	st.x = &exchange{ch: st.ch, path: old.path, metadata: old.metadata, deadline: old.deadline, gzip: old.gzip}
 	st.view = view{}
 	st.done(upstream.Next)
 	if st.chosen {
-		groupBalancer(st.me.w, st.ch).Begin(&st.choice, nil)
+		groupBalancer(workerOf(c), st.ch).Begin(&st.choice, nil)
 	}
 }
 
@@ -116,7 +115,7 @@ func (st *stream) renew() {
 func (st *stream) try(to *target, unary bool, frame []byte) (reply []byte, err error) {
 	st.leave()
 	x := st.x
-	if st.ch.own {
+	if st.ch.own || st.me.alone {
 		x.at = st.me
 	} else {
 		st.home = homes.enter(st.me, to.key)
@@ -287,7 +286,7 @@ func (st *stream) resend(c *lua.Call) (bool, error) {
 	}
 	st.again = true
 	old, b := st.x, st.replay
-	st.renew()
+	st.renew(c)
 	if old.away {
 		old.at.w.Loop.Post(old.close)
 	} else {
