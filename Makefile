@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything goes through build/env.sh, which points cgo at the LuaJIT of build/luajit.
 
 PREFIX   ?= /usr/local
-PORT     ?= 8080
+PORT     ?=
 FUZZTIME ?= 3s
 SITE     ?=
 
@@ -21,8 +21,8 @@ build: deps ## Build bin/moongate
 	$(GO) build -buildvcs=false -o bin/moongate ./cmd/moongate
 	@cp bin/moongate bin/.moongate && mv bin/.moongate bin/moongate # the kernel keeps what a linker writes in pieces of 2 MiB, and maps them whole
 
-run: build ## Serve a built-in site on PORT (8080) until Ctrl-C, or the folder SITE
-	@bin/moongate run $(if $(wildcard $(or $(SITE),none)/conf/nginx.conf),,-l 127.0.0.1:$(PORT)) $(SITE)
+run: build ## Serve a built-in site until Ctrl-C, on PORT (8080 or the next free one), or the folder SITE
+	@bin/moongate run $(if $(wildcard $(or $(SITE),none)/conf/nginx.conf),,$(if $(PORT),-l 127.0.0.1:$(PORT))) $(SITE)
 
 test: build ## Everything below that can fail: vet, lint, tests, race, fuzz smoke, block tests
 	@build/testdeps

@@ -26,6 +26,7 @@ import (
 // What the built-in site says where a copy of it differs.
 const (
 	siteListen  = "127.0.0.1:8080"
+	sitePort    = 8080
 	siteProgram = "set $program moongate;"
 	siteCached  = "lua_code_cache on;"
 	siteLive    = "lua_code_cache off;"
@@ -35,7 +36,7 @@ const runUsage = `Usage: moongate run [-l ADDRESS] [DIR]
 
 Without DIR it serves a built-in site. A DIR that is new or empty gets a copy of that site, to edit. A DIR with
 conf/nginx.conf is served as that says, any other as plain files. Changes of configuration and Lua are live. ADDRESS is
-for sites without a configuration: 127.0.0.1:8080 unless given; a port alone will do.
+for sites without a configuration; a port alone will do. Unless given it is 127.0.0.1:8080, or the next free port.
 `
 
 // run serves a site in the foreground.
@@ -91,29 +92,37 @@ func (s *runSite) parse(set *flag.FlagSet, args []string) (dir string, err error
 
 var listens = regexp.MustCompile(`(?m)^[^#\n]*\blisten\s+(?:127\.0\.0\.1:|localhost:|\*:|0\.0\.0\.0:)?(\d+)\s*(?:;|\s[^;]*;)`)
 
-// listenable says who is in the way before anything is made: the server itself only knows that it cannot listen.
+// listenable says who is in the way before anything is made: the server itself only knows that it cannot listen. A site
+// whose address nobody has chosen gets the first port that is free.
 func (s *runSite) listenable(dir string) error {
-	addrs, advice := []string{s.listen}, "choose another address with -l, for instance -l 127.0.0.1:8081"
-	conf, err := os.ReadFile(filepath.Join(dir, app.DefaultConfig))
-	if s.listen == "" {
-		addrs[0] = siteListen
-	}
-	if dir != "" && err == nil {
-		addrs, advice = nil, "change \"listen\" in "+filepath.Join(dir, app.DefaultConfig)
-		for _, m := range listens.FindAllStringSubmatch(string(conf), -1) {
-			addrs = append(addrs, "127.0.0.1:"+m[1])
+	text, err := os.ReadFile(filepath.Join(dir, app.DefaultConfig))
+	switch {
+	case dir != "" && err == nil:
+		for _, m := range listens.FindAllStringSubmatch(string(text), -1) {
+			if addr := "127.0.0.1:" + m[1]; taken(addr) {
+				return fmt.Errorf("another program listens on %s already: end it, or change \"listen\" in %s", addr, filepath.Join(dir, app.DefaultConfig))
+			}
 		}
-	}
-	for _, addr := range addrs {
-		l, err := net.Listen("tcp", addr)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("another program listens on %s already: end it, or %s", addr, advice)
+	case s.listen != "":
+		if taken(s.listen) {
+			return fmt.Errorf("another program listens on %s already: end it, or choose another address with -l", s.listen)
 		}
-		if err == nil {
-			l.Close()
+	default:
+		for port := sitePort; port < sitePort+20; port++ {
+			if s.listen = "127.0.0.1:" + strconv.Itoa(port); !taken(s.listen) {
+				break
+			}
 		}
 	}
 	return nil
+}
+
+func taken(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		l.Close()
+	}
+	return errors.Is(err, syscall.EADDRINUSE)
 }
 
 // follow reloads the site when a file of its configuration or of its Lua changes, to the end of the process.

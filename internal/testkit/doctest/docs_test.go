@@ -25,7 +25,7 @@ func TestDocuments(t *testing.T) {
 			if libs := filepath.Join(cache(), "lualibs/nginx"); there(libs) { // of build/testdeps; Debian calls the folder so
 				extra["lua/resty"] = libs
 			}
-			Run(t, path, extra)
+			Run(t, path, "../../..", extra)
 		})
 		return err
 	})

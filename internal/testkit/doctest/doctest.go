@@ -50,8 +50,8 @@ const (
 	commandTime = 60 * time.Second
 )
 
-// Run tries a document. extra are directories whose files are there when the page begins, by name in the site's folder.
-func Run(t *testing.T, path string, extra map[string]string) {
+// Run tries a document. root is where names of part= begin that are not in the site's folder; extra are directories whose files are there when the page begins, by name in the site's folder.
+func Run(t *testing.T, path, root string, extra map[string]string) {
 	t.Helper()
 	p, err := parse(path)
 	if err != nil {
@@ -70,6 +70,7 @@ func Run(t *testing.T, path string, extra map[string]string) {
 		}
 	}
 	s := newSite(t, p)
+	s.root = root
 	for name, from := range extra {
 		if err := os.CopyFS(filepath.Join(s.dir, name), os.DirFS(from)); err != nil {
 			t.Fatal(err)
@@ -95,6 +96,7 @@ type site struct {
 	page    *page
 	binary  string
 	dir     string
+	root    string
 	back    *regexp.Regexp
 	numbers map[string]string // real port to the document's
 
@@ -204,6 +206,9 @@ var adapted = map[string]bool{".conf": true, ".lua": true, ".t": true}
 // part checks that a block shows what a file has, whatever the indentation.
 func (s *site) part(b *block) {
 	text, err := os.ReadFile(filepath.Join(s.dir, b.attrs["part"]))
+	if err != nil {
+		text, err = os.ReadFile(filepath.Join(s.root, b.attrs["part"]))
+	}
 	if err != nil {
 		s.t.Fatalf("%s:%d: %v", s.page.path, b.line, err)
 	}

@@ -35,7 +35,7 @@ var (
 	comment  = regexp.MustCompile(`^<!-- test: (.*) -->$`)
 	listens  = regexp.MustCompile(`\blisten\s+(?:[\w.*\[\]:]+:)?(\d{4,5})\b`)
 	runsOn   = regexp.MustCompile(`-l [\w.]+:(\d{4,5})\b`)
-	checked  = map[string]bool{"nginx": true, "lua": true, "console": true, "proto": true, "perl": true, "json": true, "html": true, "sh": true}
+	checked  = map[string]bool{"nginx": true, "lua": true, "console": true, "proto": true, "perl": true, "json": true, "html": true, "sh": true, "go": true}
 	known    = map[string]bool{"file": true, "in": true, "at": true, "unchecked": true, "serves": true, "part": true, "needs": true, "eventually": true}
 	standing = []string{"8080"}
 )
