@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,16 +41,10 @@ var _ encoding.CodecV2 = raw{}
 
 // grpcServer is the server behind, in a process of its own.
 func grpcServer(*settings) error {
-	raiseFiles()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listenAsChild()
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr())
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
 	echo := func(_ any, s grpc.ServerStream) error {
 		for {
 			var p []byte

@@ -203,6 +203,21 @@ func (srv *server) stop() {
 	os.RemoveAll(srv.dir)
 }
 
+// listenAsChild is the other end of startChild: it says its address, and the process ends with its input.
+func listenAsChild() (net.Listener, error) {
+	raiseFiles()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	fmt.Println(l.Addr())
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	return l, nil
+}
+
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

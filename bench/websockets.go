@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -81,18 +80,13 @@ func raiseFiles() uint64 {
 	return limit.Cur
 }
 
-// echo is the server behind, a process of its own so that there are twice the descriptors: it takes any request for a WebSocket and sends frames back.
+// echo is the server behind, a process of its own so that there are twice the descriptors: it takes any request for a
+// WebSocket and sends frames back.
 func echo(*settings) error {
-	raiseFiles()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listenAsChild()
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr())
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
 	for {
 		c, err := l.Accept()
 		if err != nil {

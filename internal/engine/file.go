@@ -140,3 +140,25 @@ func (r *Request) inPieces(c *Chunk, to *Request, pos int) error {
 		}
 	}
 }
+
+// SendFile answers with a file as the whole response: status, head (with type, validators and ranges) and content. The
+// caller keeps its reference to f.
+func (r *Request) SendFile(f *File, i *openfile.Info) Status {
+	r.Out.Status = 200
+	r.Out.ContentLength = i.Size
+	r.Out.LastModified = i.MTime
+	r.SetETag()
+	r.SetContentType()
+	r.Out.AcceptRanges = true
+	if st := r.SendHead(); st != OK || r.HeadOnly {
+		return st
+	}
+	c := Chunk{Last: true}
+	if i.Size > 0 {
+		c.File, c.Len = f, i.Size
+	}
+	if r.Output(&c) != nil {
+		return Error
+	}
+	return OK
+}

@@ -89,7 +89,7 @@ type Stream interface {
 	// Continue sends "100 Continue" when the client waits for it.
 	Continue(r *Request) error
 	// Informational sends an interim response (103) with the given header block.
-	// BodyStarted reports whether any body byte is there to be read without waiting.
+	// Buffered is how many bytes of the body are there to be read without waiting.
 	Buffered() int
 	// WaitRead parks until f, a descriptor of the handler's, may be read. Meanwhile what is queued goes on leaving.
 	WaitRead(r *Request, f *netio.FD, deadline int64) error

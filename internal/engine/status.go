@@ -25,7 +25,7 @@ const (
 // Phase is a place in a request's life where modules run.
 type Phase uint8
 
-// The phases in their order. FindConfig and PostRewrite are the engine's own.
+// The phases in their order. What nginx calls find-config and post-rewrite is the engine's own and has no steps.
 const (
 	PostRead Phase = iota
 	ServerRewrite

@@ -151,8 +151,8 @@ func (h *HTTP) checkVars() error {
 	return nil
 }
 
-// FindVar finds a variable at run time by its lower-case name, nil when there is none. The result of a prefix variable
-// must be evaluated with GetNamed.
+// FindVar finds a variable at run time by its lower-case name, nil when there is none. A prefix
+// variable ($http_...) is evaluated by VarNamed, which knows the name.
 func (r *Request) FindVar(name string) *Var { return r.H.table.lookup(name) }
 
 // FindVarNamed is FindVar; the name may be changed afterwards.

@@ -41,10 +41,10 @@ type Ctx struct {
 	// Buffering gathers output of HTTP/1.0 responses to find their length.
 	Buffering bool
 	buffered  []byte
-	// HeadersSet says that Lua set a Content-Type or asked for none.
+	// TypeSet says that Lua set a Content-Type or asked for none.
 	TypeSet bool
 
-	// BodyIn and BodyOut are the chunk a body filter sees and what it leaves behind.
+	// Filter is the chunk a body filter sees and what it leaves behind, nil elsewhere.
 	Filter *FilterArgs
 	filter FilterArgs
 	// SetArgs are the arguments of set_by_lua (ngx.arg).

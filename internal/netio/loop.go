@@ -44,7 +44,7 @@ type Task struct {
 	next     *Task
 }
 
-// Loop is one worker's poller and scheduler. Its methods need the baton, except Post, PostReady and Wake.
+// Loop is one worker's poller and scheduler. Its methods need the baton, except Post.
 type Loop struct {
 	epfd, evfd int
 	events     [256]syscall.EpollEvent

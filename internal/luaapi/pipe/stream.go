@@ -135,32 +135,39 @@ func (p *proc) fill(c *lua.Call, e *end, std int, deadline int64) string {
 		case err != syscall.EAGAIN:
 			return errText(err)
 		}
-		if ms := p.timeouts[std]; ms > 0 && !waited {
-			p.debugf("lua pipe add timer for reading: %d(ms) process:%X pid:%d pipe:%X", ms, p.id(), p.pid, p.id())
-		}
 		if !waited {
+			if ms := p.timeouts[std]; ms > 0 {
+				p.debugf("lua pipe add timer for reading: %d(ms) process:%X pid:%d pipe:%X", ms, p.id(), p.pid, p.id())
+			}
 			p.debugf("lua pipe read yielding process:%X pid:%d pipe:%X", p.id(), p.pid, p.id())
 		}
 		waited = true
 		e.by = c
-		err = e.fd.WaitRead(deadline)
-		if e.by == c {
-			e.by = nil
-		}
-		if why := e.err; why != "" && !c.Killed() {
-			e.err = ""
+		if why := p.waited(c, e, std, e.fd.WaitRead(deadline)); why != "" {
 			return why
 		}
-		switch {
-		case err == netio.ErrTimeout:
-			return "timeout"
-		case err == netio.ErrKilled:
-			p.debugf("lua pipe proc read %s cleanup", [...]string{"stdin", "stdout", "stderr"}[std])
-			return "aborted"
-		case err != nil:
-			return "closed"
-		}
 	}
+}
+
+// waited looks at how waiting for e ended: "" when it is ready, or the word for why not.
+func (p *proc) waited(c *lua.Call, e *end, std int, err error) string {
+	if e.by == c {
+		e.by = nil
+	}
+	if why := e.err; why != "" && !c.Killed() {
+		e.err = ""
+		return why
+	}
+	switch err {
+	case nil:
+		return ""
+	case netio.ErrTimeout:
+		return "timeout"
+	case netio.ErrKilled:
+		p.debugf("lua pipe proc %s cleanup", [...]string{"write", "read stdout", "read stderr"}[std])
+		return "aborted"
+	}
+	return "closed"
 }
 
 // readSome reads once into the buffer, which is empty.
@@ -253,22 +260,8 @@ func (p *proc) write(c *lua.Call, e *end, b []byte) string {
 		}
 		waited = true
 		e.by = c
-		err = e.fd.WaitWrite(deadline)
-		if e.by == c {
-			e.by = nil
-		}
-		if why := e.err; why != "" && !c.Killed() {
-			e.err = ""
+		if why := p.waited(c, e, 0, e.fd.WaitWrite(deadline)); why != "" {
 			return why
-		}
-		switch {
-		case err == netio.ErrTimeout:
-			return "timeout"
-		case err == netio.ErrKilled:
-			p.debugf("lua pipe proc write cleanup")
-			return "aborted"
-		case err != nil:
-			return "closed"
 		}
 	}
 	return ""

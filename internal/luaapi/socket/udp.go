@@ -72,6 +72,19 @@ func udpOf(c *lua.Call) (u *udp, out lua.Outcome, ok bool) {
 	return u, 0, true
 }
 
+// udpOpen gives the socket that a method is for, which has a peer and is not in use; doing is what the method does with data.
+func udpOpen(c *lua.Call, doing string) (u *udp, out lua.Outcome, ok bool) {
+	u, out, ok = udpOf(c)
+	if !ok {
+		return nil, out, false
+	}
+	if u == nil || !u.open {
+		return nil, udpClosed(c, u, doing), false
+	}
+	out, ok = u.check(c)
+	return u, out, ok
+}
+
 // check tests that the socket is our own and nobody waits on it.
 func (u *udp) check(c *lua.Call) (out lua.Outcome, ok bool) {
 	if h := luahost.HolderOf(c); h != nil && u.serial != h.Serial(u.wd.w) {
@@ -216,14 +229,8 @@ func udpSend(c *lua.Call) lua.Outcome {
 	if c.NArgs() != 2 {
 		return c.Errorf("expecting 2 arguments (including the object), but got %d", c.NArgs())
 	}
-	u, out, ok := udpOf(c)
+	u, out, ok := udpOpen(c, "send")
 	if !ok {
-		return out
-	}
-	if u == nil || !u.open {
-		return udpClosed(c, u, "send")
-	}
-	if out, ok := u.check(c); !ok {
 		return out
 	}
 	b, _, err := c.Payload(2)
@@ -247,14 +254,8 @@ func udpReceive(c *lua.Call) lua.Outcome {
 	if n := c.NArgs(); n != 1 && n != 2 {
 		return c.Errorf("expecting 1 or 2 arguments (including the object), but got %d", n)
 	}
-	u, out, ok := udpOf(c)
+	u, out, ok := udpOpen(c, "receive")
 	if !ok {
-		return out
-	}
-	if u == nil || !u.open {
-		return udpClosed(c, u, "receive")
-	}
-	if out, ok := u.check(c); !ok {
 		return out
 	}
 	size := maxDatagram

@@ -25,6 +25,8 @@ var Library = lua.Library{
 
 const prefix = "package.loaded.moongate_upstream."
 
+const oneArgument = "exactly one argument expected"
+
 // where is the worker and the configuration that the caller sees.
 func where(c *lua.Call) (*engine.Worker, *engine.HTTP) {
 	if r := luahost.Request(c); r != nil {
@@ -55,23 +57,38 @@ func find(h *engine.HTTP, name []byte) *relay.Group {
 	return nil
 }
 
-// arguments checks their number, and that the first is a string or a number.
-func arguments(c *lua.Call, n int, text string) (lua.Outcome, bool) {
-	if c.NArgs() != n {
-		return c.Errorf("%s", text), false
+// caller is a call about a group, and where it comes from.
+type caller struct {
+	*lua.Call
+	worker *engine.Worker
+	http   *engine.HTTP
+	group  *relay.Group
+}
+
+// about is a function of n arguments, the first of which names a group; text says so when there are not as many.
+func about(n int, text string, run func(c *caller) lua.Outcome) func(*lua.Call) lua.Outcome {
+	return func(call *lua.Call) lua.Outcome {
+		if call.NArgs() != n {
+			return call.Errorf("%s", text)
+		}
+		if call.Type(1) != lua.Str && call.Type(1) != lua.Number {
+			return call.TypeError(1, "string")
+		}
+		c := &caller{Call: call}
+		c.worker, c.http = where(call)
+		if c.group = find(c.http, call.Str(1)); c.group == nil {
+			return call.ReturnNilErr("upstream not found")
+		}
+		return run(c)
 	}
-	if n > 0 && c.Type(1) != lua.Str && c.Type(1) != lua.Number {
-		return c.TypeError(1, "string"), false
-	}
-	return 0, true
 }
 
 var getUpstreams = &lua.Func{
 	Name: prefix + "get_upstreams", Sig: "... -> names",
 	Doc: "The names of the groups, those included that proxy_pass and its like make of a host.",
 	Run: func(c *lua.Call) lua.Outcome {
-		if out, ok := arguments(c, 0, "no argument expected"); !ok {
-			return out
+		if c.NArgs() != 0 {
+			return c.Errorf("no argument expected")
 		}
 		_, h := where(c)
 		all := relay.AllGroups(h)
@@ -89,16 +106,8 @@ var getUpstreams = &lua.Func{
 var getServers = &lua.Func{
 	Name: prefix + "get_servers", Sig: "... -> servers, err",
 	Doc: "The servers of a group as configured: addr (a string, or a table when the name has several addresses), name, weight, max_fails, fail_timeout, backup and down.",
-	Run: func(c *lua.Call) lua.Outcome {
-		if out, ok := arguments(c, 1, "exactly one argument expected"); !ok {
-			return out
-		}
-		_, h := where(c)
-		g := find(h, c.Str(1))
-		if g == nil {
-			return c.ReturnNilErr("upstream not found")
-		}
-		w := c.Push()
+	Run: about(1, oneArgument, func(c *caller) lua.Outcome {
+		g, w := c.group, c.Push()
 		w.Begin(len(g.Servers), 0)
 		for i := range g.Servers {
 			if g.Placeholder || !g.Block && !g.URL.IsAddr() {
@@ -109,7 +118,7 @@ var getServers = &lua.Func{
 		}
 		w.End()
 		return c.Return()
-	},
+	}),
 }
 
 func putServer(w *lua.Writer, s *upstream.Server, named bool) {
@@ -151,26 +160,18 @@ const peerDoc = "id, name, weight, current_weight, effective_weight, conns, fail
 var getPrimary = &lua.Func{
 	Name: prefix + "get_primary_peers", Sig: "... -> peers, err",
 	Doc: "The peers of a group that are no backups: " + peerDoc,
-	Run: func(c *lua.Call) lua.Outcome { return peers(c, false) },
+	Run: about(1, oneArgument, func(c *caller) lua.Outcome { return peers(c, false) }),
 }
 
 var getBackup = &lua.Func{
 	Name: prefix + "get_backup_peers", Sig: "... -> peers, err",
 	Doc: "The backups of a group: " + peerDoc,
-	Run: func(c *lua.Call) lua.Outcome { return peers(c, true) },
+	Run: about(1, oneArgument, func(c *caller) lua.Outcome { return peers(c, true) }),
 }
 
-func peers(c *lua.Call, backup bool) lua.Outcome {
-	if out, ok := arguments(c, 1, "exactly one argument expected"); !ok {
-		return out
-	}
-	worker, h := where(c)
-	g := find(h, c.Str(1))
-	if g == nil {
-		return c.ReturnNilErr("upstream not found")
-	}
-	now, wall := worker.Loop.Now()/1e9, worker.Loop.Wall()/1e9
-	list := relay.BalancerOf(h, worker, g).Info(backup)
+func peers(c *caller, backup bool) lua.Outcome {
+	now, wall := c.worker.Loop.Now()/1e9, c.worker.Loop.Wall()/1e9
+	list := relay.BalancerOf(c.http, c.worker, c.group).Info(backup)
 	w := c.Push()
 	w.Begin(len(list), 0)
 	for i := range list {
@@ -204,27 +205,19 @@ func peers(c *lua.Call, backup bool) lua.Outcome {
 var setPeerDown = &lua.Func{
 	Name: prefix + "set_peer_down", Sig: "... -> ok, err",
 	Doc: "Takes the group's name, whether a backup is meant, the id of a peer and whether it is down: then it is not asked. In a group with a zone that counts for all workers.",
-	Run: func(c *lua.Call) lua.Outcome {
-		if out, ok := arguments(c, 4, "exactly 4 arguments expected"); !ok {
-			return out
-		}
-		worker, h := where(c)
-		g := find(h, c.Str(1))
-		if g == nil {
-			return c.ReturnNilErr("upstream not found")
-		}
-		backup := truth(c, 2)
-		if backup && len(g.Peers().Backup) == 0 {
+	Run: about(4, "exactly 4 arguments expected", func(c *caller) lua.Outcome {
+		backup := truth(c.Call, 2)
+		if backup && len(c.group.Peers().Backup) == 0 {
 			return c.ReturnNilErr("no backup peers")
 		}
 		if !c.IsNumber(3) {
 			return c.TypeError(3, "number")
 		}
-		if !relay.BalancerOf(h, worker, g).SetDown(backup, c.Int(3), truth(c, 4)) {
+		if !relay.BalancerOf(c.http, c.worker, c.group).SetDown(backup, c.Int(3), truth(c.Call, 4)) {
 			return c.ReturnNilErr("bad peer id")
 		}
 		return c.ReturnBool(true)
-	},
+	}),
 }
 
 // truth is Lua's: everything but nil and false.

@@ -97,22 +97,6 @@ func send(r *engine.Request, f *engine.File, name []byte, i *openfile.Info) engi
 	if st := r.DiscardBody(); st != engine.OK {
 		return st
 	}
-	r.Out.Status = 200
-	r.Out.ContentLength = i.Size
-	r.Out.LastModified = i.MTime
-	r.SetETag()
-	r.SetContentType()
 	r.AddHeader(http1.HContentEncoding, nameContentEncoding, codingGzip)
-	r.Out.AcceptRanges = true
-	if st := r.SendHead(); st != engine.OK || r.HeadOnly {
-		return st
-	}
-	c := engine.Chunk{Last: true}
-	if i.Size > 0 {
-		c.File, c.Len = f, i.Size
-	}
-	if r.Output(&c) != nil {
-		return engine.Error
-	}
-	return engine.OK
+	return r.SendFile(f, i)
 }
