@@ -9,7 +9,11 @@ type arena struct {
 	full [][]byte
 }
 
-const arenaBlock = 4096
+// The first block is small: most requests need no other, and thousands may wait for hours.
+const (
+	firstBlock = 1024
+	arenaBlock = 4096
+)
 
 // alloc gives n bytes of unspecified content.
 func (a *arena) alloc(n int) []byte {
@@ -17,23 +21,33 @@ func (a *arena) alloc(n int) []byte {
 		if n > arenaBlock/2 {
 			return make([]byte, n)
 		}
-		if a.cur != nil {
-			a.full = append(a.full, a.cur)
+		if a.cur == nil && n <= firstBlock {
+			a.cur = a.w.block(firstBlock)
+		} else {
+			if a.cur != nil {
+				a.full = append(a.full, a.cur)
+			}
+			a.cur = a.w.block(arenaBlock)
 		}
-		a.cur = a.w.block()
 	}
 	m := len(a.cur)
 	a.cur = a.cur[:m+n]
 	return a.cur[m : m+n : m+n]
 }
 
-// reset keeps the current block and gives the others back.
+// reset keeps the first block and gives the others back.
 func (a *arena) reset() {
-	for i, b := range a.full {
-		a.w.blocks = append(a.w.blocks, b[:0])
-		a.full[i] = nil
+	if len(a.full) > 0 {
+		a.full = append(a.full, a.cur)
+		a.cur = a.full[0]
+		for i, b := range a.full {
+			if i > 0 && b != nil {
+				a.w.freeBlock(b)
+			}
+			a.full[i] = nil
+		}
+		a.full = a.full[:0]
 	}
-	a.full = a.full[:0]
 	a.cur = a.cur[:0]
 }
 

@@ -14,8 +14,9 @@ import (
 // calmAfter is how long a worker must have had nothing to do.
 const calmAfter = 3 * time.Second
 
-// load is how much must have happened, in requests and closed connections, for free lists to be given up.
-const load = 1000
+// load is how much must have happened, in requests that began and that ended and closed connections, for free lists to be
+// given up.
+const load = 2000
 
 // slack is how much Go's memory may grow without a load before it is given back.
 const slack = 8 << 20
@@ -28,15 +29,16 @@ type calmness struct {
 	since   int64
 }
 
-// idle is called when the worker has nothing to do; it tells when it wants to be called again.
+// idle is called when the worker has nothing to do; it tells when it wants to be called again. Requests that wait for
+// something do not count as something to do: there may be thousands that wait for hours.
 func (w *Worker) idle() int64 {
 	c := &w.calm
-	work := w.Requests + c.closed
+	work := 2*w.Requests - uint64(w.Active) + c.closed
 	if work == c.trimmed {
 		return 0
 	}
 	now := w.Loop.Now()
-	if work != c.last || w.Active > 0 {
+	if work != c.last {
 		c.last, c.since = work, now
 	}
 	if now-c.since < int64(calmAfter) {
@@ -59,8 +61,11 @@ func (w *Worker) trim(loaded bool) {
 		}
 	}
 	if loaded {
+		for _, f := range w.trims {
+			f()
+		}
 		clear(w.bufs[:])
-		w.blocks = nil
+		w.blocks, w.firsts = nil, nil
 		w.trimFileCaches()
 		w.freeReqs, w.reqs = nil, 0
 		w.Loop.Trim()

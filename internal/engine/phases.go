@@ -19,7 +19,9 @@ func (r *Request) Serve() {
 			return
 		}
 	}
+	r.detachable = r.Parent == nil
 	r.serve(PostRead)
+	r.detachable = false
 }
 
 // rescue keeps a broken invariant in one request from taking the worker down.
@@ -39,8 +41,11 @@ func (r *Request) serve(from Phase) {
 	r.restartAt = from
 	for {
 		st := r.runFrom(r.restartAt)
-		if st == Restart {
+		switch st {
+		case Restart:
 			continue
+		case Detached:
+			return
 		}
 		r.runDelayed()
 		if st = r.finish(st); st != Restart {

@@ -113,6 +113,11 @@ type Downstream interface {
 	BodyLeft() bool
 	// Hijack gives the connection to the caller, without a response head; it is closed at the end of the request.
 	Hijack(r *Request) RawConn
+	// Detach is Hijack for a request that waits without a task, see Request.Detach. readable is called, on any task and once
+	// for several reasons, when Read may give something; it may park.
+	Detach(r *Request, readable func()) RawConn
+	// Resume is what the driver does after Serve, for a request that was detached.
+	Resume(r *Request)
 }
 
 // RawConn is a connection as it is. Read and Write do not park: syscall.EAGAIN; 0 and no error is the end.
@@ -263,6 +268,9 @@ type life struct {
 	delayed    []func()    // see WhenFree
 	background int         // children beside the request
 	waiter     *netio.Task // waits for them
+
+	detachable bool // a handler may answer Detached
+	detached   bool
 
 	NoLog       bool // subrequests, unless log_subrequest
 	Subrequests int

@@ -10,6 +10,7 @@ const (
 	Declined Status = -5   // not mine: the next handler of the phase
 	Done     Status = -4   // the response has been made by other means (the request was taken over)
 	Restart  Status = -100 // the request goes through the phases again: an internal redirect was made
+	Detached Status = -101 // the request goes on without a task: see Request.Detach
 )
 
 // nginx's own statuses, never sent as such.

@@ -19,7 +19,8 @@ type Worker struct {
 	// Values belongs to modules which keep state per worker, by WorkerSlot.
 	Values []any
 
-	blocks     [][]byte
+	blocks     [][]byte // of arenas, and first ones
+	firsts     [][]byte
 	bufs       [numClasses][][]byte
 	freeReqs   *Request
 	freeFiles  *File
@@ -37,6 +38,7 @@ type Worker struct {
 
 	counters counters
 	calm     calmness
+	trims    []func()
 
 	first   *connNode
 	accepts []*accept
@@ -67,14 +69,30 @@ var workerSlots int
 // NewWorkerSlot gives a module its place in workers; called at package-variable initialisation.
 func NewWorkerSlot() WorkerSlot { workerSlots++; return WorkerSlot(workerSlots - 1) }
 
-// block takes an arena block.
-func (w *Worker) block() []byte {
-	if n := len(w.blocks); n > 0 {
-		b := w.blocks[n-1]
-		w.blocks = w.blocks[:n-1]
+// OnTrim has f called when the memory of a past load is given back, as Module.TrimWorker is: for drivers.
+func (w *Worker) OnTrim(f func()) { w.trims = append(w.trims, f) }
+
+// block takes an arena block of one of the two sizes.
+func (w *Worker) block(size int) []byte {
+	l := w.blocksOf(size)
+	if n := len(*l); n > 0 {
+		b := (*l)[n-1]
+		*l = (*l)[:n-1]
 		return b
 	}
-	return make([]byte, 0, arenaBlock)
+	return make([]byte, 0, size)
+}
+
+func (w *Worker) freeBlock(b []byte) {
+	l := w.blocksOf(cap(b))
+	*l = append(*l, b[:0])
+}
+
+func (w *Worker) blocksOf(size int) *[][]byte {
+	if size == firstBlock {
+		return &w.firsts
+	}
+	return &w.blocks
 }
 
 // Buffer classes: powers of four from 4 KiB to 1 MiB.

@@ -83,7 +83,7 @@ func (p *RequestParser) Parse(buf []byte, l *Limits) (n int, st State) {
 	st = p.header(buf, l)
 	if st == Done {
 		p.HeadLen = p.pos - p.at.start
-		p.stage = stageDone
+		p.stage, p.base = stageDone, nil
 		return p.pos, Done
 	}
 	return 0, st

@@ -118,7 +118,7 @@ func (p *ResponseParser) Parse(buf []byte, maxHeaders int) (n int, st ResponseSt
 	if st = p.header(buf, maxHeaders); st != ResponseDone {
 		return 0, st
 	}
-	p.stage = stageDone
+	p.stage, p.base = stageDone, nil
 	return p.pos, ResponseDone
 }
 

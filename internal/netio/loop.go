@@ -180,6 +180,7 @@ func (l *Loop) Trim() {
 		}
 	}
 	l.freeSlots = free
+	l.timers.a = append(make([]*Timer, 0, len(l.timers.a)), l.timers.a...)
 	if l.firedHead == len(l.fired) {
 		l.fired, l.firedHead = nil, 0
 	}

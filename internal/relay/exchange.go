@@ -121,6 +121,7 @@ type Exchange struct {
 	late     []byte // pieces that wait, see output
 	body     bool   // the response body is being passed on
 	task     *netio.Task
+	detached bool // an upgraded connection ends the exchange
 	watching bool
 	gone     bool // the client is
 	tlsName  string
@@ -198,7 +199,11 @@ func (x *Exchange) Run() engine.Status {
 			return st
 		}
 	}
-	defer x.finish()
+	defer func() {
+		if !x.detached {
+			x.finish()
+		}
+	}()
 	return x.run()
 }
 

@@ -148,6 +148,9 @@ func (c *conn) Shutdown(now bool) {
 		}
 		c.closing = true
 		c.fd.Close() // whoever waits on it wakes with an error
+		if x := c.ex; x != nil && x.onRead != nil {
+			c.w.Loop.Go(x.onRead)
+		}
 		return
 	}
 	c.closing = true
@@ -183,7 +186,11 @@ func (c *conn) serveLast() {
 // Ready serves what the client sent. It is called by the poller for an idle connection.
 func (c *conn) Ready(f *netio.FD) {
 	if c.busy {
-		c.notice()
+		if x := c.ex; x != nil && x.onRead != nil {
+			x.onRead()
+		} else {
+			c.notice()
+		}
 		return
 	}
 	c.busy = true
@@ -434,6 +441,9 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 		}
 	}
 	r.Serve()
+	if r.Detached() {
+		return false
+	}
 	return c.done(x)
 }
 

@@ -31,6 +31,7 @@ type exchange struct {
 	refused  bool
 	pace     pace
 	onAbort  func()
+	onRead   func()      // see Detach
 	pacer    *netio.Task // waits for limit_rate
 	next     *exchange
 }
@@ -44,6 +45,7 @@ func newExchange(c *conn) *exchange {
 	if fl == nil {
 		fl = &freeList{}
 		c.w.Values[workerSlot] = fl
+		c.w.OnTrim(func() { fl.first = nil })
 	}
 	x := fl.first
 	if x == nil {
@@ -82,7 +84,7 @@ func (x *exchange) finish() {
 func (x *exchange) free() {
 	w := x.c.w
 	x.q, x.qh, x.queued, x.sealed = x.q[:0], 0, 0, 0
-	x.chunked, x.lastSeen, x.linger, x.timedOut, x.refused, x.onAbort = false, false, false, false, false, nil
+	x.chunked, x.lastSeen, x.linger, x.timedOut, x.refused, x.onAbort, x.onRead = false, false, false, false, false, nil, nil
 	x.pace = pace{}
 	x.c = nil
 	fl := w.Values[workerSlot].(*freeList)

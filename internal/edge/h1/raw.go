@@ -18,6 +18,28 @@ func (x *exchange) Hijack(r *engine.Request) engine.RawConn {
 	return (*rawConn)(x)
 }
 
+// Detach is Hijack; the head is given memory of its own size. The buffer is left to the collector: modules may have kept
+// parts of it.
+func (x *exchange) Detach(r *engine.Request, readable func()) engine.RawConn {
+	c := x.c
+	x.onRead = readable
+	if x.headEnd > 0 && c.rpos == len(c.buf) {
+		from := c.buf[:x.headEnd]
+		to := append(make([]byte, 0, len(from)), from...)
+		r.Move(from, to)
+		x.parser.Message.Move(from, to)
+		c.buf, c.rpos, x.headEnd = nil, 0, 0
+	}
+	return x.Hijack(r)
+}
+
+// Resume ends the request.
+func (x *exchange) Resume(*engine.Request) {
+	if c := x.c; c.done(x) {
+		c.serve()
+	}
+}
+
 // rawConn is a connection that a handler has taken: first come the bytes that were read with the head.
 type rawConn exchange
 

@@ -47,8 +47,16 @@ func (s *stream) receive(data []byte, padding int, end bool) {
 		}
 		s.keep(data)
 	}
+	s.wakeReader()
+}
+
+// wakeReader tells whoever reads that there is something, or that nothing more comes.
+func (s *stream) wakeReader() {
 	if s.reader != nil {
 		s.c.w.Loop.Ready(s.reader)
+	}
+	if s.onRead != nil {
+		s.c.w.Loop.Go(s.onRead)
 	}
 }
 

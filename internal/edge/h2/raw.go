@@ -11,5 +11,14 @@ func (s *stream) Hijack(r *engine.Request) engine.RawConn {
 	return mux.Raw{S: s, R: r}
 }
 
+// Detach is Hijack.
+func (s *stream) Detach(r *engine.Request, readable func()) engine.RawConn {
+	s.onRead = readable
+	return s.Hijack(r)
+}
+
+// Resume ends the request.
+func (s *stream) Resume(*engine.Request) { s.done() }
+
 // Over reports whether nothing more will come.
 func (s *stream) Over() bool { return s.inClosed || s.gone || s.c.dead }

@@ -54,6 +54,7 @@ type live struct {
 	writer  *netio.Task // waits until at most low bytes are queued
 	low     int64
 	onAbort func()
+	onRead  func() // see Detach
 }
 
 var _ interface {
@@ -121,6 +122,9 @@ func (s *stream) serve() {
 	} else {
 		s.Action = ""
 		r.Serve()
+		if r.Detached() {
+			return
+		}
 	}
 	s.done()
 }
@@ -220,9 +224,7 @@ func (s *stream) abandon() {
 	if s.waiting {
 		s.c.ready.remove(s)
 	}
-	if s.reader != nil {
-		loop.Ready(s.reader)
-	}
+	s.wakeReader()
 	if s.writer != nil {
 		loop.Ready(s.writer)
 	}

@@ -92,6 +92,9 @@ func (s *stream) serve() {
 	} else {
 		s.Action = ""
 		r.Serve()
+		if r.Detached() {
+			return
+		}
 	}
 	s.done(h.Malformed)
 }
@@ -132,9 +135,7 @@ func (s *stream) lost() {
 	s.gone = true
 	s.out.abandon()
 	loop := s.c.w.Loop
-	if t := s.body.reader; t != nil {
-		loop.Ready(t)
-	}
+	s.wakeReader()
 	if t := s.out.writer; t != nil {
 		loop.Ready(t)
 	}
@@ -175,6 +176,7 @@ type body struct {
 	failed    error
 	malformed bool
 	reading   bool
+	onRead    func() // see Detach
 	reader    *netio.Task
 }
 
@@ -254,8 +256,16 @@ func (s *stream) fetched(p []byte, err error) {
 	} else {
 		b.buf, b.pos = p, 0
 	}
-	if b.reader != nil {
-		s.c.w.Loop.Ready(b.reader)
+	s.wakeReader()
+}
+
+// wakeReader tells whoever reads that there is something, or that nothing more comes.
+func (s *stream) wakeReader() {
+	if t := s.body.reader; t != nil {
+		s.c.w.Loop.Ready(t)
+	}
+	if f := s.body.onRead; f != nil {
+		s.c.w.Loop.Go(f)
 	}
 }
 
@@ -335,6 +345,15 @@ func (s *stream) Hijack(r *engine.Request) engine.RawConn {
 	s.hijack = true
 	return mux.Raw{S: s, R: r}
 }
+
+// Detach is Hijack.
+func (s *stream) Detach(r *engine.Request, readable func()) engine.RawConn {
+	s.body.onRead = readable
+	return s.Hijack(r)
+}
+
+// Resume ends the request.
+func (s *stream) Resume(*engine.Request) { s.done(false) }
 
 // Over reports whether nothing more will come.
 func (s *stream) Over() bool { return s.ended || s.gone }
