@@ -222,6 +222,7 @@ func send(c *lua.Call) lua.Outcome {
 	if err := st.put(frame(c.Str(2), st.x.gzip), c.Bool(3)); err != nil {
 		return st.sendFailed(c, err)
 	}
+	st.sent++
 	return c.ReturnBool(true)
 }
 
@@ -260,6 +261,7 @@ func recv(c *lua.Call) lua.Outcome {
 		st.close()
 		return fail(c, gone)
 	case msg != nil || st.status == nil:
+		st.received++
 		return c.ReturnStr(msg)
 	case st.status.Code == grpc.OK:
 		st.done(upstream.Good)

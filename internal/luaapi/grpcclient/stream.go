@@ -26,6 +26,8 @@ type stream struct {
 	chosen bool
 	over   bool
 
+	sent, received int64 // messages
+
 	// replay is what was sent, kept until the response begins: a call that the server has not looked at is made again.
 	replay  []byte
 	tooMuch bool
@@ -214,6 +216,7 @@ func (st *stream) close() {
 	if st.status == nil {
 		st.status = closed
 	}
+	st.count()
 	switch x := st.x; {
 	case x.at == nil:
 	case x.away:
@@ -227,6 +230,10 @@ func (st *stream) close() {
 // finish is close for a call with one message each way, which has closed itself.
 func (st *stream) finish() {
 	st.x.at = nil
+	st.sent = 1
+	if st.status != nil && st.status.Code == grpc.OK {
+		st.received = 1
+	}
 	st.close()
 }
 

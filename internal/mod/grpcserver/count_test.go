@@ -65,7 +65,15 @@ func TestMetrics(t *testing.T) {
 		grpc_proto interop.pb;
 		upstream back { server 127.0.0.1:8080; keepalive 2; }
 		server { listen 127.0.0.1:8080; http2 on; location / { grpc_service grpc.testing.TestService testservice; } }
-		server { listen 127.0.0.1:8081; http2 on; location / { grpc_pass back; } location /dead/ { grpc_pass 127.0.0.1:1; } }
+		server { listen 127.0.0.1:8081; http2 on; location / { grpc_pass back; } location /lua { content_by_lua_block {
+			local grpc = require "ngx.grpc"
+			local f = assert(io.open(ngx.config.prefix() .. "interop.pb")) assert(grpc.load_set(f:read "*a")) f:close()
+			local ch = assert(grpc.channel("back"))
+			assert(ch:call("grpc.testing.TestService/EmptyCall", {}))
+			local st = assert(ch:client("grpc.testing.TestService"):StreamingOutputCall{response_parameters = {{size = 1}, {size = 2}}})
+			for m in st:messages() do end
+			ngx.say "done"
+		} } location /dead/ { grpc_pass 127.0.0.1:1; } }
 		server { listen 127.0.0.1:8082; location /metrics { prometheus_metrics; } location /status { status_page; } }`)
 	tc := testpb.NewTestServiceClient(dial(t, s.Addr("127.0.0.1:8081")))
 	for range 3 {
@@ -84,14 +92,21 @@ func TestMetrics(t *testing.T) {
 		get(t, s, "127.0.0.1:8081", "POST", fmt.Sprintf("/made.Up/Method%d", i), frame(0, ""), grpcType)
 		get(t, s, "127.0.0.1:8081", "POST", fmt.Sprintf("/dead/Method%d", i), frame(0, ""), grpcType)
 	}
-	_, _, text := get(t, s, "127.0.0.1:8082", "GET", "/metrics", "")
+	var text string
+	if _, _, text := get(t, s, "127.0.0.1:8081", "GET", "/lua", ""); text != "done\n" {
+		t.Fatal(text, s.ErrorLog())
+	}
+	_, _, text = get(t, s, "127.0.0.1:8082", "GET", "/metrics", "")
 	service := `grpc_service="grpc.testing.TestService"`
 	for _, want := range []string{
-		`grpc_server_handled_total{grpc_code="OK",grpc_method="EmptyCall",` + service + `,grpc_type="unary"} 3`,
+		`grpc_server_handled_total{grpc_code="OK",grpc_method="EmptyCall",` + service + `,grpc_type="unary"} 4`,
+		`grpc_client_handled_total{grpc_code="OK",grpc_method="EmptyCall",` + service + `,upstream="back"} 1`,
+		`grpc_client_msg_received_total{grpc_method="StreamingOutputCall",` + service + `,upstream="back"} 2`,
+		`grpc_client_msg_sent_total{grpc_method="StreamingOutputCall",` + service + `,upstream="back"} 1`,
 		`grpc_server_handled_total{grpc_code="NotFound",grpc_method="UnaryCall",` + service + `,grpc_type="unary"} 1`,
 		`grpc_server_handled_total{grpc_code="Unimplemented",grpc_method="other",grpc_service="other",grpc_type=""} 5`,
-		`grpc_server_msg_received_total{grpc_method="EmptyCall",` + service + `,grpc_type="unary"} 3`,
-		`grpc_server_msg_sent_total{grpc_method="StreamingOutputCall",` + service + `,grpc_type="server_stream"} 2`,
+		`grpc_server_msg_received_total{grpc_method="EmptyCall",` + service + `,grpc_type="unary"} 4`,
+		`grpc_server_msg_sent_total{grpc_method="StreamingOutputCall",` + service + `,grpc_type="server_stream"} 4`,
 		`grpc_proxy_handled_total{grpc_code="OK",grpc_method="EmptyCall",` + service + `,upstream="back"} 3`,
 		`grpc_proxy_handled_total{grpc_code="NotFound",grpc_method="UnaryCall",` + service + `,upstream="back"} 1`,
 		`grpc_proxy_handled_total{grpc_code="Unimplemented",grpc_method="other",grpc_service="other",upstream="back"} 5`,
@@ -119,11 +134,11 @@ func TestMetrics(t *testing.T) {
 	}
 	found := 0
 	for _, c := range page.GRPC {
-		if c.Method == "EmptyCall" && c.Handled["OK"] == 3 && c.Received == 3 {
+		if c.Method == "EmptyCall" && c.Handled["OK"] == map[string]int{"server": 4, "proxy": 3, "client": 1}[c.Role] && c.Received == c.Handled["OK"] {
 			found++
 		}
 	}
-	if found != 2 {
+	if found != 3 {
 		t.Errorf("%+v", page.GRPC)
 	}
 	if _, _, text = get(t, s, "127.0.0.1:8082", "GET", "/status", ""); !strings.Contains(text, "<td>grpc.testing.TestService/EmptyCall</td><td>proxy</td><td>back</td><td>3</td><td>0</td>") {

@@ -67,7 +67,7 @@ var (
 var grpcMetrics = map[string]struct{ handled, received, sent metric }{
 	"server": grpcMetric("server", "answered here", "from clients", "to clients", "grpc_type", "grpc_service", "grpc_method"),
 	"proxy":  grpcMetric("proxy", "passed on", "from servers", "to servers", "upstream", "grpc_service", "grpc_method"),
-	"client": grpcMetric("client", "made by Lua", "from servers", "to servers", "grpc_type", "upstream", "grpc_service", "grpc_method"),
+	"client": grpcMetric("client", "made by Lua", "from servers", "to servers", "upstream", "grpc_service", "grpc_method"),
 }
 
 func grpcMetric(role, calls, from, to string, labels ...string) (m struct{ handled, received, sent metric }) {
