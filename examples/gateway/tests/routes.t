@@ -44,10 +44,10 @@ return 200;
 
 
 
-=== TEST 4: a service that is down
+=== TEST 4: a service that closes the connection
 --- mock
->>> 127.0.0.1:9003
-return 503;
+>>> 127.0.0.1:9001
+return 444;
 --- more_headers eval: $::Ann
 --- request
 GET /users/1

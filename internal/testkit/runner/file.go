@@ -241,6 +241,7 @@ type test struct {
 	rand   map[string]int // $TEST_NGINX_RAND_PORT_n
 	site   *site          // what is under test, when that is a site
 	mocked renames        // addresses of the mock section
+	closed renames        // names that nobody knows
 	out    *report.Block
 }
 

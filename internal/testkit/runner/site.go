@@ -129,7 +129,7 @@ func (t *test) copySite() error {
 	}
 	texts[siteConf] = t.frontMatter() + texts[siteConf]
 	for _, name := range names {
-		text := t.mocked.Replace(s.rename(texts[name]))
+		text := t.closed.Replace(t.mocked.Replace(s.rename(texts[name])))
 		if err := os.WriteFile(filepath.Join(string(f.root), name), []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -148,7 +148,11 @@ func (t *test) frontMatter() string {
 	if os.Geteuid() == 0 {
 		user = " user root;"
 	}
-	return fmt.Sprintf("daemon %s; master_process %s; worker_processes %d; pid %s; error_log %s %s;%s ",
+	modules := ""
+	for _, m := range f.r.opts.LoadModules {
+		modules += "load_module " + m + "; "
+	}
+	return modules + fmt.Sprintf("daemon %s; master_process %s; worker_processes %d; pid %s; error_log %s %s;%s ",
 		onOff(!f.r.opts.Foreground), onOff(f.set.master), f.set.workers, f.root.PidFile(), f.root.ErrorLog(), level, user)
 }
 
@@ -212,6 +216,33 @@ func (t *test) listener(addr, options string) (string, error) {
 		return "[::1]:" + strconv.Itoa(l.port), nil
 	}
 	return "127.0.0.1:" + strconv.Itoa(l.port), nil
+}
+
+var unknownHost = regexp.MustCompile(`host not found in upstream "([^"\s]+)"`)
+
+// closeUnknown gives a name that this machine does not know, and that has no stand-in, a port where nobody listens: the
+// service is down, and the site can be tested without it. It tells whether the server is worth another start.
+func (t *test) closeUnknown() (again bool, err error) {
+	g := unknownHost.FindStringSubmatch(t.f.stderr)
+	if t.site == nil || g == nil {
+		return false, nil
+	}
+	host, _, _ := strings.Cut(g[1], ":")
+	re := regexp.MustCompile(`(^|[^\w.-])` + regexp.QuoteMeta(host) + `(?::\d+)?($|[^\w.:-])`)
+	for _, known := range t.closed {
+		if known.re.String() == re.String() {
+			return false, nil
+		}
+	}
+	port, err := t.f.r.ports.Get()
+	if err != nil {
+		return false, err
+	}
+	t.rand["closed "+host] = port // given back with the block's others
+	t.closed = append(t.closed, renaming{re, "${1}127.0.0.1:" + strconv.Itoa(port) + "${2}"})
+	t.f.standins.stop(&t.f.r.ports)
+	t.f.standins = nil
+	return true, nil
 }
 
 var ownAddress = regexp.MustCompile(`\b(127\.0\.0\.1|localhost):(\d+)\b`)

@@ -39,14 +39,15 @@ func (t *test) start() error {
 		return t.reload()
 	}
 	f.stop()
-	code, err := t.tryStart(true)
-	if err != nil {
-		return err
+	for {
+		code, err := t.tryStart(true)
+		if err != nil || code == 0 {
+			return err
+		}
+		if again, err := t.closeUnknown(); err != nil || !again {
+			return errors.Join(err, t.startFailure())
+		}
 	}
-	if code != 0 {
-		return t.startFailure()
-	}
-	return nil
 }
 
 // startFailure tells why the server did not start.
