@@ -84,7 +84,10 @@ local function finish(a, err)
 	if a == false then
 		return error(err, 2)
 	end
-	return a, err
+	if a == nil then
+		return nil, err
+	end
+	return a
 end
 return function(sock, session, ...)
 	local n = select("#", ...)

@@ -131,7 +131,7 @@ type sock struct {
 	until *pattern // that has seen a part of itself at the front of the buffer
 	local syscall.Sockaddr
 	cert  *tls.Certificate // of setclientcert
-	// trusted is that of settrustedstore.
+	// trusted is that of settrustedstore, for one connection.
 	trusted *tlsio.Verifier
 
 	transparent bool

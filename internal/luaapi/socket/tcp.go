@@ -182,7 +182,7 @@ func (s *sock) begin(c *lua.Call, cf *luahost.Conf) {
 			debugf(c, "lua http cleanup reuse")
 		}
 	}
-	s.readClosed, s.writeClosed, s.eof, s.handshaken, s.pool, s.until = false, false, false, false, nil, nil
+	s.readClosed, s.writeClosed, s.eof, s.handshaken, s.pool, s.until, s.trusted = false, false, false, false, nil, nil, nil
 }
 
 // adopt makes an idle connection the socket's.
