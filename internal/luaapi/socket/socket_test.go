@@ -13,6 +13,7 @@ import (
 	"moongate/internal/engine"
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/modules"
+	"moongate/internal/resolve/resolvetest"
 	"moongate/internal/testkit"
 	"moongate/internal/testkit/cert"
 )
@@ -210,33 +211,12 @@ func TestNothingLeft(t *testing.T) {
 
 func TestResolver(t *testing.T) {
 	testkit.LeakCheck(t)
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	go func() {
-		buf := make([]byte, 512)
-		for {
-			n, from, err := c.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			q := append([]byte(nil), buf[:n]...)
-			q[2], q[3] = 0x81, 0x80
-			if strings.Contains(string(q), "absent") {
-				q[3] |= 3
-			} else {
-				q[7] = 1
-				q = append(q, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1)
-			}
-			c.WriteTo(q, from)
-		}
-	}()
+	dns := resolvetest.Start(t)
+	dns.Set("there.test", resolvetest.Records{Addrs: []string{"127.0.0.1"}, TTL: 60})
 	l := listen(t, "tcp", "127.0.0.1:0")
 	conf := fmt.Sprintf(`resolver %s ipv6=off; location / { lua_socket_log_errors off; content_by_lua_block {
 		local s = ngx.socket.tcp() ngx.print(s:connect("there.test", %d), s:send("x\n"), s:receive(), s:connect("absent.test", 1)) } }`,
-		c.LocalAddr(), l.Addr().(*net.TCPAddr).Port)
+		dns.Addr, l.Addr().(*net.TCPAddr).Port)
 	s := enginetest.Start(t, modules.Set(), conf)
 	if got, want := enginetest.Body(s.Raw("GET / HTTP/1.0\r\n\r\n")), "12xnilabsent.test could not be resolved (3: Host not found)"; got != want {
 		t.Errorf("%q, want %q", got, want)

@@ -30,7 +30,7 @@ func backend(t testing.TB, by *cert.Pair, change ...func(c *x509.Certificate)) *
 
 // secure is a server that speaks TLS and answers each request with what it knows of the connection.
 type secure struct {
-	net.Listener
+	addr    net.Addr
 	mu      sync.Mutex
 	shaken  int // handshakes that succeeded
 	reused  int
@@ -38,27 +38,15 @@ type secure struct {
 }
 
 func newSecure(t testing.TB, cfg *tls.Config) *secure {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &secure{Listener: l}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go s.serve(tls.Server(c, cfg))
-		}
-	}()
+	s := &secure{}
+	s.addr = testkit.Listen(t, func(c net.Conn) { s.serve(tls.Server(c, cfg)) })
 	return s
 }
 
+func (s *secure) Addr() net.Addr { return s.addr }
+
 func (s *secure) serve(c *tls.Conn) {
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
 	if c.Handshake() != nil {
 		return
 	}
@@ -332,23 +320,5 @@ func TestSSLConfigurationErrors(t *testing.T) {
 
 // scripted is a TCP server that runs f for each connection, then closes it. It gives the address.
 func scripted(t testing.TB, f func(c net.Conn, br *bufio.Reader)) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(10 * time.Second))
-				f(c, bufio.NewReader(c))
-			}()
-		}
-	}()
-	return l.Addr().String()
+	return testkit.Listen(t, func(c net.Conn) { f(c, bufio.NewReader(c)) }).String()
 }

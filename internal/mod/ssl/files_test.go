@@ -144,31 +144,19 @@ type responder struct {
 }
 
 func newResponder(t testing.TB, a, about *cert.Pair) *responder {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	r := &responder{url: "http://" + l.Addr().String()}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Read(make([]byte, 4096))
-			r.asked.Add(1)
-			what := ocsp.Response{Status: ocsp.Good, SerialNumber: about.Cert.SerialNumber, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
-			if r.revoked.Load() {
-				what.Status, what.RevokedAt = ocsp.Revoked, time.Now()
-			}
-			b, err := ocsp.CreateResponse(a.Cert, a.Cert, what, a.Key)
-			if err == nil {
-				io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+string(b))
-			}
-			c.Close()
+	r := &responder{}
+	r.url = "http://" + testkit.Listen(t, func(c net.Conn) {
+		c.Read(make([]byte, 4096))
+		r.asked.Add(1)
+		what := ocsp.Response{Status: ocsp.Good, SerialNumber: about.Cert.SerialNumber, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
+		if r.revoked.Load() {
+			what.Status, what.RevokedAt = ocsp.Revoked, time.Now()
 		}
-	}()
+		b, err := ocsp.CreateResponse(a.Cert, a.Cert, what, a.Key)
+		if err == nil {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+string(b))
+		}
+	}).String()
 	return r
 }
 

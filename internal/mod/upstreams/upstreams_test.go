@@ -177,30 +177,18 @@ func TestHealthStateOutlivesAReload(t *testing.T) {
 }
 
 func TestTCPCheck(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	var answer atomic.Value
 	answer.Store("+PONG\r\n")
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			buf := make([]byte, 16)
-			if n, _ := c.Read(buf); string(buf[:n]) == "PING\r\n" {
-				io.WriteString(c, answer.Load().(string))
-			}
-			c.Close()
+	addr := testkit.Listen(t, func(c net.Conn) {
+		buf := make([]byte, 16)
+		if n, _ := c.Read(buf); string(buf[:n]) == "PING\r\n" {
+			io.WriteString(c, answer.Load().(string))
 		}
-	}()
+	})
 	s := enginetest.Start(t, set(), site(`
 		upstream u { server %s; server 127.0.0.1:1 down; panic_threshold 0;
 			health_check tcp interval=20ms unhealthy_threshold=1 healthy_threshold=1 "send=PING\r\n" receive=PONG; }
-		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, l.Addr()))
+		server { listen 127.0.0.1:8080; location / { proxy_pass http://u; } location /status { status_page json; } }`, addr))
 	answer.Store("-ERR\r\n")
 	testkit.Eventually(t, "the answer is wrong", func() bool { return status(t, s).states() == "unhealthy down" })
 	if r := s.Get("/"); enginetest.Status(r) != "502 Bad Gateway" {
