@@ -143,7 +143,7 @@ func startMariaDB(t testing.TB) (*database, string, error) {
 	db := &database{dir: openDir(t)}
 	certificate(t, db.dir)
 	small := []string{"--datadir=" + filepath.Join(db.dir, "data"), "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M",
-		"--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=0"}
+		"--innodb-flush-method=nosync", "--innodb-use-native-aio=0", "--innodb-flush-log-at-trx-commit=0"}
 	install := unprivileged(db.dir, "mariadb-install-db", append([]string{"--no-defaults", "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve"}, small...)...)
 	if out, err := install.CombinedOutput(); err != nil {

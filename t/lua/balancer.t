@@ -226,3 +226,121 @@ said -1: no upstream found.
 said -1: TLS can only be switched off: the location does not speak it.
 said 0.
 said -1: API disabled in the current context.
+
+
+
+=== TEST 9: a request that is made anew for the second try, with what the code has changed
+--- http_config
+    upstream back {
+        server 0.0.0.1;
+        balancer_by_lua_block {
+            local b = require "ngx.balancer"
+            local state, status = b.get_last_failure()
+            if state then
+                ngx.req.set_header("X-Try", state .. " " .. status)
+                ngx.req.set_header("X-Gone", nil)
+                assert(b.recreate_request())
+            else
+                assert(b.set_more_tries(1))
+            end
+            assert(b.set_current_peer("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+        }
+    }
+--- config
+    location /back {
+        content_by_lua_block {
+            if not ngx.var.http_x_try then return ngx.exit(502) end
+            ngx.req.read_body()
+            ngx.say(ngx.var.http_x_try, " ", ngx.var.http_x_gone, " ", ngx.req.get_body_data())
+        }
+    }
+    location /t {
+        proxy_next_upstream error http_502 non_idempotent;
+        proxy_pass http://back/back;
+    }
+--- more_headers
+X-Gone: here
+--- request
+POST /t
+body
+--- response_body
+failed 502 nil body
+
+
+
+=== TEST 10: the local address of connections to servers
+--- http_config
+    upstream back {
+        server 0.0.0.1;
+        balancer_by_lua_block {
+            local b = require "ngx.balancer"
+            local ok, err = b.bind_to_local_addr("nobody")
+            ngx.ctx.said = tostring(ok) .. " " .. err
+            assert(b.bind_to_local_addr("127.0.0.9"))
+            assert(b.set_current_peer("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+        }
+    }
+--- config
+    location /back { echo $remote_addr; }
+    location /t {
+        proxy_pass http://back/back;
+        header_filter_by_lua_block { ngx.header.said = ngx.ctx.said }
+    }
+--- request
+GET /t
+--- response_headers
+said: nil invalid addr nobody
+--- response_body
+127.0.0.9
+
+
+
+=== TEST 11: connections that the code keeps, for so many requests
+--- http_config
+    upstream back {
+        server 0.0.0.1;
+        balancer_by_lua_block {
+            local b = require "ngx.balancer"
+            assert(b.set_current_peer("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+            assert(b.enable_keepalive(60, 2))
+        }
+        balancer_keepalive 4;
+    }
+--- config
+    location /back { echo $connection_requests; }
+    location /one {
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_pass http://back/back;
+    }
+    location /t {
+        content_by_lua_block {
+            for i = 1, 4 do ngx.print(ngx.location.capture("/one").body) end
+        }
+    }
+--- request
+GET /t
+--- response_body
+1
+2
+1
+2
+
+
+
+=== TEST 12: a try that takes too long, by the code's timeouts
+--- http_config
+    upstream back {
+        server 0.0.0.1;
+        balancer_by_lua_block {
+            local b = require "ngx.balancer"
+            assert(b.set_current_peer("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+            assert(b.set_timeouts(nil, nil, 0.02))
+        }
+    }
+--- config
+    location /back { content_by_lua_block { ngx.sleep(5) } }
+    location /t { proxy_pass http://back/back; }
+--- request
+GET /t
+--- error_code: 504

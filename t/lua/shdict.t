@@ -205,3 +205,37 @@ nil nil 0
 "
 --- no_error_log
 [error]
+
+
+
+=== TEST 6: safe_add, replace, and what they say
+--- http_config
+    lua_shared_dict small 32k;
+--- config
+    location /t {
+        content_by_lua_block {
+            local d = ngx.shared.small
+            ngx.say(d:safe_add("a", 1))
+            ngx.say(d:safe_add("a", 2))
+            ngx.say(d:replace("none", 1))
+            ngx.say(d:replace("a", 3), " ", d:get("a"))
+            local n, err = 0, nil
+            repeat
+                n = n + 1
+                local ok
+                ok, err = d:safe_add("k" .. n, ("x"):rep(100))
+            until not ok
+            ngx.say(err, " ", d:get("a"), " ", d:get("k1") ~= nil)
+            local ok, err, forcible = d:add("more", ("x"):rep(100))
+            ngx.say(ok, " ", err, " ", forcible)
+        }
+    }
+--- request
+GET /t
+--- response_body
+truenilfalse
+falseexistsfalse
+falsenot foundfalse
+true 3
+no memory 3 true
+true nil true

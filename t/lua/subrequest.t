@@ -107,3 +107,35 @@ GET /t
 GET /t
 --- response_body
 <1><2>
+
+
+
+=== TEST 9: the request's body is the subrequest's when it is to be forwarded
+--- config
+    location /sub {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.print(ngx.req.get_method(), " ", ngx.req.get_body_data(), ".")
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            for _, o in ipairs {
+                {}, {always_forward_body = true}, {method = ngx.HTTP_GET, always_forward_body = true}, {method = ngx.HTTP_POST}, {method = ngx.HTTP_PUT},
+                {method = ngx.HTTP_POST, body = "own", always_forward_body = true},
+            } do
+                ngx.say(ngx.location.capture("/sub", o).body)
+            end
+        }
+    }
+--- request
+POST /t
+whole body
+--- response_body
+GET nil.
+GET whole body.
+GET whole body.
+POST whole body.
+PUT whole body.
+POST own.

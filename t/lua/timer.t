@@ -89,3 +89,33 @@ falsebad argument #2 to '?' (Lua function expected)
 falsedelay cannot be zero
 --- error_log
 API disabled in the context of ngx.timer
+
+
+
+=== TEST 5: the limit of running timers
+--- http_config
+    lua_max_running_timers 1;
+--- config
+    location /t {
+        content_by_lua_block {
+            local sema = require "ngx.semaphore"
+            local begun, go, ran = sema.new(), sema.new(), 0
+            for i = 1, 3 do
+                assert(ngx.timer.at(0, function()
+                    ran = ran + 1
+                    begun:post()
+                    go:wait(5)
+                end))
+            end
+            begun:wait(5)
+            while ngx.timer.pending_count() > 0 do ngx.sleep(0.001) end
+            ngx.say(ran, " ", ngx.timer.running_count())
+            go:post(3)
+        }
+    }
+--- request
+GET /t
+--- response_body
+1 1
+--- error_log
+1 lua_max_running_timers are not enough
