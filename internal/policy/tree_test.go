@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"moongate/internal/testkit/doctest"
 )
 
 const root = "../.."
@@ -115,6 +117,17 @@ func TestLinks(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join(root, filepath.Dir(f.path), m[1])); err != nil {
 				t.Errorf("%s: the link to %s leads nowhere", f.path, m[1])
+			}
+		}
+	}
+}
+
+// Examples in the documentation say how internal/testkit/doctest is to try them.
+func TestExamples(t *testing.T) {
+	for _, f := range tree(t) {
+		if strings.HasPrefix(f.path, "docs/") && filepath.Ext(f.path) == ".md" && !strings.HasPrefix(f.path, "docs/reference/") {
+			if err := doctest.Check(filepath.Join(root, f.path)); err != nil {
+				t.Error(err)
 			}
 		}
 	}

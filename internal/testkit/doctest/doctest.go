@@ -83,6 +83,12 @@ func Run(t *testing.T, path, root string, extra map[string]string) {
 	}
 }
 
+// Check tells whether every block of a document says how it is tried, without trying any.
+func Check(path string) error {
+	_, err := parse(path)
+	return err
+}
+
 func (p *page) programs() (list []string) {
 	for _, need := range p.needs {
 		list = append(list, map[string]string{"redis": "redis-server", "memcached": "memcached"}[need])
