@@ -32,6 +32,7 @@ type settings struct {
 	backend          string // address of the upstream server of proxy workloads
 
 	settle, requests, idle, mixed int // of the measurements of memory
+	overH2                        bool
 }
 
 // measurements by the first argument.
@@ -49,6 +50,7 @@ func main() {
 	flag.IntVar(&s.settle, "settle", 15, "seconds after which memory is read again (memory, idle), or between reloads (websockets)")
 	flag.IntVar(&s.requests, "requests", 1_000_000, "number of requests (growth)")
 	flag.IntVar(&s.idle, "idle", 10_000, "number of connections (idle, websockets)")
+	flag.BoolVar(&s.overH2, "h2", false, "clients come over HTTP/2, 500 WebSockets on a connection (websockets)")
 	flag.IntVar(&s.mixed, "mixed", 100_000, "number of requests (leak)")
 	what, args := "compare", os.Args[1:]
 	if len(args) > 0 && measurements[args[0]] != nil {

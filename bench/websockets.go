@@ -22,8 +22,12 @@ import (
 // reloaded. Any that ends, or echoes something else, is a failure.
 func websockets(s *settings) error {
 	limit := raiseFiles()
-	if need := 2*uint64(s.idle) + 100; need > limit {
-		return fmt.Errorf("%d connections need more than the %d descriptors that ulimit -n allows; -idle %d is possible", s.idle, limit, (limit-100)/2)
+	need := 2*uint64(s.idle) + 100
+	if s.overH2 {
+		need = uint64(s.idle) + uint64(s.idle)/perConnection + 100
+	}
+	if need > limit {
+		return fmt.Errorf("%d connections need more than the %d descriptors that ulimit -n allows; -idle %d is possible, or -h2", s.idle, limit, (limit-100)/2)
 	}
 	echo, stop, err := startChild("", "echo")
 	if err != nil {
@@ -39,7 +43,9 @@ func websockets(s *settings) error {
 		return err
 	}
 	defer srv.stop()
-	w := &sockets{url: srv.listen, pause: time.Duration(s.settle) * time.Second / 5, quit: make(chan struct{})}
+	pid := srv.cmd.Process.Pid
+	start := memoryOf(pid)
+	w := &sockets{url: srv.listen, overH2: s.overH2, pause: time.Duration(s.settle) * time.Second / 5, quit: make(chan struct{})}
 	began := time.Now()
 	for range s.idle {
 		if err := w.open(); err != nil {
@@ -47,7 +53,7 @@ func websockets(s *settings) error {
 		}
 	}
 	fmt.Printf("# %d WebSockets open after %.1f s; each echoes every %v or so\n", s.idle, time.Since(began).Seconds(), w.pause)
-	pid := srv.cmd.Process.Pid
+	fmt.Printf("# PSS after the start: %d KiB\n", start)
 	fmt.Printf("%-8s %10s %10s %10s %12s\n", "reload", "open", "dropped", "echoes", "PSS KiB")
 	for n := range 4 {
 		if n > 0 {
@@ -65,6 +71,8 @@ func websockets(s *settings) error {
 	}
 	close(w.quit)
 	w.wait.Wait()
+	time.Sleep(time.Duration(s.settle) * time.Second)
+	fmt.Printf("%-8s %10d %10d %10s %12d\n", "closed", 0, w.dropped.Load(), "", memoryOf(pid))
 	if n := w.dropped.Load(); n > 0 {
 		return fmt.Errorf("%d of %d WebSockets were dropped, the first: %v", n, s.idle, w.first.Load())
 	}
@@ -147,6 +155,8 @@ func readFrame(br *bufio.Reader) ([]byte, error) {
 // sockets are the clients.
 type sockets struct {
 	url     string
+	overH2  bool
+	shared  *h2Client // the newest connection of HTTP/2
 	pause   time.Duration
 	opened  atomic.Int64
 	dropped atomic.Int64
@@ -157,6 +167,9 @@ type sockets struct {
 }
 
 func (w *sockets) open() error {
+	if w.overH2 {
+		return w.openH2()
+	}
 	c, err := net.Dial("tcp", w.url)
 	if err != nil {
 		return err
@@ -171,17 +184,34 @@ func (w *sockets) open() error {
 	case resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != accept(key):
 		return errors.New("it answers " + resp.Status)
 	}
-	w.wait.Add(1)
+	w.start(c, br)
+	return nil
+}
+
+// openH2 is open over HTTP/2.
+func (w *sockets) openH2() (err error) {
+	if w.opened.Load()%perConnection == 0 {
+		if w.shared, err = dialH2(w.url); err != nil {
+			return err
+		}
+	}
+	c, err := w.shared.open("/socket")
+	if err == nil {
+		w.start(c, bufio.NewReaderSize(c, 256))
+	}
+	return err
+}
+
+// start has a WebSocket talk.
+func (w *sockets) start(c net.Conn, br *bufio.Reader) {
 	n := w.opened.Add(1)
-	go func() {
-		defer w.wait.Done()
+	w.wait.Go(func() {
 		defer c.Close()
 		if err := w.talk(c, br, uint64(n)<<32); err != nil {
 			w.dropped.Add(1)
 			w.first.CompareAndSwap(nil, err.Error())
 		}
-	}()
-	return nil
+	})
 }
 
 // talk sends numbers and wants them back, until all is over.
@@ -227,11 +257,11 @@ func tunnelConf(listen, echo string, limit uint64, n int) string {
 	return fmt.Sprintf(`pid logs/pid; error_log logs/error.log error; worker_processes auto; worker_rlimit_nofile %d;
 events { worker_connections %d; }
 http { access_log off;
-  server { listen %s backlog=4096;
+  server { listen %s backlog=4096; http2 on; http2_max_concurrent_streams %d; keepalive_requests 1000000;
     location /version { return 200 %d; }
     location /socket { proxy_pass http://%s; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection Upgrade; proxy_read_timeout 10m; }
   } }
-`, limit, limit, listen, n, echo)
+`, limit, limit, listen, perConnection, n, echo)
 }
 
 // version asks which configuration serves new connections.
