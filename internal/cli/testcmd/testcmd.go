@@ -9,10 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"moongate/internal/testkit/pattern"
@@ -111,6 +113,18 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "moongate test: %v\n", err)
 		return 2
 	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	defer func() {
+		signal.Stop(interrupted)
+		close(interrupted)
+	}()
+	go func() {
+		if _, ok := <-interrupted; ok {
+			r.Interrupt()
+			os.Exit(130)
+		}
+	}()
 	if c.watch {
 		return c.watchAndRun(r, paths, stdout, stderr)
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"moongate/internal/testkit/blocks"
@@ -49,6 +50,39 @@ type Runner struct {
 	binary *server.Binary
 	ports  server.Ports
 	logMu  sync.Mutex
+
+	activeMu sync.Mutex
+	active   map[*fileRun]bool
+}
+
+// Interrupt ends the servers that run and removes their directories; the process is about to end.
+func (r *Runner) Interrupt() {
+	r.activeMu.Lock()
+	defer r.activeMu.Unlock()
+	for f := range r.active {
+		for _, root := range []server.Root{f.root, server.Root(filepath.Join(f.dir, "mocks"))} {
+			if pid, err := root.Pid(); err == nil {
+				syscall.Kill(pid, syscall.SIGTERM)
+			}
+		}
+		if !r.opts.Keep {
+			os.RemoveAll(f.dir)
+		}
+	}
+}
+
+// track notes that a file runs, or that it has ended.
+func (r *Runner) track(f *fileRun, runs bool) {
+	r.activeMu.Lock()
+	defer r.activeMu.Unlock()
+	if r.active == nil {
+		r.active = map[*fileRun]bool{}
+	}
+	if runs {
+		r.active[f] = true
+	} else {
+		delete(r.active, f)
+	}
 }
 
 // New checks the options and probes the binary.
@@ -104,7 +138,11 @@ func (r *Runner) RunFile(path string, done func(*report.Block)) *report.File {
 		f.Err = err
 		return f
 	}
-	defer fr.close()
+	r.track(fr, true)
+	defer func() {
+		fr.close()
+		r.track(fr, false)
+	}()
 	if err := fr.prelude(); err != nil {
 		f.Err = fmt.Errorf("prelude: %w", err)
 		return f
