@@ -177,6 +177,9 @@ var errNoMore = errors.New("no further server")
 
 // next gives the server that a call is to be made at. choice is used for groups.
 func (ch *channel) next(c *lua.Call, loop *netio.Loop, choice *upstream.Choice, deadline int64) (target, error) {
+	if ch.group == nil && ch.url.IsAddr() {
+		return target{ch.url.Addr.Sock, ch.key + ch.url.Addr.Name}, nil
+	}
 	if ch.group == nil {
 		sock, name, err := ch.address(c, loop, deadline)
 		return target{sock, ch.key + name}, err
@@ -188,11 +191,8 @@ func (ch *channel) next(c *lua.Call, loop *netio.Loop, choice *upstream.Choice, 
 	return target{p.Sock, ch.key + p.Name}, nil
 }
 
-// address finds the address of a target that is no group.
+// address finds the address of a target that is a name.
 func (ch *channel) address(c *lua.Call, loop *netio.Loop, deadline int64) (sock syscall.Sockaddr, name string, err error) {
-	if ch.url.IsAddr() {
-		return ch.url.Addr.Sock, ch.url.Addr.Name, nil
-	}
 	host := ch.url.Host
 	var addrs []netip.Addr
 	if cfg := engine.CoreOf(luahost.ScopeOf(c)).Resolver.V; cfg != nil && c.MayWait() {

@@ -26,6 +26,7 @@ type exchange struct {
 	deadline int64
 	gzip     bool
 	away     bool // the caller is another worker
+	dial     dialer
 
 	s        *h2client.Stream
 	in       []byte // what came and is no whole message
@@ -77,7 +78,8 @@ func (x *exchange) begin(to *target) error {
 	if ch.own {
 		pool = x.at.own
 	}
-	conn, _, err := pool.Get(to.key, &dialer{w, ch, to.addr, x.deadline}, x.deadline)
+	x.dial = dialer{w, ch, to.addr, x.deadline}
+	conn, _, err := pool.Get(to.key, &x.dial, x.deadline)
 	switch {
 	case err != nil:
 		return err

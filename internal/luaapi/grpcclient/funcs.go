@@ -128,14 +128,11 @@ func unary(c *lua.Call) lua.Outcome {
 		o = options(c, 6)
 		r = retriesOf(o)
 	}
-	at, b, timeout := placeOf(workerOf(c)), frame(msg, ch.gzip), int64(duration(c.Num(4)))
-	var reply []byte
-	var st *stream
-	if c.MayWait() {
-		reply, st = r.call(c, at, ch, path, md, b, timeout)
-	} else if err := alone(at.w, func(at *place) { reply, st = r.call(c, at, ch, path, md, b, timeout) }); err != nil {
-		return fail(c, &grpc.Status{Code: grpc.Internal, Message: err.Error()})
+	call := (*retries).call
+	if !c.MayWait() {
+		call = (*retries).callAlone
 	}
+	reply, st := call(&r, c, placeOf(workerOf(c)), ch, path, md, frame(msg, ch.gzip), int64(duration(c.Num(4))))
 	if st.status.Code != grpc.OK {
 		return fail(c, st.status)
 	}
@@ -152,6 +149,15 @@ func unary(c *lua.Call) lua.Outcome {
 		pushFields(w, st.trail)
 	}
 	return c.Return()
+}
+
+// callAlone is call for init_worker_by_lua.
+func (r *retries) callAlone(c *lua.Call, at *place, ch *channel, path string, md []h2client.Field, b []byte, timeout int64) (reply []byte, st *stream) {
+	if err := alone(at.w, func(at *place) { reply, st = r.call(c, at, ch, path, md, b, timeout) }); err != nil {
+		st = newStream(at, ch, path, md, 0)
+		st.status = &grpc.Status{Code: grpc.Internal, Message: err.Error()}
+	}
+	return reply, st
 }
 
 // call makes a call with one message each way, as often as it may be made. The status is in st.
