@@ -23,6 +23,7 @@ type place struct {
 	w      *engine.Worker
 	shared *h2client.Pool // of channels whose connections all workers use
 	own    *h2client.Pool // of those that asked for connections per worker
+	mine   map[string]int // how many connections of a key shared has
 	alone  bool           // the worker is none that serves: each call has a connection
 
 	mu      sync.Mutex
@@ -35,7 +36,7 @@ var placeSlot = engine.NewWorkerSlot()
 func placeOf(w *engine.Worker) *place {
 	p, _ := w.Values[placeSlot].(*place)
 	if p == nil {
-		p = &place{w: w, alone: !slices.Contains(w.Plane.Workers(), w)}
+		p = &place{w: w, mine: map[string]int{}, alone: !slices.Contains(w.Plane.Workers(), w)}
 		env := &h2client.Env{Loop: w.Loop, Mem: w}
 		most := maxIdle
 		if p.alone {
@@ -43,7 +44,12 @@ func placeOf(w *engine.Worker) *place {
 		}
 		p.shared = &h2client.Pool{Env: env, Max: most, Timeout: idleTimeout}
 		p.own = &h2client.Pool{Env: env, Max: most, Timeout: idleTimeout}
-		p.shared.Watch = func(key string, n int) { homes.connections(p, key, n) }
+		p.shared.Watch = func(key string, n int) {
+			if p.mine[key] += n; p.mine[key] == 0 {
+				delete(p.mine, key)
+			}
+			homes.connections(p, key, n)
+		}
 		w.Values[placeSlot] = p
 	}
 	return p

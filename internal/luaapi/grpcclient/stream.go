@@ -117,7 +117,7 @@ func (st *stream) renew(c *lua.Call) {
 func (st *stream) try(to *target, unary bool, frame []byte) (reply []byte, err error) {
 	st.leave()
 	x := st.x
-	if st.ch.own || st.me.alone {
+	if st.ch.own || st.me.alone || st.me.mine[to.key] > 0 { // with connections here, this is the home
 		x.at = st.me
 	} else {
 		st.home = homes.enter(st.me, to.key)
