@@ -97,15 +97,6 @@ func TestKilledWhileOffloaded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := enginetest.StartIn(t, dir, Set(), offloadSite)
-
-	listener, err := net.Listen("tcp", "127.1.2.3:0") // what every name stands for: whoever went on would come here
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-
 	// Who looks for a name says so, and hears nothing until told.
 	asked, answer, names := make(chan bool, 1), make(chan bool), nameServer(t)
 	before := net.DefaultResolver
@@ -117,7 +108,16 @@ func TestKilledWhileOffloaded(t *testing.T) {
 		<-answer
 		return net.Dial("udp", names)
 	}}
-	defer func() { net.DefaultResolver = before }()
+	t.Cleanup(func() { net.DefaultResolver = before }) // when the server has stopped
+
+	s := enginetest.StartIn(t, dir, Set(), offloadSite)
+
+	listener, err := net.Listen("tcp", "127.1.2.3:0") // what every name stands for: whoever went on would come here
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
 
 	write := func() { // waits for the reader
 		t.Helper()
