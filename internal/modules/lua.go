@@ -1,6 +1,8 @@
 package modules
 
 import (
+	"sync"
+
 	"moongate/internal/lua"
 	"moongate/internal/luaapi/balancer"
 	"moongate/internal/luaapi/base"
@@ -29,10 +31,15 @@ import (
 	"moongate/internal/mod/grpcserver"
 )
 
+// exports gives C, once, what libraries call by FFI.
+var exports sync.Once
+
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
 func LuaLibraries() []*lua.Library {
-	ssl.Export()
-	balancer.Export()
+	exports.Do(func() {
+		ssl.Export()
+		balancer.Export()
+	})
 	return []*lua.Library{
 		&restycore.Library,
 		&base.Library,
