@@ -185,6 +185,39 @@ func TestReloadDropsAddress(t *testing.T) {
 	s.noAlerts()
 }
 
+// TestReusePort: with reuseport each worker has a socket of its own, so the kernel deals connections out to all of them; a
+// reload that names another number of workers leaves no socket without one that accepts.
+func TestReusePort(t *testing.T) {
+	s := prepare(t)
+	site := func(workers, listen string) {
+		s.configure("worker_processes " + workers + "; pid logs/nginx.pid; error_log logs/error.log notice; events { worker_connections 512; }\n" +
+			"http { access_log off; server { listen ADDR " + listen + "; location / { content_by_lua_block { ngx.print('" + workers + listen + " ', ngx.worker.id()) } } } }")
+	}
+	reached := func(prefix string) int {
+		seen := map[string]bool{}
+		for range 64 {
+			body := s.get("/")
+			if !strings.HasPrefix(body, prefix+" ") {
+				t.Fatalf("%q", body)
+			}
+			seen[body] = true
+		}
+		return len(seen)
+	}
+	site("3", "reuseport")
+	s.start("-p", s.dir, "-g", "daemon off;")
+	if n := reached("3reuseport"); n != 3 {
+		t.Errorf("%d workers have got connections, want 3", n)
+	}
+	for i, next := range [][2]string{{"5", "reuseport"}, {"2", "reuseport"}, {"2", ""}, {"4", "reuseport"}} {
+		site(next[0], next[1])
+		s.signal(syscall.SIGHUP)
+		s.logged("exited with code 0", i+1) // no worker has the old one
+		reached(next[0] + next[1])
+	}
+	s.noAlerts()
+}
+
 // TestQuitDrains: requests in flight are answered, those asked for on kept connections too until these close, and the
 // process ends.
 func TestQuitDrains(t *testing.T) {

@@ -134,8 +134,8 @@ func (p *process) open(g, old *generation, openLog func(string) (int, error)) er
 	return nil
 }
 
-// wanted is what g listens on; the plane has one socket for each worker where
-// the configuration says reuseport.
+// wanted is what g listens on: one socket for each worker where the
+// configuration says reuseport.
 func (p *process) wanted(g *generation) ([]plane.Socket, error) {
 	var list []plane.Socket
 	plain := p.data().Sockets(g.cfg)
@@ -144,10 +144,14 @@ func (p *process) wanted(g *generation) ([]plane.Socket, error) {
 		return nil, plane.ErrLogged
 	}
 	for _, s := range plain {
-		if s.FD = -1; s.Worker > 0 && p.opt.Test {
-			continue // one is enough to see whether the address is free
+		n := 1
+		if s.Options.ReusePort && s.Type == syscall.SOCK_STREAM && !p.opt.Test { // one is enough to see whether the address is free
+			n = core.Workers(g.cfg)
 		}
-		list = append(list, s)
+		s.FD = -1
+		for s.Worker = range n {
+			list = append(list, s)
+		}
 	}
 	return list, nil
 }

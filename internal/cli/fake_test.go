@@ -64,18 +64,7 @@ var fakeProgram = &app.Program{
 }
 
 func (p *fakePlane) Sockets(cfg *conf.Config) []plane.Socket {
-	var list []plane.Socket
-	for _, s := range fakeLevel.Of(cfg.Core).socks {
-		n := 1
-		if s.Options.ReusePort {
-			n = core.Workers(cfg)
-		}
-		for i := range n {
-			s.Worker = i
-			list = append(list, s)
-		}
-	}
-	return list
+	return fakeLevel.Of(cfg.Core).socks
 }
 
 func (p *fakePlane) Init(pp *plane.Params) error {

@@ -226,7 +226,8 @@ next:
 				continue next
 			}
 		}
-		if l.QUIC || l.Conf().Reuseport && l.Worker != w.ID {
+		// A reload may have come to other numbers of sockets, but not of workers.
+		if l.QUIC || l.Conf().Reuseport && l.Worker%len(w.Plane.workers) != w.ID {
 			continue
 		}
 		a := &accept{w: w, l: l}
