@@ -20,35 +20,20 @@ import (
 
 // tunnelBackend takes upgrades and sends back what comes; a line "end" ends the connection.
 func tunnelBackend(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
+	return testkit.Listen(t, func(c net.Conn) {
+		br := bufio.NewReader(c)
+		if _, err := nethttp.ReadRequest(br); err != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\nX-Answer: of the server\r\n\r\nfirst\n")
 		for {
-			c, err := l.Accept()
-			if err != nil {
+			line, err := br.ReadString('\n')
+			if err != nil || line == "end\n" {
 				return
 			}
-			go func() {
-				defer c.Close()
-				br := bufio.NewReader(c)
-				if _, err := nethttp.ReadRequest(br); err != nil {
-					return
-				}
-				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\nX-Answer: of the server\r\n\r\nfirst\n")
-				for {
-					line, err := br.ReadString('\n')
-					if err != nil || line == "end\n" {
-						return
-					}
-					io.WriteString(c, line)
-				}
-			}()
+			io.WriteString(c, line)
 		}
-	}()
-	return l.Addr().String()
+	}).String()
 }
 
 const tunnelSite = `

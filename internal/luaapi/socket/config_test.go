@@ -157,37 +157,25 @@ func TestTLSDirectives(t *testing.T) {
 	cert.WriteFile(t, dir, "ca.pem", cert.Chain(ca))
 	cert.WriteFile(t, dir, "revoked.pem", cert.Revoked(t, ca, direct))
 	cert.Issue(t, ca, "client").Write(t, dir, "client")
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{ClientAuth: tls.RequestClientCert, GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	cfg := &tls.Config{ClientAuth: tls.RequestClientCert, GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c := leaf.TLS(middle)
 		if h.ServerName == "direct.com" {
 			c = direct.TLS()
 		}
 		return &c, nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
-					return
-				}
-				st := c.(*tls.Conn).ConnectionState()
-				who := "nobody"
-				if len(st.PeerCertificates) > 0 {
-					who = st.PeerCertificates[0].Subject.CommonName
-				}
-				io.WriteString(c, strings.Join([]string{tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite), st.ServerName, who}, " ")+"\n")
-			}()
+	}}
+	addr := testkit.Listen(t, func(plain net.Conn) {
+		c := tls.Server(plain, cfg)
+		if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+			return
 		}
-	}()
+		st := c.ConnectionState()
+		who := "nobody"
+		if len(st.PeerCertificates) > 0 {
+			who = st.PeerCertificates[0].Subject.CommonName
+		}
+		io.WriteString(c, strings.Join([]string{tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite), st.ServerName, who}, " ")+"\n")
+	})
 	const trusts = "lua_ssl_trusted_certificate ca.pem; "
 	for _, c := range []struct{ conf, code, want string }{
 		{trusts, `ngx.print(s:sslhandshake(false, "test.com", true)) s:send("\n") ngx.print(s:receive())`, "trueTLS 1.3 "},
@@ -202,7 +190,7 @@ func TestTLSDirectives(t *testing.T) {
 		{"lua_ssl_key_log keys.log;", `ngx.print(s:sslhandshake(false, "test.com"))`, "true"},
 	} {
 		s := enginetest.StartIn(t, dir, modules.Set(), c.conf+fmt.Sprintf(`location / { lua_socket_log_errors off; content_by_lua_block {
-			local s = ngx.socket.tcp() assert(s:connect("127.0.0.1", %d)) %s } }`, l.Addr().(*net.TCPAddr).Port, c.code))
+			local s = ngx.socket.tcp() assert(s:connect("127.0.0.1", %d)) %s } }`, addr.(*net.TCPAddr).Port, c.code))
 		if got := enginetest.Body(s.Raw("GET / HTTP/1.0\r\n\r\n")); !strings.HasPrefix(got, c.want) || c.want == "" {
 			t.Errorf("%s %s:\n%q, want\n%q\n%s", c.conf, c.code, got, c.want, s.ErrorLog())
 		}

@@ -167,26 +167,14 @@ func TestBytesBeforeTheHandshake(t *testing.T) {
 	for _, goesOn := range []bool{false, true} {
 		dir := t.TempDir()
 		cert.WriteFile(t, dir, "ca.pem", cert.Chain(ca))
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				io.WriteString(c, evil)
-				if goesOn {
-					(&secure{}).serve(tls.Server(c, chain(pair)))
-				}
-				c.Close()
+		addr := testkit.Listen(t, func(c net.Conn) {
+			io.WriteString(c, evil)
+			if goesOn {
+				(&secure{}).serve(tls.Server(c, chain(pair)))
 			}
-		}()
+		})
 		s := enginetest.StartIn(t, dir, modules.Set(), `
-		location / { proxy_pass https://`+l.Addr().String()+`; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name backend; proxy_ssl_session_reuse off; }`)
+		location / { proxy_pass https://`+addr.String()+`; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name backend; proxy_ssl_session_reuse off; }`)
 		resp, log := s.Get("/"), s.ErrorLog()
 		if enginetest.Status(resp) != "502 Bad Gateway" || strings.Contains(resp, "evil") {
 			t.Errorf("goes on %v: %q", goesOn, resp)
