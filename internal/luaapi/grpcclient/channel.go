@@ -38,9 +38,14 @@ type channel struct {
 	maxRecv   int64
 	gzip      bool
 	own       bool // connections per worker
+	connect   time.Duration
 }
 
-const defaultMaxRecv = 4 << 20
+// What channels have unless their options say otherwise; grpc-go, too, gives a connection 20 seconds.
+const (
+	defaultMaxRecv = 4 << 20
+	defaultConnect = 20 * time.Second
+)
 
 func newChannel(c *lua.Call) lua.Outcome {
 	o := options(c, 2)
@@ -57,7 +62,10 @@ func makeChannel(c *lua.Call, target string, o lua.Packed) (*channel, error) {
 		target = strings.TrimPrefix(target, scheme)
 	}
 	ch := &channel{target: target, maxRecv: int64(o.Get("max_receive_size").Num()), gzip: string(o.Get("compression").Str()) == "gzip",
-		own: o.Get("use_local_subchannel_pool").Bool()}
+		own: o.Get("use_local_subchannel_pool").Bool(), connect: defaultConnect}
+	if seconds := o.Get("connect_timeout").Num(); seconds > 0 {
+		ch.connect = duration(seconds)
+	}
 	if ch.maxRecv <= 0 {
 		ch.maxRecv = defaultMaxRecv
 	}
@@ -148,7 +156,8 @@ var h2conf h2client.Config
 func (d *dialer) DialHTTP2() (h2client.Transport, *h2client.Config, error) {
 	loop := d.w.Loop
 	c := new(upstream.Idle).New(loop, nil)
-	if err := loop.Dial(&c.FD, &netio.Dial{Addr: d.addr, Deadline: d.deadline}); err != nil {
+	deadline := min(d.deadline, loop.Now()+int64(d.ch.connect))
+	if err := loop.Dial(&c.FD, &netio.Dial{Addr: d.addr, Deadline: deadline}); err != nil {
 		return nil, nil, err
 	}
 	syscall.SetsockoptInt(c.FD.Sysfd(), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
@@ -157,7 +166,7 @@ func (d *dialer) DialHTTP2() (h2client.Transport, *h2client.Config, error) {
 		return c, &h2conf, nil
 	}
 	t := tlsio.Client(&c.FD, d.ch.tls)
-	if err := t.Handshake(d.deadline); err != nil {
+	if err := t.Handshake(deadline); err != nil {
 		c.Close()
 		return nil, nil, err
 	}

@@ -3,6 +3,8 @@ package grpcclient_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -383,11 +385,12 @@ func TestTLSFaults(t *testing.T) {
 	grpctest.Files(t, dir)
 	secure, mutual := grpctest.Serve(t, grpctest.TLS(t, dir, "server", false)), grpctest.Serve(t, grpctest.TLS(t, dir, "server", true))
 	plain := grpctest.Serve(t, nil)
+	silent := testkit.Listen(t, func(c net.Conn) { io.Copy(io.Discard, c) }).String()
 	s := enginetest.StartIn(t, dir, modules.Set(), strings.Replace(callSite, "location /", `location /tls { content_by_lua_block {
 			local a, p = ngx.req.get_uri_args(), ngx.config.prefix()
 			local tls = {server_name = a.name, trusted_ca = a.ca and p .. a.ca, client_cert = a.cert and p .. a.cert, client_key = a.key and p .. a.key}
 			if a.verify then tls.verify = false end
-			local ch, err = require("ngx.grpc").channel(a.addr, {tls = tls})
+			local ch, err = require("ngx.grpc").channel(a.addr, {tls = tls, connect_timeout = tonumber(a.connect)})
 			if not ch then return ngx.say("channel ", err) end
 			local reply, err = ch:call("grpc.testing.TestService/EmptyCall", {})
 			ngx.say(reply and "good" or tostring(err))
@@ -404,6 +407,7 @@ func TestTLSFaults(t *testing.T) {
 		{mutual, "name=localhost&ca=ca.pem&cert=client.pem&key=client.key", "good"},
 		{mutual, "name=localhost&ca=ca.pem", "UNAVAILABLE: "},
 		{plain, "name=localhost&ca=ca.pem", "UNAVAILABLE: connection error: "},
+		{silent, "name=localhost&ca=ca.pem&connect=0.02", "UNAVAILABLE: connection error: " + silent + ": connection timed out"},
 	} {
 		if got := enginetest.Body(s.Get("/tls?addr=" + c.addr + "&" + c.args)); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s", c.args, got)

@@ -246,12 +246,12 @@ local function merge(a, b)
 end
 
 -- options: tls (true or a table: server_name, verify, trusted_ca, client_cert, client_key), authority, timeout (seconds, for
--- each call), metadata, retries, retry_on, retry_delay, max_receive_size, compression, registry,
+-- each call), connect_timeout (seconds, 20 without), metadata, retries, retry_on, retry_delay, max_receive_size, compression, registry,
 -- use_local_subchannel_pool (connections of this worker only).
 function _M.channel(target, options)
     options = options or {}
     local o = {authority = options.authority, max_receive_size = options.max_receive_size, compression = options.compression,
-        use_local_subchannel_pool = options.use_local_subchannel_pool}
+        connect_timeout = options.connect_timeout, use_local_subchannel_pool = options.use_local_subchannel_pool}
     if options.tls then
         o.tls = true
         if type(options.tls) == "table" then
