@@ -29,17 +29,19 @@ import (
 	"moongate/internal/luaapi/variable"
 	"moongate/internal/luaapi/workerthread"
 	"moongate/internal/mod/grpcserver"
+	"moongate/internal/mod/luamod"
 )
 
-// exports gives C, once, what libraries call by FFI.
-var exports sync.Once
+// assemble tells packages, once in a process, what they do not know by themselves: the features the libraries, and C what
+// libraries call by FFI.
+var assemble = sync.OnceFunc(func() {
+	luamod.Libraries = LuaLibraries()
+	ssl.Export()
+	balancer.Export()
+})
 
 // LuaLibraries is the ordered list of what the Lua API is made of. A library may use what stands above it.
 func LuaLibraries() []*lua.Library {
-	exports.Do(func() {
-		ssl.Export()
-		balancer.Export()
-	})
 	return []*lua.Library{
 		&restycore.Library,
 		&base.Library,

@@ -60,7 +60,7 @@ import (
 
 // Set is the list of modules and filters, in the order they run.
 func Set() *engine.Set {
-	luamod.Libraries = LuaLibraries()
+	assemble()
 	return &engine.Set{
 		// Within a phase steps run from top to bottom.
 		Modules: []*engine.Module{

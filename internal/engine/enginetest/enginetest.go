@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -60,14 +61,21 @@ func Wrap(text string) string {
 // be nil.
 func Load(t testing.TB, set *engine.Set, text string, warn *[]string) (*conf.Config, error) {
 	t.Helper()
+	loading.Lock()
+	defer loading.Unlock()
 	return load(t.TempDir(), set, Wrap(text), warn)
 }
 
 // LoadIn is Load with a prefix that the test has put files into.
 func LoadIn(t testing.TB, dir string, set *engine.Set, text string, warn *[]string) (*conf.Config, error) {
 	t.Helper()
+	loading.Lock()
+	defer loading.Unlock()
 	return load(dir, set, Wrap(text), warn)
 }
+
+// loading is held while a configuration is read: a process reads one at a time, tests that run in parallel are several.
+var loading sync.Mutex
 
 func load(dir string, set *engine.Set, text string, warn *[]string) (*conf.Config, error) {
 	mods := append([]*conf.Module{&core.Module, &core.Events, &errlog.Module}, set.ConfModules()...)
@@ -103,24 +111,14 @@ func (s *Server) start(set *engine.Set, text string) *Server {
 	t := s.t
 	t.Helper()
 	s.set, s.fds = set, map[string]int{}
-	pp, files, err := s.params(text)
+	p, err := s.plane(text)
 	if err != nil {
-		t.Fatal(err)
-	}
-	for _, real := range s.addrs { // an address that nobody listens on refuses connections
-		if !slices.ContainsFunc(pp.Sockets, func(k plane.Socket) bool { return k.Addr == real }) {
-			syscall.Close(s.fds[real])
-			delete(s.fds, real)
-		}
-	}
-	p := &engine.Plane{NewConn: h1.Accept, Datagrams: h3.Serve()}
-	if err := p.Init(pp); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.Plane, s.files = p, files
+	s.Plane = p
 	t.Cleanup(func() {
 		p.Stop()
 		for _, fd := range s.fds {
@@ -129,6 +127,25 @@ func (s *Server) start(set *engine.Set, text string) *Server {
 		s.files.Close()
 	})
 	return s
+}
+
+// plane makes what serves a configuration text.
+func (s *Server) plane(text string) (*engine.Plane, error) {
+	loading.Lock()
+	defer loading.Unlock()
+	pp, files, err := s.params(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, real := range s.addrs { // an address that nobody listens on refuses connections
+		if !slices.ContainsFunc(pp.Sockets, func(k plane.Socket) bool { return k.Addr == real }) {
+			syscall.Close(s.fds[real])
+			delete(s.fds, real)
+		}
+	}
+	s.files = files
+	p := &engine.Plane{NewConn: h1.Accept, Datagrams: h3.Serve()}
+	return p, p.Init(pp)
 }
 
 // params loads a configuration text and opens what it needs.
@@ -194,6 +211,8 @@ func (s *Server) datagrams(k plane.Socket) int {
 // start. The error is that of the configuration; the old one goes on then.
 func (s *Server) Reload(text string) error {
 	s.t.Helper()
+	loading.Lock()
+	defer loading.Unlock()
 	pp, files, err := s.params(Wrap(text))
 	if err != nil {
 		return err
