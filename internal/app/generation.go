@@ -116,14 +116,12 @@ func (p *process) open(g, old *generation, openLog func(string) (int, error)) er
 		p.fail(nlog.Emerg, err)
 		return err
 	}
-	wanted, err := p.wanted(g)
+	have := p.inherited
+	if old != nil {
+		have = old.socks
+	}
+	wanted, err := p.wanted(g, have)
 	if err == nil {
-		var have []plane.Socket
-		if old != nil {
-			have = old.socks
-		} else {
-			have = p.inherited
-		}
 		g.socks, err = openSockets(wanted, have, p.opt.Test, g.log)
 	}
 	if err != nil {
@@ -135,8 +133,9 @@ func (p *process) open(g, old *generation, openLog func(string) (int, error)) er
 }
 
 // wanted is what g listens on: one socket for each worker where the
-// configuration says reuseport.
-func (p *process) wanted(g *generation) ([]plane.Socket, error) {
+// configuration says reuseport. An address that is kept never gets fewer sockets
+// than it has: a socket that is closed resets what waits in it.
+func (p *process) wanted(g *generation, have []plane.Socket) ([]plane.Socket, error) {
 	var list []plane.Socket
 	plain := p.data().Sockets(g.cfg)
 	if n := g.core.Connections; n < len(plain)+1 {
@@ -147,6 +146,11 @@ func (p *process) wanted(g *generation) ([]plane.Socket, error) {
 		n := 1
 		if s.Options.ReusePort && s.Type == syscall.SOCK_STREAM && !p.opt.Test { // one is enough to see whether the address is free
 			n = core.Workers(g.cfg)
+		}
+		for i := range have {
+			if h := &have[i]; h.Addr == s.Addr && h.Type == s.Type {
+				n = max(n, h.Worker+1)
+			}
 		}
 		s.FD = -1
 		for s.Worker = range n {

@@ -226,12 +226,14 @@ next:
 				continue next
 			}
 		}
-		// A reload may have come to other numbers of sockets, but not of workers.
-		if l.QUIC || l.Conf().Reuseport && l.Worker%len(w.Plane.workers) != w.ID {
+		// One of several sockets of an address has one worker. A reload may have come to another number of them, or to no
+		// reuseport, but not to another number of workers.
+		alone := l.Conf().Reuseport || l.Worker > 0
+		if l.QUIC || alone && l.Worker%len(w.Plane.workers) != w.ID {
 			continue
 		}
 		a := &accept{w: w, l: l}
-		fd, err := w.Loop.AddListener(l.FD, a, shared && !l.Conf().Reuseport)
+		fd, err := w.Loop.AddListener(l.FD, a, shared && !alone)
 		if err != nil {
 			return err
 		}
