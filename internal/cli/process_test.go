@@ -308,7 +308,7 @@ func TestWorkersAndReusePort(t *testing.T) {
 
 func TestUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		t.Skip("only root may change to another account")
 	}
 	s := newSite(t, forking).start()
 	if got := s.ask("uid"); strings.Contains(" "+got+" ", " 0 ") {

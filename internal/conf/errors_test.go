@@ -108,7 +108,7 @@ func TestErrors(t *testing.T) {
 func TestErrorsMatchNginx(t *testing.T) {
 	nginx := os.Getenv("MOONGATE_NGINX")
 	if nginx == "" {
-		t.Skip("MOONGATE_NGINX names no nginx binary")
+		t.Skip("MOONGATE_NGINX names no nginx binary to compare the errors with")
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "nginx.conf")

@@ -56,7 +56,7 @@ func TestStateError(t *testing.T) {
 func TestCModule(t *testing.T) {
 	const dir = "/usr/lib/x86_64-linux-gnu/lua/5.1/"
 	if _, err := os.Stat(dir + "cjson.so"); err != nil {
-		t.Skip("no C module to open: ", err)
+		t.Skip("no Lua C module is installed that could be opened (Debian: lua-cjson): ", err)
 	}
 	s, err := New()
 	if err != nil {

@@ -57,7 +57,7 @@ func TestUnmapProgram(t *testing.T) {
 	mapped := func() (kib int) {
 		status, err := os.ReadFile("/proc/self/status")
 		if err != nil {
-			t.Skip(err)
+			t.Skip("no /proc to read what is mapped: ", err)
 		}
 		for line := range strings.Lines(string(status)) {
 			fmt.Sscanf(line, "RssFile: %d kB", &kib)
@@ -66,7 +66,7 @@ func TestUnmapProgram(t *testing.T) {
 	}
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("no /proc to read the program: ", err)
 	}
 	self := fmt.Sprintf("%x", sha256.Sum256(program)) // some work, before and after
 	before := mapped()

@@ -109,7 +109,7 @@ func TestLeakCheckFinds(t *testing.T) {
 // core only.
 func TestBlocksOnMoongate(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds the program")
+		t.Skip("-short: this test builds the program")
 	}
 	RunDir(t, "testdata")
 }
@@ -118,11 +118,11 @@ func TestBlocksOnMoongate(t *testing.T) {
 func TestBlocksOnNginx(t *testing.T) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		t.Skip("no nginx here")
+		t.Skip("nginx, the reference of these blocks, is not installed")
 	}
 	r, err := runner.New(runner.Options{Binary: nginx, TempDir: t.TempDir(), Strict: true})
 	if err != nil {
-		t.Skipf("no usable nginx here: %v", err)
+		t.Skipf("the installed nginx lacks what the blocks need: %v", err)
 	}
 	var totals report.Totals
 	f := r.RunFile("testdata/core.t", func(b *report.Block) {

@@ -238,7 +238,7 @@ func TestOpenFailureClosesAll(t *testing.T) {
 
 func TestReopenChangesOwner(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		t.Skip("only root may give files to another account")
 	}
 	name := filepath.Join(t.TempDir(), "e.log")
 	files := FilesIn(map[any]any{})

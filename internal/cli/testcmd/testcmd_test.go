@@ -118,7 +118,7 @@ func TestWrongUsage(t *testing.T) {
 func TestProve(t *testing.T) {
 	prove, err := exec.LookPath("prove")
 	if err != nil {
-		t.Skip("no prove here")
+		t.Skip("prove, which is to read the output, is not installed")
 	}
 	dir := project(t, map[string]string{"a.t": good, "b.t": good + bad})
 	var tap bytes.Buffer

@@ -134,7 +134,7 @@ func TestEval(t *testing.T) {
 func TestAgainstPerl(t *testing.T) {
 	bin, err := exec.LookPath("perl")
 	if err != nil {
-		t.Skip("no perl here")
+		t.Skip("perl, which the evaluator is compared with, is not installed")
 	}
 	const wrap = `use strict; our $HtmlDir = "/html"; $ENV{HOME_DIR} = "/srv/x"; local $/; my $src = <STDIN>; $/ = "\n";
 sub show { my $v = shift; my $r = ref $v; !defined $v ? "undef" : $r eq "ARRAY" ? "[" . join(",", map { show($_) } @$v) . "]"
