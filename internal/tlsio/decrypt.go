@@ -3,6 +3,7 @@ package tlsio
 //lint:file-ignore SA1019 OpenSSL still reads and writes keys encrypted in the old form, so we read them.
 
 import (
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
@@ -25,32 +26,32 @@ func encrypted(b *pem.Block) bool {
 	return x509.IsEncryptedPEMBlock(b) || b.Type == "ENCRYPTED PRIVATE KEY"
 }
 
-// decrypt gives the DER of a PEM block, with the first of the passwords that fits where it is encrypted.
-func decrypt(b *pem.Block, passwords [][]byte) ([]byte, error) {
-	old := x509.IsEncryptedPEMBlock(b)
-	if !old && b.Type != "ENCRYPTED PRIVATE KEY" {
-		return b.Bytes, nil
+// openKey reads the secret key of a PEM block, with the first of the passwords that fits where it is encrypted.
+// A password fits when what it leaves is a key: one wrong password in 256 leaves padding that looks right behind rubbish,
+// and some of that rubbish is even a value of ASN.1.
+func openKey(b *pem.Block, passwords [][]byte) (crypto.Signer, error) {
+	if !encrypted(b) {
+		if k := ReadKey(b.Bytes); k != nil {
+			return k, nil
+		}
+		return nil, errNoKey
 	}
 	for _, p := range passwords {
-		var der []byte
-		var err error
-		if old {
-			der, err = x509.DecryptPEMBlock(b, p)
-		} else {
-			der, err = pkcs8(b.Bytes, p)
-		}
-		if err == nil && whole(der) { // one wrong password in 256 leaves padding that looks right behind rubbish
-			return der, nil
+		if der, err := decrypt(b, p); err == nil {
+			if k := ReadKey(der); k != nil {
+				return k, nil
+			}
 		}
 	}
 	return nil, errPassword
 }
 
-// whole reports whether der is one value of ASN.1.
-func whole(der []byte) bool {
-	var v asn1.RawValue
-	rest, err := asn1.Unmarshal(der, &v)
-	return err == nil && len(rest) == 0
+// decrypt gives what a password leaves of an encrypted block: of most wrong ones an error, of some rubbish.
+func decrypt(b *pem.Block, password []byte) ([]byte, error) {
+	if x509.IsEncryptedPEMBlock(b) {
+		return x509.DecryptPEMBlock(b, password)
+	}
+	return pkcs8(b.Bytes, password)
 }
 
 // The structures of RFC 8018 (PBES2) and RFC 5208.

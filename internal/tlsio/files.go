@@ -126,18 +126,7 @@ func ParseKey(text []byte, passwords [][]byte) (crypto.PrivateKey, error) {
 		if b.Type != "PRIVATE KEY" && !strings.HasSuffix(b.Type, " PRIVATE KEY") {
 			continue
 		}
-		der, err := decrypt(b, passwords)
-		if err != nil {
-			return nil, err
-		}
-		k := ReadKey(der)
-		if k == nil && len(passwords) > 0 && encrypted(b) {
-			return nil, errPassword // which by chance left a padding
-		}
-		if k == nil {
-			return nil, errNoKey
-		}
-		return k, nil
+		return openKey(b, passwords)
 	}
 }
 
