@@ -394,6 +394,19 @@ func (c *Call) KillThread() Outcome {
 		x.free()
 		return c.ReturnNilErr("already terminated")
 	}
-	x.kill()
+	if c.MayWait() && x.task != nil && x.wait == inOperation {
+		x.die()
+		c.killNow(x)
+	} else {
+		x.kill()
+	}
 	return c.ReturnInt(1)
+}
+
+// killNow lets x give up what it was doing before the killer goes on: a socket it waited for is closed then, as OpenResty has it.
+func (c *Call) killNow(x *Thread) {
+	t := c.thread
+	t.wait = notWaiting
+	c.vm.Loop.KillNow(x.task)
+	t.wait = inOperation
 }

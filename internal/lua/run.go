@@ -188,6 +188,9 @@ func (t *Thread) run() Result {
 		case luajit.RetDone:
 			return Result{Status: Done}
 		case luajit.RetError:
+			for p := t.parentThread; p != nil && p.lj != nil && p.state == running; p = p.parentThread {
+				p.lj.TraceParent()
+			}
 			e := v.lj.Failure()
 			return Result{Status: Failed, Err: &RunError{Msg: e.Msg, Trace: e.Traceback, Phase: t.phase, light: t != t.entry}}
 		case luajit.RetYield:

@@ -14,12 +14,29 @@ static void mg_add(mg_vm *vm, const char *s)
     mg_bytes_add(&vm->trace, s, strlen(s));
 }
 
+/* Says whether the frame is of the code around a function that waits for the host. */
+static int mg_is_stub(const lua_Debug *ar)
+{
+    return strcmp(ar->short_src, "ngx") == 0 && strcmp(ar->what, "Lua") == 0;
+}
+
 static void mg_add_frame(mg_vm *vm, lua_State *co, lua_Debug *ar)
 {
     char line[32];
 
     lua_getinfo(co, "Snl", ar);
     mg_add(vm, "\n\t");
+
+    if (mg_is_stub(ar)) { /* stands for a function of the host */
+        mg_add(vm, "[C]:");
+        mg_add(vm, *ar->namewhat != '\0' ? " in function '" : " ?");
+        if (*ar->namewhat != '\0') {
+            mg_add(vm, ar->name);
+            mg_add(vm, "'");
+        }
+        return;
+    }
+
     mg_add(vm, ar->short_src);
     mg_add(vm, ":");
 
@@ -56,6 +73,10 @@ static void mg_add_coroutine(mg_vm *vm, lua_State *co, int id)
     snprintf(head, sizeof(head), "\ncoroutine %d:", id);
     mg_add(vm, head);
 
+    if (lua_getstack(co, 1, &ar) && lua_getinfo(co, "S", &ar) && mg_is_stub(&ar)) {
+        level = 1; /* it waits: the function that yields is nobody's */
+    }
+
     while (lua_getstack(co, level++, &ar)) {
         if (level > MG_TRACE_DEPTH) {
             mg_add(vm, "\n\t...");
@@ -65,11 +86,14 @@ static void mg_add_coroutine(mg_vm *vm, lua_State *co, int id)
     }
 }
 
-/* The child's traceback comes first: it is where the error was raised. */
-static int mg_add_chain(mg_vm *vm, lua_State *co, int depth)
+/* The child's traceback comes first: it is where the error was raised. The first coroutine gets the number id. */
+static int mg_add_chain(mg_vm *vm, lua_State *co, int depth, int id)
 {
     lua_State *child = depth < 200 ? mg_wrap_child(co) : NULL;
-    int        id = child != NULL ? mg_add_chain(vm, child, depth + 1) : 0;
+
+    if (child != NULL) {
+        id = mg_add_chain(vm, child, depth + 1, id);
+    }
 
     if (id < MG_TRACE_COROUTINES) {
         mg_add_coroutine(vm, co, id);
@@ -115,10 +139,16 @@ void mg_trace(mg_vm *vm, lua_State *co, int layers)
     mg_add(vm, "stack traceback:");
 
     if (layers) {
-        mg_add_chain(vm, co, 0);
+        vm->traced = mg_add_chain(vm, co, 0, 0);
     } else {
         mg_add_plain(vm, co);
     }
+}
+
+/* Appends the coroutines of co, which began the one that mg_trace was last called for. */
+void mg_trace_parent(mg_vm *vm, lua_State *co)
+{
+    vm->traced = mg_add_chain(vm, co, 0, vm->traced);
 }
 
 /* The stack of running code, in vm->trace: of the coroutine, and of the one that the host has resumed. */

@@ -118,6 +118,7 @@ typedef struct mg_vm {
     int32_t    out_fast; /* say and print append to out */
     mg_bytes   out;
     mg_bytes   msg, trace; /* of the last error, for Go to copy */
+    int        traced;     /* coroutines in trace */
     mg_bytes   pack;       /* scratch of mg_pack_table and mg_concat */
 
     uint32_t  *freed; /* handles of collected objects */
@@ -191,6 +192,7 @@ void mg_search_open(lua_State *L);
 
 /* mg_trace.c */
 void mg_trace(mg_vm *vm, lua_State *co, int layers);
+void mg_trace_parent(mg_vm *vm, lua_State *co);
 void mg_stack(mg_vm *vm, lua_State *co);
 
 /* Go */

@@ -146,6 +146,9 @@ func (t *Thread) Values() []Val {
 	return unsafe.Slice((*Val)(unsafe.Pointer(t.c.args)), t.c.nargs)
 }
 
+// TraceParent adds t, which has begun the thread that has just failed or begun its parent, to the traceback of the failure.
+func (t *Thread) TraceParent() { C.mg_trace_parent(t.c.vm, t.c.co) }
+
 // Failure is the error of the thread which has just failed.
 func (v *VM) Failure() *Error {
 	return &Error{Msg: bytesString(&v.c.msg), Traceback: bytesString(&v.c.trace)}

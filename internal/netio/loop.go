@@ -475,6 +475,24 @@ func (l *Loop) Kill(t *Task) {
 	l.Ready(t)
 }
 
+// KillNow is Kill that lets t run, as far as it next waits or ends, before the current task goes on.
+func (l *Loop) KillNow(t *Task) {
+	me := l.cur
+	t.killed = true
+	if t.queued {
+		l.Ready(me)
+		l.Park(0)
+		return
+	}
+	t.queued, me.queued = true, true
+	t.next, me.next = me, l.readyHead
+	if l.readyTail == nil {
+		l.readyTail = me
+	}
+	l.readyHead = t
+	l.Park(0)
+}
+
 func (l *Loop) popReady() *Task {
 	t := l.readyHead
 	if t != nil {

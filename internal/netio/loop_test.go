@@ -2,6 +2,7 @@ package netio
 
 import (
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -99,6 +100,41 @@ func TestPeerCloseIsReadAfterData(t *testing.T) {
 			t.Fatalf("end of file: %d %v", n, err)
 		}
 		f.Close()
+	})
+}
+
+func TestKillNow(t *testing.T) {
+	runLoop(t, func(l *Loop) {
+		var order []string
+		var victim, other *Task
+		l.Start(func() {
+			victim = l.Current()
+			if l.Park(0) == ErrKilled {
+				order = append(order, "killed")
+			}
+		})
+		l.Start(func() {
+			other = l.Current()
+			l.Park(0)
+			order = append(order, "other")
+		})
+		l.Ready(other)
+		l.KillNow(victim)
+		order = append(order, "killer")
+		l.Sleep(0)
+		if got := strings.Join(order, " "); got != "killed killer other" {
+			t.Errorf("order: %s", got)
+		}
+		l.Start(func() { // ready already: nobody is lost
+			victim = l.Current()
+			l.Park(0)
+			order = append(order, "again")
+		})
+		l.Ready(victim)
+		l.KillNow(victim)
+		if got := strings.Join(order, " "); got != "killed killer other again" {
+			t.Errorf("order: %s", got)
+		}
 	})
 }
 

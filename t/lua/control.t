@@ -199,3 +199,19 @@ return { n = 0 }
 ["GET /", "GET /"]
 --- response_body eval
 ["1\n", "2\n"]
+
+
+
+=== TEST 16: ngx.exit does not change the status of gathered output (HTTP/1.0)
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.say("said")
+            ngx.exit(404)
+        }
+    }
+--- request
+GET /t HTTP/1.0
+--- response_body
+said
+--- error_code: 200

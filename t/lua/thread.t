@@ -127,3 +127,64 @@ posted, 0
 a true nil
 b true nil
 falsetimeout
+
+
+
+=== TEST 6: killing a thread closes the socket it waits for, before the killer goes on
+--- config
+    location /t {
+        content_by_lua_block {
+            local function killed(f)
+                local s = ngx.socket.tcp()
+                assert(s:connect("127.0.0.1", ngx.var.server_port))
+                local t = ngx.thread.spawn(f, s)
+                ngx.say(ngx.thread.kill(t))
+                ngx.say(s:send("x"))
+                ngx.say(s:receive(1))
+                ngx.say(s:close())
+            end
+            killed(function(s) s:receive(1) end)
+            killed(function(s) pcall(s.receiveuntil(s, "x")) end)
+            local s = ngx.socket.tcp()
+            ngx.thread.kill(ngx.thread.spawn(function() s:connect("127.0.0.1", ngx.var.server_port) end))
+            ngx.say(s:connect("127.0.0.1", ngx.var.server_port))
+        }
+    }
+--- request
+GET /t
+--- response_body
+1
+nilclosed
+nilclosed
+nilclosed
+1
+nilclosed
+nilclosed
+nilclosed
+1
+
+
+
+=== TEST 7: the traceback of a light thread goes on with the threads that began it
+--- config
+    location /t {
+        content_by_lua_block {
+            ngx.thread.wait(ngx.thread.spawn(function()
+                local function deep() ngx.sleep(0.002) end
+                ngx.thread.spawn(function() ngx.sleep(0.001) error("oops") end)
+                deep()
+            end))
+            ngx.say("done")
+        }
+    }
+--- request
+GET /t
+--- response_body
+done
+--- error_log
+lua user thread aborted: runtime error: content_by_lua(nginx.conf:
+coroutine 1:
+[C]: in function 'sleep'
+):3: in function 'deep'
+coroutine 2:
+[C]: in function 'wait'
