@@ -156,9 +156,7 @@ func (p *Plane) Init(pp *plane.Params) error {
 func (p *Plane) Start() error {
 	p.started = time.Now()
 	p.held.Store(goMemory())
-	if n := len(p.workers) + 1; runtime.GOMAXPROCS(0) < n {
-		runtime.GOMAXPROCS(n)
-	}
+	p.beside(1)
 	ready := make(chan error, len(p.workers))
 	for _, w := range p.workers { // all, before the first serves: a worker may ask the others
 		loop, err := netio.NewLoop()
@@ -190,10 +188,25 @@ func (p *Plane) Start() error {
 	return first
 }
 
-func (p *Plane) serveDatagrams(ls []*Listener) {
-	if p.Datagrams != nil {
-		p.Datagrams(p, ls)
+// beside makes sure that n goroutines can run beside the workers, which keep their place while they wait for a moment (see
+// netio.Loop).
+func (p *Plane) beside(n int) {
+	if n += len(p.workers); runtime.GOMAXPROCS(0) < n {
+		runtime.GOMAXPROCS(n)
 	}
+}
+
+func (p *Plane) serveDatagrams(ls []*Listener) {
+	if p.Datagrams == nil {
+		return
+	}
+	for _, l := range ls {
+		if l.QUIC { // packets are the work of many goroutines
+			p.beside(runtime.NumCPU())
+			break
+		}
+	}
+	p.Datagrams(p, ls)
 }
 
 func (w *Worker) start() error {

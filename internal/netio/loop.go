@@ -70,6 +70,8 @@ type Loop struct {
 	timers timerHeap
 	mono   int64 // nanoseconds, monotonic, as of the last poll
 	wall   int64 // nanoseconds since the epoch, as of the last poll
+	active int64 // when there was something to do, monotonic
+	quick  bool  // it came soon after the time before
 
 	polling atomic.Bool
 	inboxMu sync.Mutex
@@ -268,26 +270,13 @@ func (l *Loop) lead() {
 	}
 }
 
-// busyTurn is the number of events that makes a turn of the loop a busy one.
-const busyTurn = 3
+// warm is how long the scheduler of Go is not told that the loop waits, see wait.
+const warm = int64(20 * time.Millisecond)
 
 // poll fetches events, runs what others posted and the timers that are due. It does not block when tasks or jobs wait.
 func (l *Loop) poll() {
-	// A turn with several events is likely to be followed by one: asked for without blocking, it costs no visit to Go's
-	// scheduler. A quiet loop blocks at once: the first call would only find nothing.
-	var n uintptr
 	more := l.inboxN.Load() != 0 || l.jobsHead < len(l.jobs)
-	if more || l.n >= busyTurn {
-		var e syscall.Errno
-		n, _, e = syscall.RawSyscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
-		if e != 0 {
-			n = 0
-		}
-	}
-	if n == 0 && !more {
-		n = l.block()
-	}
-	l.i, l.n = 0, int(n)
+	l.i, l.n = 0, l.wait(more)
 	l.renewClock()
 	if l.Tick != nil {
 		l.Tick()
@@ -296,35 +285,63 @@ func (l *Loop) poll() {
 		l.runInbox()
 	}
 	l.expire()
+	l.quick = l.mono-l.active < warm
+	if more || l.n > 0 || l.readyHead != nil || l.firedHead < len(l.fired) {
+		l.active = l.mono
+	}
 	l.jobsTurn = len(l.jobs) - l.jobsHead
 }
 
-func (l *Loop) block() uintptr {
-	wait := -1
+// wait asks epoll, and blocks when there is nothing else to do.
+//
+// Go's scheduler should know of a thread that blocks, or its processor is of no use to others. But telling it has a
+// price: for each wait of more than a few microseconds its monitor wakes some sixty times, which took 6 % of the CPU of a
+// busy worker. So a loop that had something to do a moment ago waits a moment without telling. When the collector or
+// another goroutine needs the thread, the signal of preemption interrupts the call.
+func (l *Loop) wait(more bool) int {
+	if more {
+		return l.epollWait(0)
+	}
 	deadline := l.timers.next()
 	if l.Idle != nil {
 		if d := l.Idle(); d != 0 && (deadline == 0 || d < deadline) {
 			deadline = d
 		}
 	}
+	if until := l.active + warm; l.quick && (deadline == 0 || until < deadline) {
+		deadline = until
+	}
+	timeout := -1
 	if deadline != 0 {
 		d := deadline - l.mono
 		if d <= 0 {
-			return 0
+			return l.epollWait(0)
 		}
-		wait = int((d + 999_999) / 1_000_000)
+		timeout = int((d + 999_999) / 1_000_000)
 	}
 	l.polling.Store(true)
-	if l.inboxN.Load() != 0 {
-		l.polling.Store(false)
-		return 0
+	n := 0
+	switch {
+	case l.inboxN.Load() != 0: // posted before polling was set: nobody has written to evfd
+	case l.quick:
+		n = l.epollWait(timeout)
+	default:
+		r, _, e := syscall.Syscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(timeout), 0, 0)
+		if e == 0 {
+			n = int(r)
+		}
 	}
-	n, _, e := syscall.Syscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(wait), 0, 0)
 	l.polling.Store(false)
+	return n
+}
+
+// epollWait is the call of which Go's scheduler is not told. An interrupted one has no events.
+func (l *Loop) epollWait(timeout int) int {
+	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_WAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(timeout), 0, 0)
 	if e != 0 {
 		return 0
 	}
-	return n
+	return int(n)
 }
 
 func (l *Loop) dispatch(ev *syscall.EpollEvent) {
