@@ -3,7 +3,6 @@ package luahost
 import (
 	"crypto"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 
@@ -69,7 +68,7 @@ func (c *SSLConf) files(f tlsio.Files) (*SSLFiles, error) {
 	if said.Certificate != "" && said.PrivateKey != "" {
 		certs, keys = []string{f.Full(said.Certificate)}, []string{f.Full(said.PrivateKey)}
 	}
-	out := &SSLFiles{Verifier: &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.VerifyDepth.V, Server: true}}
+	out := &SSLFiles{Verifier: &tlsio.Verifier{Depth: c.VerifyDepth.V, Server: true}}
 	if name := c.Trusted.V; name != "" {
 		out.Trusting = true
 		if err := out.Verifier.TrustFile(f, name, nil); err != nil {

@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"strconv"
@@ -206,7 +205,7 @@ func (l *SSL) build(prefix string, files tlsio.Files, st *settings) error {
 		if l.Trusted.V == "" {
 			return fmt.Errorf("no %sssl_trusted_certificate for %sssl_verify", prefix, prefix)
 		}
-		st.verify = &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: l.VerifyDepth.V, Server: true}
+		st.verify = &tlsio.Verifier{Depth: l.VerifyDepth.V, Server: true}
 		if err := st.verify.TrustFile(files, l.Trusted.V, nil); err != nil {
 			return err
 		}

@@ -1,73 +1,36 @@
 package tlsio
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
 	"strings"
-	"time"
 )
 
 // Verifier judges the chain of a client or, with Server, of a server.
 type Verifier struct {
-	Roots *x509.CertPool // self-signed
-	// Known are certificates of issuers that are no roots: as for OpenSSL, a chain has to reach a root.
-	Known   []*x509.Certificate
 	Revoked []*CRL
 	Depth   int // how many certificates may stand between the peer's and a root
 	Server  bool
+
+	trusted []*x509.Certificate // only those that are self-signed end a chain
 }
 
-// Check returns OpenSSL's number and words of the first fault, 0 for none. The chain is not empty.
+// Check returns OpenSSL's number and words of what is wrong, 0 for nothing. The chain is not empty.
 func (v *Verifier) Check(chain []*x509.Certificate) (code int, text string) {
-	best, err := v.best(chain)
-	if err != nil {
-		return fault(chain, err)
+	code = v.judge(chain).code
+	if code == 0 {
+		return 0, ""
 	}
-	if len(best)-2 > v.Depth {
-		return 22, "certificate chain too long"
-	}
-	if len(v.Revoked) > 0 {
-		return v.revoked(best)
-	}
-	return 0, ""
+	return code, FaultText(code)
 }
 
 // Chain is the way from a peer's certificate to a root that is trusted; nil when there is none.
 func (v *Verifier) Chain(chain []*x509.Certificate) []*x509.Certificate {
-	best, _ := v.best(chain)
-	return best
-}
-
-// best is the shortest way to a root.
-func (v *Verifier) best(chain []*x509.Certificate) ([]*x509.Certificate, error) {
-	roots := v.Roots
-	if roots == nil {
-		roots = x509.NewCertPool()
+	if j := v.judge(chain); j.rooted {
+		return j.chain
 	}
-	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	for _, c := range v.Known {
-		between.AddCert(c)
-	}
-	usage := x509.ExtKeyUsageClientAuth
-	if v.Server {
-		usage = x509.ExtKeyUsageServerAuth
-	}
-	chains, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{usage}})
-	if err != nil {
-		return nil, err
-	}
-	best := chains[0]
-	for _, ch := range chains[1:] {
-		if len(ch) < len(best) {
-			best = ch
-		}
-	}
-	return best, nil
+	return nil
 }
 
 // Optional reports whether ssl_verify_client optional_no_ca lets the fault pass: the issuer is not known.
@@ -81,43 +44,45 @@ func FaultText(code int) string {
 	return "unknown certificate verification error"
 }
 
-var faultTexts = map[int]string{0: "ok", 1: "unspecified certificate verification error", 2: "unable to get issuer certificate", 3: "unable to get certificate CRL",
-	7: "certificate signature failure", 9: "certificate is not yet valid", 10: "certificate has expired", 12: "CRL has expired", 18: "self-signed certificate",
-	19: "self-signed certificate in certificate chain", 20: "unable to get local issuer certificate", 21: "unable to verify the first certificate",
-	22: "certificate chain too long", 23: "certificate revoked", 24: "invalid CA certificate", 25: "path length constraint exceeded", 26: "unsuitable certificate purpose",
-	27: "certificate not trusted", 28: "certificate rejected", 50: "application verification failure", 62: "hostname mismatch", 79: "invalid CA certificate"}
+// Numbers of OpenSSL for what is wrong with a certificate.
+const (
+	noIssuer          = 2
+	noCRL             = 3
+	badSignature      = 7
+	badCRLSignature   = 8
+	notYetValid       = 9
+	expired           = 10
+	crlNotYetValid    = 11
+	crlExpired        = 12
+	selfSigned        = 18
+	selfSignedInChain = 19
+	noLocalIssuer     = 20
+	unverifiableLeaf  = 21
+	chainTooLong      = 22
+	revoked           = 23
+	pathTooLong       = 25
+	wrongPurpose      = 26
+	mayNotSign        = 32
+	noCRLIssuer       = 33
+	unknownCritical   = 34
+	mayNotSignCRL     = 35
+	unknownCRLPart    = 36
+	otherCRLScope     = 44
+	notPermitted      = 47
+	excluded          = 48
+	weakDigest        = 68
+	noAuthority       = 79
+)
 
-func fault(chain []*x509.Certificate, err error) (int, string) {
-	switch e := err.(type) {
-	case x509.CertificateInvalidError:
-		now := time.Now()
-		switch {
-		case e.Reason == x509.Expired && now.Before(e.Cert.NotBefore):
-			return 9, "certificate is not yet valid"
-		case e.Reason == x509.Expired:
-			return 10, "certificate has expired"
-		case e.Reason == x509.IncompatibleUsage:
-			return 26, "unsuitable certificate purpose"
-		case e.Reason == x509.TooManyIntermediates:
-			return 25, "path length constraint exceeded"
-		case e.Reason == x509.NotAuthorizedToSign:
-			return 79, "invalid CA certificate"
-		}
-	case x509.UnknownAuthorityError:
-		last := chain[len(chain)-1]
-		switch {
-		case !bytes.Equal(last.RawSubject, last.RawIssuer):
-			if len(chain) == 1 {
-				return 21, "unable to verify the first certificate"
-			}
-			return 20, "unable to get local issuer certificate"
-		case len(chain) == 1:
-			return 18, "self-signed certificate"
-		}
-		return 19, "self-signed certificate in certificate chain"
-	}
-	return 1, err.Error()
-}
+var faultTexts = map[int]string{0: "ok", 1: "unspecified certificate verification error", noIssuer: "unable to get issuer certificate", noCRL: "unable to get certificate CRL",
+	badSignature: "certificate signature failure", badCRLSignature: "CRL signature failure", notYetValid: "certificate is not yet valid", expired: "certificate has expired",
+	crlNotYetValid: "CRL is not yet valid", crlExpired: "CRL has expired", selfSigned: "self-signed certificate",
+	selfSignedInChain: "self-signed certificate in certificate chain", noLocalIssuer: "unable to get local issuer certificate", unverifiableLeaf: "unable to verify the first certificate",
+	chainTooLong: "certificate chain too long", revoked: "certificate revoked", 24: "issuer certificate doesn't have a public key", pathTooLong: "path length constraint exceeded",
+	wrongPurpose: "unsuitable certificate purpose", 27: "certificate not trusted", 28: "certificate rejected", mayNotSign: "key usage does not include certificate signing",
+	noCRLIssuer: "unable to get CRL issuer certificate", unknownCritical: "unhandled critical extension", mayNotSignCRL: "key usage does not include CRL signing",
+	unknownCRLPart: "unhandled critical CRL extension", otherCRLScope: "different CRL scope", notPermitted: "permitted subtree violation", excluded: "excluded subtree violation",
+	50: "application verification failure", 62: "hostname mismatch", weakDigest: "CA signature digest algorithm too weak", noAuthority: "invalid CA certificate"}
 
 // Trust adds the certificates of a PEM text; it reports whether there are any.
 func (v *Verifier) Trust(text []byte) bool {
@@ -142,13 +107,7 @@ func Certificates(text []byte) (all []*x509.Certificate) {
 }
 
 // Add makes a certificate one that is trusted.
-func (v *Verifier) Add(c *x509.Certificate) {
-	if bytes.Equal(c.RawSubject, c.RawIssuer) {
-		v.Roots.AddCert(c)
-	} else {
-		v.Known = append(v.Known, c)
-	}
-}
+func (v *Verifier) Add(c *x509.Certificate) { v.trusted = append(v.trusted, c) }
 
 // HasName reports whether a certificate is one for host, as OpenSSL's X509_check_host does: by the names of its
 // extension or, without any, by its subject's.

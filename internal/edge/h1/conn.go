@@ -367,7 +367,7 @@ func (c *conn) gone(x *exchange, err error) {
 // incomplete logs a request whose head did not come in full, with the status that nginx gives it. No answer is sent.
 func (c *conn) incomplete(x *exchange, err error, msg string, status engine.Status) {
 	m := &x.parser.Message
-	c.Action = "reading client request headers"
+	c.Action = readingHead
 	if len(m.RequestLine) == 0 {
 		c.Action = "reading client request line"
 		m.RequestLine = bytes.TrimLeft(c.buf[c.rpos:], "\r\n")
@@ -407,7 +407,7 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	w := c.w
 	a := c.addr()
 	m := &x.parser.Message
-	c.Action = ""
+	c.Action = readingHead
 	r := w.Begin(&c.Conn, a.HTTP(), x, m)
 	r.SetServer(a.DefaultServer())
 	r.Pipelined = pipelined
@@ -440,6 +440,7 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 			return c.done(x)
 		}
 	}
+	c.Action = ""
 	r.Serve()
 	if r.Detached() {
 		return false

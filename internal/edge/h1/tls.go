@@ -10,7 +10,11 @@ import (
 	"moongate/internal/tlsio"
 )
 
-const handshaking = "SSL handshaking"
+// What log lines say a connection is at.
+const (
+	handshaking = "SSL handshaking"
+	readingHead = "reading client request headers"
+)
 
 // What differs for a connection with TLS. The plain ways are short enough to be inlined.
 

@@ -326,7 +326,7 @@ func setTrustedStore(c *lua.Call) lua.Outcome {
 	if !ok {
 		return c.ReturnNilErr("invalid store")
 	}
-	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Server: true, Depth: luahost.ConfOf(luahost.ScopeOf(c)).SSL.VerifyDepth.V}
+	v := &tlsio.Verifier{Server: true, Depth: luahost.ConfOf(luahost.ScopeOf(c)).SSL.VerifyDepth.V}
 	for _, der := range ders {
 		if cert, err := x509.ParseCertificate(der); err == nil {
 			v.Add(cert)

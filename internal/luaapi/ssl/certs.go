@@ -166,7 +166,7 @@ func verifyClient(s *luahost.Shake, ca, trusted uintptr, depth int) string {
 	if depth < 0 {
 		depth = h.TLS.Depth
 	}
-	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: depth}
+	v := &tlsio.Verifier{Depth: depth}
 	if ca == 0 && trusted == 0 {
 		if base := h.TLS.Verifier; base != nil {
 			with := *base

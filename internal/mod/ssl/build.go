@@ -160,7 +160,7 @@ func filesOf(cfg *conf.Config) tlsio.Files {
 
 // clients sets up what is asked of clients.
 func (c *config) clients(cfg *conf.Config, t *engine.TLSConf) error {
-	v := &tlsio.Verifier{Roots: x509.NewCertPool(), Depth: c.depth.V}
+	v := &tlsio.Verifier{Depth: c.depth.V}
 	t.Check, t.Verifier, t.Depth = v.Check, v, v.Depth
 	if c.ocsp.V != ocspOff {
 		if c.verify.V == engine.VerifyOptionalNoCA {

@@ -4,11 +4,11 @@ import (
 	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +82,7 @@ var vars = []engine.Var{
 	ofClient("ssl_client_s_dn_legacy", "The subject of the client's certificate with slashes.", func(c *x509.Certificate) string { return oneLine(c.RawSubject) }),
 	ofClient("ssl_client_i_dn_legacy", "The issuer of the client's certificate with slashes.", func(c *x509.Certificate) string { return oneLine(c.RawIssuer) }),
 	ofClient("ssl_client_serial", "The serial number of the client's certificate.", func(c *x509.Certificate) string {
-		return strings.ToUpper(hex.EncodeToString(c.SerialNumber.Bytes()))
+		return serial(c.SerialNumber)
 	}),
 	ofClient("ssl_client_fingerprint", "The SHA1 fingerprint of the client's certificate.", func(c *x509.Certificate) string {
 		sum := sha1.Sum(c.Raw)
@@ -136,6 +136,17 @@ func curveName(id tls.CurveID) string {
 	return fmt.Sprintf("0x%04x", uint16(id))
 }
 
+// serial writes a number as OpenSSL's i2a_ASN1_INTEGER does.
+func serial(n *big.Int) string {
+	switch n.Sign() {
+	case 0:
+		return "00"
+	case -1:
+		return fmt.Sprintf("-%X", n.Bytes())
+	}
+	return fmt.Sprintf("%X", n.Bytes())
+}
+
 func pemOf(c *x509.Certificate) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 }
@@ -146,7 +157,11 @@ func date(t time.Time) string { return t.UTC().Format("Jan _2 15:04:05 2006 GMT"
 var short = map[string]string{"2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "street", "2.5.4.10": "O",
 	"2.5.4.11": "OU", "2.5.4.12": "title", "2.5.4.13": "description", "2.5.4.17": "postalCode", "2.5.4.42": "GN", "2.5.4.43": "initials", "2.5.4.44": "generationQualifier",
 	"2.5.4.46": "dnQualifier", "2.5.4.65": "pseudonym", "2.5.4.97": "organizationIdentifier", "1.2.840.113549.1.9.1": "emailAddress",
-	"0.9.2342.19200300.100.1.25": "DC", "0.9.2342.19200300.100.1.1": "UID", "2.5.4.15": "businessCategory"}
+	"0.9.2342.19200300.100.1.25": "DC", "0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.3": "mail", "0.9.2342.19200300.100.1.9": "host",
+	"2.5.4.14": "searchGuide", "2.5.4.15": "businessCategory", "2.5.4.16": "postalAddress", "2.5.4.18": "postOfficeBox", "2.5.4.19": "physicalDeliveryOfficeName",
+	"2.5.4.20": "telephoneNumber", "2.5.4.23": "facsimileTelephoneNumber", "2.5.4.31": "member", "2.5.4.32": "owner", "2.5.4.34": "seeAlso", "2.5.4.41": "name",
+	"2.5.4.45": "x500UniqueIdentifier", "2.5.4.51": "houseIdentifier", "2.5.4.72": "role", "1.2.840.113549.1.9.2": "unstructuredName", "1.2.840.113549.1.9.7": "challengePassword",
+	"1.2.840.113549.1.9.8": "unstructuredAddress", "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL", "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST", "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC"}
 
 func shortName(id asn1.ObjectIdentifier) string {
 	if n := short[id.String()]; n != "" {
@@ -155,13 +170,37 @@ func shortName(id asn1.ObjectIdentifier) string {
 	return id.String()
 }
 
+// part is a part of a distinguished name; its value may be of any type.
+type part struct {
+	Type  asn1.ObjectIdentifier
+	Value asn1.RawValue
+}
+
+// parts reads a distinguished name: sets of parts.
+func parts(der []byte) (all [][]part) {
+	var sets []asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &sets); err != nil {
+		return nil
+	}
+	for _, set := range sets {
+		var one []part
+		for rest := set.Bytes; len(rest) > 0; {
+			var p part
+			var err error
+			if rest, err = asn1.Unmarshal(rest, &p); err != nil {
+				return nil
+			}
+			one = append(one, p)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
 // name writes a distinguished name as RFC 2253 says, like OpenSSL's XN_FLAG_RFC2253: the last part first.
 func name(der []byte) string {
-	var seq pkix.RDNSequence
-	if _, err := asn1.Unmarshal(der, &seq); err != nil {
-		return ""
-	}
 	var b strings.Builder
+	seq := parts(der)
 	for i := len(seq) - 1; i >= 0; i-- {
 		for j, a := range seq[i] {
 			switch {
@@ -172,10 +211,48 @@ func name(der []byte) string {
 			}
 			b.WriteString(shortName(a.Type))
 			b.WriteByte('=')
-			escape(&b, fmt.Sprint(a.Value))
+			if text, ok := textOf(a.Value); ok && short[a.Type.String()] != "" {
+				escape(&b, text)
+			} else {
+				fmt.Fprintf(&b, "#%X", a.Value.FullBytes)
+			}
 		}
 	}
 	return b.String()
+}
+
+// Kinds of strings of ASN.1 that asn1 has no names for.
+const (
+	tagVisible   = 26
+	tagUniversal = 28
+)
+
+// textOf is a string of ASN.1 in UTF-8; false for other values.
+func textOf(v asn1.RawValue) (string, bool) {
+	if v.Class != asn1.ClassUniversal || v.IsCompound {
+		return "", false
+	}
+	size := 1
+	switch v.Tag {
+	case asn1.TagUTF8String:
+		return string(v.Bytes), true
+	case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString, asn1.TagT61String, tagVisible, asn1.TagUTCTime, asn1.TagGeneralizedTime:
+	case asn1.TagBMPString:
+		size = 2
+	case tagUniversal:
+		size = 4
+	default:
+		return "", false
+	}
+	var b strings.Builder
+	for p := v.Bytes; len(p) >= size; p = p[size:] {
+		c := rune(0)
+		for _, x := range p[:size] {
+			c = c<<8 | rune(x)
+		}
+		b.WriteRune(c)
+	}
+	return b.String(), true
 }
 
 func escape(b *strings.Builder, v string) {
@@ -194,20 +271,20 @@ func escape(b *strings.Builder, v string) {
 
 // oneLine writes a distinguished name as OpenSSL's X509_NAME_oneline: slashes, the first part first.
 func oneLine(der []byte) string {
-	var seq pkix.RDNSequence
-	if _, err := asn1.Unmarshal(der, &seq); err != nil {
-		return ""
-	}
 	var b strings.Builder
-	for _, set := range seq {
+	for _, set := range parts(der) {
 		for _, a := range set {
 			b.WriteByte('/')
 			b.WriteString(shortName(a.Type))
 			b.WriteByte('=')
-			for v, i := fmt.Sprint(a.Value), 0; i < len(v); i++ {
-				if c := v[i]; c < 0x20 || c >= 0x7f {
+			for _, c := range a.Value.Bytes {
+				switch {
+				case c < 0x20 || c >= 0x7f:
 					fmt.Fprintf(&b, "\\x%02X", c)
-				} else {
+				case c == '/' || c == '+': // so that no value looks like several parts
+					b.WriteByte('\\')
+					fallthrough
+				default:
 					b.WriteByte(c)
 				}
 			}
