@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -121,7 +122,7 @@ func TestOpenSockets(t *testing.T) {
 
 	// A failure closes what was opened for nothing, and that only.
 	_, err = openSockets([]plane.Socket{socket(a, plane.Options{}, 0), socket(b, plane.Options{}, 0), socket("unix:/nowhere/c", plane.Options{}, 0)}, second, false, log)
-	if err != plane.ErrLogged {
+	if !errors.Is(err, plane.ErrLogged) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "a")); err == nil {

@@ -125,6 +125,7 @@ func (p *process) open(g, old *generation, openLog func(string) (int, error)) er
 		g.socks, err = openSockets(wanted, have, p.opt.Test, g.log)
 	}
 	if err != nil {
+		p.advise(bindAdvice(err))
 		g.files.Close()
 		return err
 	}
@@ -216,13 +217,21 @@ func (p *process) fail(level nlog.Level, err error) {
 			level = l
 		}
 		p.log.Log(level, nil, nil, placed.Error())
-		if advice := placed.Advice(); advice != "" && p.gen == nil {
-			os.Stderr.WriteString("moongate: " + advice + "\n")
-		}
+		p.advise(placed.Advice())
 	case errors.As(err, &path):
 		p.log.Logf(level, nil, path.Err, "%s() \"%s\" failed", path.Op, path.Path)
+		if p.opt.Config == "" && p.opt.Prefix == "" && path.Path == DefaultPrefix+DefaultConfig {
+			p.advise("without -p or -c this is the file that is served; \"moongate run DIR\" and \"moongate -p DIR/\" serve another folder")
+		}
 	default:
 		p.log.Log(level, nil, nil, err.Error())
+	}
+}
+
+// advise tells who starts the program what to do about the line of nginx's before; a running server has nobody to tell.
+func (p *process) advise(text string) {
+	if text != "" && p.gen == nil {
+		os.Stderr.WriteString("moongate: " + text + "\n")
 	}
 }
 

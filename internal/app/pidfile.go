@@ -57,6 +57,9 @@ func (p *process) signal(word string) int {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		p.fail(nlog.Error, err)
+		if os.IsNotExist(err) {
+			p.advise("no server runs with this configuration")
+		}
 		return 1
 	}
 	data = bytes.TrimRight(data, "\r\n")
@@ -68,6 +71,9 @@ func (p *process) signal(word string) int {
 	sig := control[word]
 	if err := syscall.Kill(int(pid), sig); err != nil {
 		p.log.Logf(nlog.Alert, nil, err, "kill(%d, %d) failed", pid, int(sig))
+		if err == syscall.ESRCH {
+			p.advise("no server runs with this configuration: what wrote \"" + name + "\" has gone")
+		}
 		return 1
 	}
 	return 0

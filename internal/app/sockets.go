@@ -1,6 +1,8 @@
 package app
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -25,7 +27,8 @@ const (
 )
 
 // openSockets opens the wanted sockets; what have lists under the same key is
-// taken over. On failure, which is logged, it closes those it opened.
+// taken over. On failure, which is logged, it closes those it opened; the error is
+// an ErrLogged with the reason.
 func openSockets(wanted, have []plane.Socket, test bool, log *nlog.Logger) ([]plane.Socket, error) {
 	byKey := map[string]*plane.Socket{}
 	for i := range have {
@@ -52,7 +55,7 @@ func openSockets(wanted, have []plane.Socket, test bool, log *nlog.Logger) ([]pl
 			}
 			if err != syscall.EADDRINUSE {
 				closeOpened(wanted, opened)
-				return nil, plane.ErrLogged
+				return nil, fmt.Errorf("%w: %w", plane.ErrLogged, err)
 			}
 			busy = busy || !test
 		}
@@ -62,7 +65,7 @@ func openSockets(wanted, have []plane.Socket, test bool, log *nlog.Logger) ([]pl
 		if tries == 1 {
 			log.Log(nlog.Emerg, nil, nil, "still could not bind()")
 			closeOpened(wanted, opened)
-			return nil, plane.ErrLogged
+			return nil, fmt.Errorf("%w: %w", plane.ErrLogged, syscall.EADDRINUSE)
 		}
 		log.Log(nlog.Notice, nil, nil, "try again to bind() after 500ms")
 		time.Sleep(bindPause)
@@ -73,6 +76,19 @@ func openSockets(wanted, have []plane.Socket, test bool, log *nlog.Logger) ([]pl
 		}
 	}
 	return wanted, nil
+}
+
+// bindAdvice is what to do about addresses that cannot be had.
+func bindAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return "ports below 1024 are for root, or for a program with CAP_NET_BIND_SERVICE: start as root, or listen on another port"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "another program listens there; as root, \"ss -ltnp\" says which"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "this machine does not have the address: \"ip address\" lists those it has"
+	}
+	return ""
 }
 
 func closeOpened(list []plane.Socket, opened map[string]bool) {

@@ -47,14 +47,14 @@ func Main(prog *app.Program, cmds Commands, args []string) int {
 			}
 		case "dump":
 			return dump(cmds, args[2:])
-		case "help":
+		case "help", "--help":
 			help(cmds)
 			return 0
 		}
 	}
 	o, err := parse(args)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "nginx: %s\n", err)
+		fmt.Fprintf(os.Stderr, "nginx: %s\nmoongate: \"moongate -h\" lists the options, \"moongate help\" the commands\n", err)
 		return 1
 	}
 	if o.version {
@@ -138,7 +138,7 @@ func parse(args []string) (o *options, err error) {
 // usage is the answer to -h.
 const usage = `Usage: moongate [-?hvVtTq] [-s signal] [-p prefix]
                 [-e filename] [-c filename] [-g directives]
-       moongate run | test | dump | help ...
+       moongate run | test | grpc | dump | help ...
 
 Options:
   -?,-h         : show this help and exit

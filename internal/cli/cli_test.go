@@ -66,7 +66,7 @@ func TestVersion(t *testing.T) {
 	if code != 0 || !strings.Contains(v, "\nUsage: ") || !strings.Contains(v, "-s signal") {
 		t.Errorf("-h: %d %q", code, v)
 	}
-	if _, v, code = s.command("-x"); code != 1 || v != "nginx: invalid option: \"x\"\n" {
+	if _, v, code = s.command("-x"); code != 1 || !strings.HasPrefix(v, "nginx: invalid option: \"x\"\nmoongate: ") {
 		t.Errorf("-x: %d %q", code, v)
 	}
 }
@@ -141,14 +141,14 @@ func TestSignalOption(t *testing.T) {
 		}
 	}
 	const pidFile = "DIR/logs/nginx.pid"
-	check("stop", "nginx: [error] open() \""+pidFile+"\" failed (2: No such file or directory)\n", 1)
+	check("stop", "nginx: [error] open() \""+pidFile+"\" failed (2: No such file or directory)\nmoongate: no server runs with this configuration\n", 1)
 	s.write("logs/nginx.pid", "")
 	check("stop", "nginx: [error] invalid PID number \"\" in \""+pidFile+"\"\n", 1)
 	s.write("logs/nginx.pid", "12x\n")
 	check("stop", "nginx: [error] invalid PID number \"12x\" in \""+pidFile+"\"\n", 1)
 	dead := deadPID(t)
 	s.write("logs/nginx.pid", strconv.Itoa(dead)+"\n")
-	check("quit", "nginx: [alert] kill("+strconv.Itoa(dead)+", 3) failed (3: No such process)\n", 1)
+	check("quit", "nginx: [alert] kill("+strconv.Itoa(dead)+", 3) failed (3: No such process)\nmoongate: no server runs with this configuration: what wrote \""+pidFile+"\" has gone\n", 1)
 	os.Remove(s.path("logs/nginx.pid"))
 
 	s.start()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -92,6 +93,22 @@ func (s *runSite) parse(set *flag.FlagSet, args []string) (dir string, err error
 
 var listens = regexp.MustCompile(`(?m)^[^#\n]*\blisten\s+(?:127\.0\.0\.1:|localhost:|\*:|0\.0\.0\.0:)?(\d+)\s*(?:;|\s[^;]*;)`)
 
+// isAddress says that -l makes sense: a new site is made only with an address that can be listened on.
+func isAddress(s string) bool {
+	if strings.HasPrefix(s, "unix:/") {
+		return true
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && host != "*" {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
 // listenable says who is in the way before anything is made: the server itself only knows that it cannot listen. A site
 // whose address nobody has chosen gets the first port that is free.
 func (s *runSite) listenable(dir string) error {
@@ -104,6 +121,9 @@ func (s *runSite) listenable(dir string) error {
 			}
 		}
 	case s.listen != "":
+		if !isAddress(s.listen) {
+			return fmt.Errorf("-l %s: an address to listen on is 127.0.0.1:8080, or a port alone", s.listen)
+		}
 		if taken(s.listen) {
 			return fmt.Errorf("another program listens on %s already: end it, or choose another address with -l", s.listen)
 		}

@@ -45,6 +45,11 @@ func TestListenable(t *testing.T) {
 	for _, c := range []struct{ listen, conf, want string }{
 		{busy, "", "another program listens on " + busy + " already: end it, or choose another address with -l"},
 		{"127.0.0.1:0", "", ""},
+		{"[::1]:0", "", ""},
+		{"unix:/tmp/x", "", ""},
+		{"nonsense", "", "-l nonsense: an address to listen on is 127.0.0.1:8080, or a port alone"},
+		{"127.0.0.1", "", "-l 127.0.0.1: an address"},
+		{"127.0.0.1:80000", "", "-l 127.0.0.1:80000: an address"},
 		{"", "server { listen " + port + "; }", "another program listens on " + busy + " already: end it, or change \"listen\" in " + dir},
 		{"", "server {\n  listen 127.0.0.1:" + port + " ssl; }", "another program"},
 		{"", "server {\n  # listen " + port + ";\n listen 0; }", ""},

@@ -2,6 +2,8 @@ package conf
 
 import (
 	"errors"
+	"iter"
+	"strconv"
 	"strings"
 )
 
@@ -26,13 +28,14 @@ var advices = []struct{ msg, text string }{
 	{"host not found in upstream", "the name has to be known when the server starts: write an address, an upstream block of that name, or, with \"resolver\", a variable"},
 	{`unexpected end of file, expecting ";" or "}"`, `a quote or a ";" may be missing further up`},
 	{`unexpected end of file, expecting "}"`, `count the braces: a block further up is still open`},
-	{`unexpected "}"`, `either there is one "}" too many, or the line before lacks its ";"`},
+	{`unexpected "}"`, `either there is one "}" too many, or the directive before it lacks its ";"`},
 	{`unexpected "==" in condition`, `compare with "=" or "!="`},
 	{"cannot load certificate", "a name of a file begins at the folder of the configuration file"},
 	{"no \"ssl_certificate\" is defined", `a server that listens with "ssl" needs ssl_certificate and ssl_certificate_key`},
 }
 
-func advised(err error, advice string) error {
+// Advise adds advice to an *Error; others, and empty advice, change nothing.
+func Advise(err error, advice string) error {
 	var e *Error
 	if advice != "" && errors.As(err, &e) {
 		e.advice = advice
@@ -61,12 +64,27 @@ func (p *parser) similar(c *Cmd) string {
 		}
 	}
 	if best == "" {
+		if strings.HasPrefix(c.Name, "\ufeff") {
+			return "the file begins with a byte order mark: save it as UTF-8 without one"
+		}
 		if p.lex != nil && strings.HasSuffix(c.Name, ":") {
 			return "a directive has no colon: write \"" + strings.TrimSuffix(c.Name, ":") + " value;\""
 		}
 		return ""
 	}
 	return "did you mean \"" + best + "\"?"
+}
+
+// Closest finds the name that was meant by a word with a slip of the pen, "" when none is close.
+func Closest(word string, names iter.Seq[string]) string {
+	limit := min(3, len(word)/2)
+	best, closest := "", limit
+	for name := range names {
+		if d := distance(word, name, limit); d < closest || d == closest && best != "" && name < best {
+			best, closest = name, d
+		}
+	}
+	return best
 }
 
 func (p *parser) allowed(name string, in Context) bool {
@@ -114,6 +132,14 @@ func (p *parser) whereAllowed(rows []*row) string {
 	return "\"" + rows[0].Name + "\" belongs in: " + in.String()
 }
 
+// unfinished says in which line a directive begins whose end is too far down.
+func (p *parser) unfinished(c *Cmd) string {
+	if begin := p.lex.begun; begin < c.Line && begin > 0 {
+		return "it begins in line " + strconv.Itoa(begin) + ": is a \";\" missing there?"
+	}
+	return ""
+}
+
 // swallowed looks at the words of a directive that failed: one that is a directive itself may be the next one, behind a
 // missing semicolon.
 func (p *parser) swallowed(c *Cmd, err error) error {
@@ -123,7 +149,7 @@ func (p *parser) swallowed(c *Cmd, err error) error {
 	}
 	for _, w := range c.Args {
 		if len(w) > 3 && p.allowed(w, c.In) {
-			return advised(err, "is a \";\" missing before \""+w+"\"?")
+			return Advise(err, "is a \";\" missing before \""+w+"\"?")
 		}
 	}
 	return err

@@ -23,6 +23,7 @@ type lexer struct {
 	src   string
 	pos   int
 	line  int
+	begun int  // the line in which the last directive began
 	param bool // the text of -g
 }
 
@@ -137,6 +138,9 @@ func (lx *lexer) begin(w *wordState, ch byte, n int) (done bool, end ending, pro
 		w.quote = ch
 	case '$':
 		w.dollar = true
+	}
+	if n == 0 {
+		lx.begun = lx.line
 	}
 	w.between = false
 	return false, 0, ""

@@ -100,10 +100,10 @@ func (p *parser) run(c *Cmd, end ending) error {
 			continue
 		}
 		if r.args&Block == 0 && end == endOpen {
-			return c.Errorf("directive \"%s\" is not terminated by \";\"", c.Name)
+			return Advise(c.Errorf("directive \"%s\" is not terminated by \";\"", c.Name), p.unfinished(c))
 		}
 		if r.args&Block != 0 && end != endOpen {
-			return c.Errorf("directive \"%s\" has no opening \"{\"", c.Name)
+			return Advise(c.Errorf("directive \"%s\" has no opening \"{\"", c.Name), "what belongs to \""+c.Name+"\" stands between \"{\" and \"}\"")
 		}
 		if !r.args.accepts(len(c.Args)) {
 			return p.swallowed(c, c.badArity())
@@ -115,9 +115,9 @@ func (p *parser) run(c *Cmd, end ending) error {
 		return p.skip(c, end)
 	}
 	if len(rows) > 0 {
-		return advised(c.Errorf("\"%s\" directive is not allowed here", c.Name), p.whereAllowed(rows))
+		return Advise(c.Errorf("\"%s\" directive is not allowed here", c.Name), p.whereAllowed(rows))
 	}
-	return advised(c.Errorf("unknown directive \"%s\"", c.Name), p.similar(c))
+	return Advise(c.Errorf("unknown directive \"%s\"", c.Name), p.similar(c))
 }
 
 func (p *parser) set(c *Cmd) error {

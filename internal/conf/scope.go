@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"strconv"
 	"unsafe"
 )
 
@@ -206,6 +207,15 @@ func (s *Scope) Logf(level, format string, a ...any) {
 	if s.config != nil {
 		s.config.log(level, fmt.Sprintf(format, a...))
 	}
+}
+
+// Reading is where the reading of the configuration stands, as FILE:LINE; "" when it is over.
+func (s *Scope) Reading() string {
+	at := s.here()
+	if at.file == "" {
+		return ""
+	}
+	return at.file + ":" + strconv.Itoa(at.line)
 }
 
 func (s *Scope) here() place {

@@ -32,8 +32,9 @@ type Var struct {
 	// Doc is one sentence for the reference.
 	Doc string
 
-	index   int  // slot in the request, -1 for none
-	defined bool // by a module or a directive, not only mentioned
+	index   int    // slot in the request, -1 for none
+	defined bool   // by a module or a directive, not only mentioned
+	used    string // where it was first mentioned, for who has to find a slip of the pen
 }
 
 type varSlot struct {
@@ -97,6 +98,7 @@ func (h *HTTP) mention(name string) *Var {
 		*v = *p
 		v.Name, v.Prefix, v.defined = name, false, false
 	} else {
+		v.used = h.Scope.Reading()
 		h.undefined = append(h.undefined, v)
 	}
 	v.index = -1
@@ -145,10 +147,29 @@ func (h *HTTP) DefineVar(d Var) (*Var, error) {
 func (h *HTTP) checkVars() error {
 	for _, v := range h.undefined {
 		if !v.defined {
-			return &conf.Error{Level: "emerg", Msg: fmt.Sprintf("unknown \"%s\" variable", v.Name)} // nginx does not know where
+			return conf.Advise(&conf.Error{Level: "emerg", Msg: fmt.Sprintf("unknown \"%s\" variable", v.Name)}, h.variableAdvice(v)) // nginx does not know where
 		}
 	}
 	return nil
+}
+
+// variableAdvice says where a variable nobody defines stands, and which one may be meant.
+func (h *HTTP) variableAdvice(v *Var) string {
+	meant := conf.Closest(v.Name, func(yield func(string) bool) {
+		for name, other := range h.table.byName {
+			if other.defined && !yield(name) {
+				return
+			}
+		}
+	})
+	advice := "\"set\", \"map\" and others make variables"
+	if meant != "" {
+		advice = "did you mean $" + meant + "?"
+	}
+	if v.used == "" {
+		return advice
+	}
+	return "$" + v.Name + " is used in " + v.used + "; " + advice
 }
 
 // FindVar finds a variable at run time by its lower-case name, nil when there is none. A prefix

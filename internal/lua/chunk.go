@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"moongate/internal/luajit"
 )
 
 // Code is Lua code of the configuration: made once, loaded by each VM at its first use.
@@ -55,6 +57,31 @@ func (e *LoadError) Error() string {
 }
 
 func (e *LoadError) Unwrap() error { return e.Err }
+
+// Check compiles the code and forgets it: whether there is a slip in it shows when the configuration is read. The error is
+// a *LoadError.
+func (c *Code) Check() error {
+	src := c.src
+	if c.file != "" {
+		b, err := os.ReadFile(c.file)
+		if err != nil {
+			return &LoadError{File: c.file, Err: err}
+		}
+		src = stripShebang(b)
+	}
+	if len(src) > 0 && src[0] == luajit.Bytecode {
+		return nil
+	}
+	s, err := luajit.New()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.DoString("do return end "+string(src), c.name); err != nil { // what stands behind a return is compiled, and not run
+		return &LoadError{File: c.file, Err: err}
+	}
+	return nil
+}
 
 // Load returns the code's function, compiled at the first call. The error is a *LoadError.
 func (v *VM) Load(code *Code) (*Chunk, error) {

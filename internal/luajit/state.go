@@ -38,6 +38,9 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Msg }
 
+// Bytecode is the byte that compiled code begins with.
+const Bytecode = '\x1b'
+
 // New returns a fresh state; it is the caller's to Close.
 func New() (*State, error) {
 	l := C.mg_state_new()

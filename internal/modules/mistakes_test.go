@@ -26,7 +26,7 @@ func TestMistakes(t *testing.T) {
 		{"events { }\nhttp { server { listen 80800; } }", `invalid port in "80800" of the "listen" directive in FILE:2`, ""},
 		{"events { }\nhttp { server { location / { content_by_lua_block { ngx.say(1) } }", `unexpected end of file, expecting "}" in FILE:2`, "count the braces: a block further up is still open"},
 		{"events { }\nhttp { server { location / { return 200 \"abc; } } }", `unexpected end of file, expecting ";" or "}" in FILE:2`, `a quote or a ";" may be missing further up`},
-		{"events { }\nhttp { } }", `unexpected "}" in FILE:2`, `either there is one "}" too many, or the line before lacks its ";"`},
+		{"events { }\nhttp { } }", `unexpected "}" in FILE:2`, `either there is one "}" too many, or the directive before it lacks its ";"`},
 		{"events { }\nhttp { server { location / { proxy_pass 127.0.0.1:80; } } }", `invalid URL prefix in FILE:2`, "an address begins with http:// or https://"},
 		{"events { }\nhttp { server { gzip yes; } }", `invalid value "yes" in "gzip" directive, it must be "on" or "off" in FILE:2`, ""},
 		{"events { }\nhttp { server { root; } }", `invalid number of arguments in "root" directive in FILE:2`, ""},
@@ -37,7 +37,11 @@ func TestMistakes(t *testing.T) {
 		{"events { }\nhttp { server { listen 8080 ssl; } }", `no "ssl_certificate" is defined for the "listen ... ssl" directive in FILE:2`, `a server that listens with "ssl" needs ssl_certificate and ssl_certificate_key`},
 		{"events { }\nhttp { upstream a { } }", `no servers are inside upstream in FILE:2`, ""},
 		{"events { }\nhttp { server { if ($host == x) { } } }", `unexpected "==" in condition in FILE:2`, `compare with "=" or "!="`},
-		{"events { }\nhttp { server { location / { return 200 $nosuch; } } }", `unknown "nosuch" variable`, ""},
+		{"events { }\nhttp { server { location / { return 200 $nosuch; } } }", `unknown "nosuch" variable`, `$nosuch is used in FILE:2; "set", "map" and others make variables`},
+		{"events { }\nhttp { server {\nlocation / { return 200 $remote_adr; } } }", `unknown "remote_adr" variable`, "$remote_adr is used in FILE:3; did you mean $remote_addr?"},
+		{"events { }\nhttp { server {\nroot html\ntypes {\n} } }", `directive "root" is not terminated by ";" in FILE:4`, `it begins in line 3: is a ";" missing there?`},
+		{"events { }\nhttp { server { location / ( return 200; ) } }", `directive "location" has no opening "{" in FILE:2`, `what belongs to "location" stands between "{" and "}"`},
+		{"\ufeffevents { }", "unknown directive \"\ufeffevents\" in FILE:1", "the file begins with a byte order mark: save it as UTF-8 without one"},
 		{"events { }\nhttp { server { location ~ \\.php$ { fastcgi_pass a:1; } } }", `unknown directive "fastcgi_pass" in FILE:2`, "this part of nginx is not built in"},
 	} {
 		dir := t.TempDir()
@@ -51,9 +55,49 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%s: %v", c.text, err)
 			continue
 		}
-		want := strings.NewReplacer("FILE", file, "DIR", dir).Replace(c.want)
-		if err.Error() != want || e.Advice() != c.advice {
-			t.Errorf("%s:\n%s (%s), want\n%s (%s)", c.text, err, e.Advice(), want, c.advice)
+		names := strings.NewReplacer("FILE", file, "DIR", dir)
+		want, advice := names.Replace(c.want), names.Replace(c.advice)
+		if err.Error() != want || e.Advice() != advice {
+			t.Errorf("%s:\n%s (%s), want\n%s (%s)", c.text, err, e.Advice(), want, advice)
+		}
+	}
+}
+
+// TestLuaMistakes: with -t slips in Lua are warned of; the configuration is right all the same, as in OpenResty.
+func TestLuaMistakes(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	write("good.lua", "#!/usr/bin/lua\nlocal a = ...\nreturn a")
+	write("bad.lua", "\nlocal a = = 1")
+	file := write("nginx.conf", `events { }
+http { server {
+ location /a { content_by_lua_block { if x ngx.say(1) } }
+ location /b { content_by_lua_block { ngx.say(1) } }
+ location /c { access_by_lua_file good.lua; }
+ location /d { access_by_lua_file bad.lua; }
+ location /e { access_by_lua_file none.lua; }
+ location /f { access_by_lua_file $uri.lua; }
+ location /g { content_by_lua "return 1; ngx.say()"; }
+} }`)
+	want := strings.NewReplacer("FILE", file, "DIR", dir).Replace(`failed to load inlined Lua code: content_by_lua(nginx.conf:3):1: 'then' expected near 'ngx' in FILE:3
+failed to load external Lua file "DIR/bad.lua": DIR/bad.lua:2: unexpected symbol near '=' in FILE:6
+failed to load external Lua file "DIR/none.lua": cannot open DIR/none.lua: No such file or directory in FILE:7
+failed to load inlined Lua code: content_by_lua(nginx.conf:9):1: '<eof>' expected near 'ngx' in FILE:9
+`)
+	for _, test := range []bool{true, false} {
+		var said strings.Builder
+		_, err := conf.Load(conf.Options{Modules: Conf(), Prefix: dir + "/", Path: file, Test: test, Log: func(level, msg string) { said.WriteString(msg + "\n") }})
+		if !test {
+			want = ""
+		}
+		if err != nil || said.String() != want {
+			t.Errorf("-t %v: %v\n%swant\n%s", test, err, said.String(), want)
 		}
 	}
 }

@@ -71,8 +71,21 @@ func codeRows() []conf.Directive {
 	return rows
 }
 
-// set stores the handler of a directive.
+// set stores the handler of a directive. With -t code that cannot be compiled is warned of; in service OpenResty only finds
+// out when it is to run.
 func (p place) set(c *conf.Cmd, text string, file bool) error {
+	if err := p.store(c, text, file); err != nil {
+		return err
+	}
+	if h := *p.target(c); h.Code != nil && (c.Config().Test || luahost.Development) {
+		if err := h.Code.Check(); err != nil {
+			c.Warnf("%s", err)
+		}
+	}
+	return nil
+}
+
+func (p place) store(c *conf.Cmd, text string, file bool) error {
 	t := p.target(c)
 	if *t != nil {
 		return c.Duplicate()
