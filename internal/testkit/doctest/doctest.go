@@ -1,5 +1,6 @@
 // Package doctest tries what documents show. It reads Markdown; what it looks at are the fenced blocks, with words behind the
-// fence that say what a block is. Readers of the page do not see these words:
+// fence that say what a block is. Readers of the page do not see these words, so the text before a block has to name
+// the file, the address or the block of the configuration that it is for (`lua/a.lua`, `/path`, `http`):
 //
 //	```nginx in=server       part of the server block of conf/nginx.conf, which listens on 8080
 //	```nginx in=http         part of its http block

@@ -58,7 +58,7 @@ func parse(path string) (*page, error) {
 		port(n)
 	}
 	var b *block
-	indent := ""
+	indent, said := "", "" // said: the text since the last block
 	for i, line := range strings.Split(string(text), "\n") {
 		last := p.sections[len(p.sections)-1]
 		trimmed := strings.TrimLeft(line, " ")
@@ -72,8 +72,11 @@ func parse(path string) (*page, error) {
 					port(m[1])
 				}
 			}
+			if missing := b.caption(last.blocks); missing != "" && !strings.Contains(said, missing) {
+				return nil, fmt.Errorf("%s:%d: the text before the block does not say %s, and the words behind the fence are not seen", path, b.line-1, missing)
+			}
 			last.blocks = append(last.blocks, b)
-			b = nil
+			b, said = nil, ""
 		case b != nil:
 			b.text += strings.TrimPrefix(line, indent) + "\n"
 		case strings.HasPrefix(trimmed, "```"):
@@ -88,7 +91,9 @@ func parse(path string) (*page, error) {
 			}
 		case strings.HasPrefix(line, "## "):
 			p.sections = append(p.sections, &section{title: line[3:], line: i + 1})
+			said = ""
 		default:
+			said += line + "\n"
 			if m := comment.FindStringSubmatch(line); m != nil {
 				for _, w := range strings.Fields(m[1]) {
 					k, v, _ := strings.Cut(w, "=")
@@ -122,6 +127,20 @@ func (b *block) complete() error {
 		return fmt.Errorf("a block of %s says nothing of how it is tried: file=NAME, in=server, in=http, at=/location or unchecked=REASON", b.lang)
 	}
 	return nil
+}
+
+// caption is what the text has to say so that readers know where a block belongs: the name of a file, the address that Lua
+// answers, or the http block. What belongs to no block in particular is the server's; after one of http that is said too.
+func (b *block) caption(before []*block) string {
+	switch {
+	case b.attrs["file"] != "":
+		return "`" + b.attrs["file"] + "`"
+	case b.attrs["at"] != "":
+		return "`" + b.attrs["at"] + "`"
+	case b.attrs["in"] == "http", b.attrs["in"] == "server" && len(before) > 0 && before[len(before)-1].attrs["in"] == "http":
+		return "`" + b.attrs["in"] + "`"
+	}
+	return ""
 }
 
 // command is one command of a console and what it is to print.
