@@ -286,7 +286,7 @@ func (c *Conn) goAway(h http2.FrameHeader, p []byte) error {
 	for _, s := range c.table {
 		for s != nil {
 			next := s.chain
-			if s.id > last && s.err == nil {
+			if s.id > last && s.err == nil && !s.remoteEnd { // a response that is here stays, whatever the peer says of it
 				s.end(e)
 			}
 			s = next

@@ -361,6 +361,40 @@ func TestGoAway(t *testing.T) {
 	})
 }
 
+// TestGoAwayBelowAnswers: a server that names a last stream below one that it has answered does not take the answer away.
+func TestGoAwayBelowAnswers(t *testing.T) {
+	script(t, Config{}, func(p *peer) {
+		p.settings()
+		p.send()
+		p.want(http2.Headers)
+		p.want(http2.Headers)
+		p.head(3, false, ":status", "200")
+		p.data(3, "ok", true)
+		p.buf = http2.AppendGoAway(p.buf, 3, http2.NoError, "")
+		p.buf = http2.AppendGoAway(p.buf, 1, http2.NoError, "")
+		p.head(1, true, ":status", "204")
+		p.send()
+		if _, _, err := p.next(http2.Settings, http2.WindowUpdate); err != io.EOF {
+			t.Errorf("the connection is not closed after its last stream: %v", err)
+		}
+	}, func(loop *netio.Loop, c *Conn) {
+		first, _ := c.Open(request, true)
+		second, _ := c.Open(request, true)
+		if _, err := first.WaitHead(0); err != nil || first.Status() != 204 {
+			t.Errorf("%d, %v", first.Status(), err)
+		}
+		if p, err := second.WaitData(0); string(p) != "ok" {
+			t.Errorf("the answer that was there: %q, %v", p, err)
+		}
+		second.Consume(2)
+		if p, err := second.WaitData(0); len(p) > 0 || err != nil || !second.Ended() {
+			t.Errorf("its end: %q, %v", p, err)
+		}
+		second.Close()
+		first.Close()
+	})
+}
+
 func TestRefused(t *testing.T) {
 	script(t, Config{}, func(p *peer) {
 		p.settings()
