@@ -6,10 +6,13 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,6 +169,45 @@ func TestNamesAndReload(t *testing.T) {
 	if got := ask("off.test"); !strings.HasPrefix(got, "421") {
 		t.Fatal(got)
 	}
+}
+
+// TestSocketIsClosed: once an address is not listened on and its last connection has ended, its socket is not used any more.
+func TestSocketIsClosed(t *testing.T) {
+	s, c := start(t, "return 200 one;")
+	req, err := http.NewRequest("GET", "https://"+s.Addr(""), nil)
+	if _, body := do(t, c, req, err); body != "one" {
+		t.Fatal(body)
+	}
+	_, port, _ := net.SplitHostPort(s.Addr(""))
+	if n := descriptors(t, port); n != 2 { // the process's and the endpoint's
+		t.Fatalf("%d descriptors", n)
+	}
+	if err := s.Reload("ssl_certificate c.pem; ssl_certificate_key c.key; server { listen 127.0.0.1:8080 ssl; return 200 two; }"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "only the process has the socket", func() bool { return descriptors(t, port) == 1 })
+}
+
+// descriptors counts those of this process that are sockets for datagrams to a port.
+func descriptors(t *testing.T, port string) (n int) {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range fds {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		sa, err := syscall.Getsockname(fd)
+		if in, ok := sa.(*syscall.SockaddrInet4); err != nil || !ok || strconv.Itoa(in.Port) != port {
+			continue
+		}
+		if kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE); err == nil && kind == syscall.SOCK_DGRAM {
+			n++
+		}
+	}
+	return n
 }
 
 func TestConfiguration(t *testing.T) {

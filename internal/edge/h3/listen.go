@@ -31,6 +31,7 @@ type endpoint struct {
 	cancel    context.CancelFunc
 	next      atomic.Int64 // the worker that gets the next connection
 	wg        sync.WaitGroup
+	conns     sync.WaitGroup // that are open, greeted or not
 }
 
 // Serve gives the function for engine.Plane.Datagrams.
@@ -149,6 +150,8 @@ type greetingKey struct{}
 func (e *endpoint) greet(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
 	workers := e.plane.Workers()
 	w := workers[int(e.next.Add(1))%len(workers)]
+	e.conns.Add(1)
+	context.AfterFunc(ctx, e.conns.Done)
 	c := &conn{w: w}
 	c.Worker, c.Listener = w, e.l
 	c.FD = -1
@@ -239,6 +242,11 @@ func (e *endpoint) accept(ctx context.Context) {
 // close takes no more connections; those that are open go on, and the socket is closed with the last of them.
 func (e *endpoint) close() {
 	e.cancel()
-	e.listener.Close()
+	e.listener.Close() // nobody is greeted any more
 	e.wg.Wait()
+	go func() {
+		e.conns.Wait()
+		e.transport.Close()
+		e.transport.Conn.Close()
+	}()
 }
