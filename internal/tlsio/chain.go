@@ -28,9 +28,41 @@ func (v *Verifier) judge(sent []*x509.Certificate) *judgement {
 	if len(v.Revoked) > 0 {
 		j.revocation()
 	}
-	j.signatures()
-	j.constraints()
+	if !j.sound() {
+		j.signatures()
+		j.constraints()
+		if j.code == 0 {
+			j.fail(unspecified)
+		}
+	}
 	return j
+}
+
+// sound reports whether crypto/x509 accepts the chain: what is not accepted there is refused, whatever the checks here
+// say. They are for OpenSSL's numbers, and for what only OpenSSL refuses.
+func (j *judgement) sound() bool {
+	if !j.rooted {
+		return false
+	}
+	usage := x509.ExtKeyUsageClientAuth
+	if j.v.Server {
+		usage = x509.ExtKeyUsageServerAuth
+	}
+	o := j.options()
+	o.KeyUsages, o.CurrentTime = []x509.ExtKeyUsage{usage}, j.now
+	_, err := j.chain[0].Verify(o)
+	return err == nil
+}
+
+// options have crypto/x509 look at the chain that was built.
+func (j *judgement) options() x509.VerifyOptions {
+	last := len(j.chain) - 1
+	o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool()}
+	o.Roots.AddCert(j.chain[last])
+	for i := 1; i < last; i++ {
+		o.Intermediates.AddCert(j.chain[i])
+	}
+	return o
 }
 
 func (j *judgement) fail(code int) { j.code = code }
@@ -182,9 +214,7 @@ func (v *Verifier) suits(c *x509.Certificate, issuer bool) bool {
 	if v.Server {
 		usage, key = x509.ExtKeyUsageServerAuth, key|x509.KeyUsageKeyEncipherment
 	}
-	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0 && !slices.ContainsFunc(c.ExtKeyUsage, func(u x509.ExtKeyUsage) bool {
-		return u == usage || v.Server && (u == x509.ExtKeyUsageMicrosoftServerGatedCrypto || u == x509.ExtKeyUsageNetscapeServerGatedCrypto)
-	}) {
+	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0 && !slices.Contains(c.ExtKeyUsage, usage) {
 		return false
 	}
 	if issuer {
@@ -238,16 +268,12 @@ func (j *judgement) signatures() {
 // constraints looks at the names that issuers may issue for. crypto/x509 does so only with all the rest, for which the
 // moment is chosen so that nothing has expired.
 func (j *judgement) constraints() {
-	last := len(j.chain) - 1
 	if !slices.ContainsFunc(j.chain[1:], constrained) {
 		return
 	}
-	o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, CurrentTime: j.chain[0].NotBefore}
-	o.Roots.AddCert(j.chain[last])
-	for i, c := range j.chain {
-		if i > 0 && i < last {
-			o.Intermediates.AddCert(c)
-		}
+	o := j.options()
+	o.KeyUsages, o.CurrentTime = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, j.chain[0].NotBefore
+	for _, c := range j.chain {
 		if o.CurrentTime.Before(c.NotBefore) {
 			o.CurrentTime = c.NotBefore
 		}

@@ -46,6 +46,7 @@ func FaultText(code int) string {
 
 // Numbers of OpenSSL for what is wrong with a certificate.
 const (
+	unspecified       = 1
 	noIssuer          = 2
 	noCRL             = 3
 	badSignature      = 7
@@ -74,7 +75,7 @@ const (
 	noAuthority       = 79
 )
 
-var faultTexts = map[int]string{0: "ok", 1: "unspecified certificate verification error", noIssuer: "unable to get issuer certificate", noCRL: "unable to get certificate CRL",
+var faultTexts = map[int]string{0: "ok", unspecified: "unspecified certificate verification error", noIssuer: "unable to get issuer certificate", noCRL: "unable to get certificate CRL",
 	badSignature: "certificate signature failure", badCRLSignature: "CRL signature failure", notYetValid: "certificate is not yet valid", expired: "certificate has expired",
 	crlNotYetValid: "CRL is not yet valid", crlExpired: "CRL has expired", selfSigned: "self-signed certificate",
 	selfSignedInChain: "self-signed certificate in certificate chain", noLocalIssuer: "unable to get local issuer certificate", unverifiableLeaf: "unable to verify the first certificate",
