@@ -9,7 +9,10 @@ import (
 // Predicates is the value of a directive that holds when one of its strings is neither empty nor 0.
 type Predicates []*Template
 
-var predicates = conf.NewType("string ...", conf.OneMore, func(c *conf.Cmd) (Predicates, error) {
+var predicates = conf.NewType("string ...", conf.OneMore, ParsePredicates)
+
+// ParsePredicates reads the arguments of a directive as Predicates.
+func ParsePredicates(c *conf.Cmd) (Predicates, error) {
 	var p Predicates
 	for _, a := range c.Args {
 		t, err := CompileArg(c, a)
@@ -19,7 +22,7 @@ var predicates = conf.NewType("string ...", conf.OneMore, func(c *conf.Cmd) (Pre
 		p = append(p, t)
 	}
 	return p, nil
-})
+}
 
 // Any reports whether one holds.
 func (p Predicates) Any(r *Request) bool {

@@ -144,7 +144,17 @@ func (r *Request) zeroed(name []byte) []byte {
 func (r *Request) OpenFile(name []byte, i *openfile.Info) *File {
 	name = r.zeroed(name)
 	c := &r.Core().Files
-	t := openfile.Terms{Mode: c.fileMode(r, name)}
+	return r.openFile(name, openfile.Terms{Mode: c.fileMode(r, name)}, i)
+}
+
+// OpenKept is OpenFile for a file of our own making, whatever disable_symlinks says. A descriptor that is kept open is used if it
+// is that of the file with the number uniq; 0: it is not known.
+func (r *Request) OpenKept(name []byte, uniq uint64, i *openfile.Info) *File {
+	return r.openFile(r.zeroed(name), openfile.Terms{Uniq: uniq}, i)
+}
+
+func (r *Request) openFile(name []byte, t openfile.Terms, i *openfile.Info) *File {
+	c := &r.Core().Files
 	if c.Cache.V == nil {
 		if !openfile.Open(name, t.Mode, i) || i.FD < 0 {
 			return nil

@@ -266,12 +266,15 @@ type life struct {
 	clientSet bool
 
 	delayed    []func()    // see WhenFree
-	background int         // children beside the request
+	background int         // children beside the request and its subrequests; of a main request
+	beside     int         // of those, children of this subrequest and its own
+	released   bool        // it was to be recycled and waits for them
 	waiter     *netio.Task // waits for them
 
 	detachable bool // a handler may answer Detached
 	detached   bool
 
+	Beside      bool // a subrequest whose answer nobody sees, see Background
 	NoLog       bool // subrequests, unless log_subrequest
 	Subrequests int
 	timedOut    bool

@@ -29,6 +29,8 @@ type SubOptions struct {
 	Prepare func(sub *Request)
 	// Ended is told the end of a subrequest in the background.
 	Ended func(sub *Request)
+
+	beside bool
 }
 
 // Captured is the response of a captured subrequest; it is a part of the request, and gone with Release.
@@ -95,7 +97,9 @@ func (r *Request) Subrequest(uri, args []byte, o *SubOptions) (*Captured, Status
 		s.Loc, s.Scope, s.filters, s.Logger = r.Loc, r.Scope, r.filters, r.Logger
 		s.Content, s.Method, s.MethodName = r.Content, r.Method, r.MethodName
 		s.ValidUnparsed, s.ValidLocation = r.ValidUnparsed, r.ValidLocation
+		s.Captures, s.CaptureSubj = append(s.Captures[:0], r.Captures...), s.Copy(r.CaptureSubj)
 	}
+	s.Beside = o.beside
 	if o.Prepare != nil {
 		o.Prepare(s)
 	}
@@ -124,10 +128,13 @@ func (s *Request) lendBody(r *Request, o *SubOptions) {
 }
 
 // Background serves uri as a child of r beside it, and drops the answer. The request is not logged and recycled before all
-// its children have ended. uri and args must live as long as r.
+// its children have ended, and neither is r when it is a subrequest itself. uri and args must live as long as r.
 func (r *Request) Background(uri, args []byte, o SubOptions) {
-	o.Discard = true
+	o.Discard, o.beside = true, true
 	r.Main.background++
+	for s := r; s.Parent != nil; s = s.Parent {
+		s.beside++
+	}
 	r.W.Loop.Go(func() {
 		if sub, st := r.Subrequest(uri, args, &o); st == OK {
 			if o.Ended != nil {
@@ -136,10 +143,22 @@ func (r *Request) Background(uri, args []byte, o SubOptions) {
 			sub.Release()
 		}
 		m := r.Main
+		r.endBeside()
 		if m.background--; m.background == 0 && m.waiter != nil {
 			r.W.Loop.Ready(m.waiter)
 		}
 	})
+}
+
+// endBeside recycles the subrequests that have waited for a child beside them.
+func (r *Request) endBeside() {
+	for s := r; s.Parent != nil; {
+		p := s.Parent
+		if s.beside--; s.beside == 0 && s.released {
+			s.captureInto.Release()
+		}
+		s = p
+	}
 }
 
 // waitBackground parks until the children beside the request have ended.
@@ -159,6 +178,10 @@ const maxKeptBody = 64 << 10
 func (c *Captured) Release() {
 	r := c.Req
 	if r == nil {
+		return
+	}
+	if r.beside > 0 {
+		r.released = true
 		return
 	}
 	c.Req = nil

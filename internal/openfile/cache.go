@@ -28,9 +28,10 @@ type Entry struct {
 // Terms are the conditions of one use of a cache.
 type Terms struct {
 	Mode
-	Valid   int64 // seconds after which an entry is looked at again
-	MinUses int   // uses without which a file is not kept open
-	Errors  bool  // remember errors, too
+	Valid   int64  // seconds after which an entry is looked at again
+	MinUses int    // uses without which a file is not kept open
+	Errors  bool   // remember errors, too
+	Uniq    uint64 // not 0: an entry of another file is looked at again
 }
 
 // NewCache makes a cache of up to max entries; inactive is in seconds.
@@ -65,7 +66,7 @@ func (c *Cache) Open(name []byte, t *Terms, now int64, i *Info) (*Entry, bool) {
 		}
 		return c.keep(e, t, now, i)
 	}
-	if now-e.created < t.Valid && t.Links == e.mode.Links && t.From == e.mode.From {
+	if now-e.created < t.Valid && (t.Uniq == 0 || t.Uniq == e.info.Uniq) && t.Links == e.mode.Links && t.From == e.mode.From {
 		*i = e.info
 		switch {
 		case i.Err != 0 && t.Links != LinksAny:

@@ -22,7 +22,6 @@ func (x *Exchange) relay() engine.Status {
 			x.w.FreeBuffer(buf)
 		}
 	}()
-	x.beginStore()
 	x.action(readingBody)
 	in := x.rest
 	for {
@@ -174,7 +173,7 @@ func (x *Exchange) last(held []byte) engine.Status {
 		x.store.write(x, held)
 	}
 	x.endStore(true)
-	if x.deaf || x.spool.failed {
+	if x.deaf && !r.Beside || x.spool.failed {
 		return engine.Error
 	}
 	r.Out.Trailers = append(r.Out.Trailers, x.Trailers...)

@@ -34,6 +34,7 @@ type Conf struct {
 	Temp                         conf.Opt[conf.Directory]
 	Store                        conf.Opt[Store]
 	StoreAccess                  conf.Opt[uint32]
+	Caching                      CacheConf
 	SSL                          SSL
 	Intercept404                 bool // a 404 of the server is answered as one of ours
 	Hide, Pass                   []string
@@ -245,6 +246,9 @@ func (c *Conf) Complete(prefix string, parent *Conf, s *conf.Scope, hidden []str
 	}
 	if c.Next.V&onOff != 0 {
 		c.Next.V = onOff
+	}
+	if err := c.completeCache(prefix, parent, s); err != nil {
+		return err
 	}
 	c.readAhead = c.BufferSize.V + int64(bufs.Num)*bufs.Size
 	c.readBuffer = int(min(max(bufs.Size*int64(bufs.Num)/2, 4<<10), 64<<10))

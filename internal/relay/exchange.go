@@ -68,6 +68,7 @@ type Exchange struct {
 	ChunkBody  bool          // ... in chunks
 	NoBody     bool          // the request body does not go up
 	URI        []byte
+	Method     []byte   // in place of the request's: HEAD asks with GET when the response is to be kept
 	SSL        *SSL     // with TLS: what the location says of it
 	unspoken   *SSL     // the same while SetTLS has switched it off
 	ALPN       []string // with TLS: the protocols that are asked for
@@ -95,25 +96,27 @@ type Exchange struct {
 	// Last is how the try before went, for Choosers.
 	Last LastTry
 
-	w        *engine.Worker
-	rec      *record
-	prev     *Exchange
-	bal      *upstream.Balancer
-	choice   upstream.Choice
-	ownPeer  bool
-	tries    int    // of a Chooser
-	more     int    // tries that it allows
-	peer     string // its name
-	conn     *upstream.Conn
-	cached   bool // conn was idle before
-	begun    int64
-	tryBegun int64
-	sent     bool // a part of the request was sent
-	allSent  bool
-	hints    int64 // bytes of early hints
-	spool    spool
-	store    *stored // the response is to become a file
-	deaf     bool    // the client is gone, but the response is wanted
+	w          *engine.Worker
+	rec        *record
+	prev       *Exchange
+	bal        *upstream.Balancer
+	choice     upstream.Choice
+	ownPeer    bool
+	tries      int    // of a Chooser
+	more       int    // tries that it allows
+	peer       string // its name
+	conn       *upstream.Conn
+	cached     bool // conn was idle before
+	begun      int64
+	tryBegun   int64
+	sent       bool // a part of the request was sent
+	allSent    bool
+	hints      int64 // bytes of early hints
+	spool      spool
+	store      *stored // the response is to become a file
+	deaf       bool    // the client is gone, but the response is wanted
+	cache      *caching
+	spareCache *caching // the memory for it
 
 	head     []byte // of the request
 	buf      []byte // the response, from the worker's buffers
@@ -165,8 +168,11 @@ func (x *Exchange) recycle(p *pools) {
 		x.w.FreeBuffer(x.edit.body)
 	}
 	x.closeStream()
+	if x.cache != nil {
+		x.cache.reset(x.w)
+	}
 	data, head, trailers, fields, keep := x.Data, x.head[:0], x.Trailers[:0], x.Fields[:0], x.mux.kept
-	*x = Exchange{Data: data, head: head, Trailers: trailers, Fields: fields, prev: p.exchanges}
+	*x = Exchange{Data: data, head: head, Trailers: trailers, Fields: fields, prev: p.exchanges, spareCache: x.spareCache}
 	x.mux.kept = keep
 	p.exchanges = x
 }
@@ -204,17 +210,27 @@ func (x *Exchange) Run() engine.Status {
 			x.finish()
 		}
 	}()
-	return x.run()
+	if x.Conf.Caching.Caches() && x.Editor == nil {
+		if st := x.fromCache(); st != notCached {
+			return st
+		}
+	}
+	st := x.run()
+	if st == 502 || st == 504 {
+		x.rememberError(st)
+	}
+	return st
 }
 
 func (x *Exchange) run() engine.Status {
 	r := x.R
 	x.task = x.w.Loop.Current()
+	x.deaf = r.Beside // nobody listens
 	if !x.Conf.IgnoreClientAbort.V && !x.Conf.Store.V.on && !r.PostAction {
 		x.watching = true
 		r.Conn.Watch(x)
 		if r.Stream.Gone() {
-			x.gone = true
+			x.lost()
 		}
 	}
 	if x.Editor != nil && !x.editFirst() {
@@ -252,6 +268,9 @@ func (x *Exchange) run() engine.Status {
 			return x.abort()
 		}
 		if st := x.next(why); st != engine.OK {
+			if kept, ok := x.staleAnswers(why, why&failedInternally == 0); ok {
+				return kept
+			}
 			return st
 		}
 	}
@@ -494,7 +513,9 @@ func (x *Exchange) ClientGone() {
 	if x.gone || x.body && x.R.Aborted {
 		return
 	}
-	x.gone = true
+	if x.lost(); !x.gone {
+		return
+	}
 	if !x.stopEditor(x.task) {
 		x.w.Loop.Kill(x.task)
 	}
@@ -509,6 +530,15 @@ func (x *Exchange) countSent() {
 	}
 }
 
+// lost notes that the client has gone. A response that is to be kept is fetched all the same.
+func (x *Exchange) lost() {
+	if x.Keeps() && !x.cache.waiting {
+		x.cache.left = true
+	} else {
+		x.gone = true
+	}
+}
+
 // finish ends the exchange: the server is given back, the connection kept or closed. The response's bytes stay until
 // the request ends.
 func (x *Exchange) finish() {
@@ -518,6 +548,7 @@ func (x *Exchange) finish() {
 	}
 	x.endSpool()
 	x.endStore(false)
+	x.endCache()
 	if x.watching {
 		x.R.Conn.Unwatch(x)
 		x.watching = false

@@ -105,6 +105,9 @@ func (x *Exchange) waitRead() uint32 {
 		return onTimeout
 	}
 	if err == engine.ErrClientGone {
+		if x.clientLost() {
+			return x.waitRead()
+		}
 		x.gone = true
 	}
 	return clientGone
@@ -132,23 +135,8 @@ func (x *Exchange) EarlyHints(list []http1.Header, size int) {
 
 // statusFails gives the bit of next_upstream of an error response when the next server is to be asked.
 func (x *Exchange) statusFails() uint32 {
-	var why uint32
-	switch x.Resp.Status {
-	case 500:
-		why = on500
-	case 502:
-		why = on502
-	case 503:
-		why = on503
-	case 504:
-		why = on504
-	case 403:
-		why = on403
-	case 404:
-		why = on404
-	case 429:
-		why = on429
-	default:
+	why := statusBit(x.Resp.Status)
+	if why == 0 {
 		return 0
 	}
 	mask := why
@@ -161,9 +149,33 @@ func (x *Exchange) statusFails() uint32 {
 	return 0
 }
 
+// statusBit is the bit of next_upstream for a status, 0 when it has none.
+func statusBit(status int) uint32 {
+	switch status {
+	case 500:
+		return on500
+	case 502:
+		return on502
+	case 503:
+		return on503
+	case 504:
+		return on504
+	case 403:
+		return on403
+	case 404:
+		return on404
+	case 429:
+		return on429
+	}
+	return 0
+}
+
 // respond passes the response on.
 func (x *Exchange) respond() engine.Status {
 	r, resp := x.R, x.Resp
+	if st, ok := x.keptAnswers(); ok {
+		return st
+	}
 	if st := x.intercept(); st != 0 {
 		return st
 	}
@@ -176,6 +188,7 @@ func (x *Exchange) respond() engine.Status {
 		x.editHead()
 	}
 	if x.Upgrade {
+		x.endCache()
 		return x.relayRaw()
 	}
 	if r.KeepAlive && r.IsMain() && !r.Body.Read && !x.allSent {
@@ -185,7 +198,13 @@ func (x *Exchange) respond() engine.Status {
 		return st
 	}
 	x.body = true
-	if r.HeadOnly {
+	x.beginStore()
+	x.beginKeep()
+	if x.store == nil && x.cache != nil && x.cache.left {
+		x.gone = true
+		return x.abort()
+	}
+	if x.store == nil && (r.HeadOnly || r.Beside) {
 		if x.KeepConn {
 			x.keep()
 		}
@@ -228,6 +247,7 @@ func (x *Exchange) intercept() engine.Status {
 					}
 				}
 			}
+			x.rememberError(st)
 			return st
 		}
 	}
@@ -324,9 +344,9 @@ func (x *Exchange) copyHead() {
 	if resp.Chunked {
 		o.ContentLength = -1
 	}
-	r.NoConditions = true
+	r.NoConditions = !x.Keeps()
 	if c.ForceRanges.V {
-		o.AcceptRanges, r.SingleRange = true, true
+		o.AcceptRanges, r.SingleRange = true, x.cache == nil || !x.cache.hit
 	}
 }
 
@@ -370,7 +390,16 @@ func (x *Exchange) passed(i int, h *http1.Header) bool {
 		r.AddHeader(h.ID, h.Name, x.P.Cookie(x, h.Value))
 		return false
 	case http1.HAcceptRanges:
-		return !x.Conf.ForceRanges.V
+		switch {
+		case x.Conf.ForceRanges.V:
+			return false
+		case x.cache != nil && x.cache.hit:
+			o.AcceptRanges = true
+			return false
+		case x.Keeps():
+			o.AcceptRanges, r.SingleRange = true, true
+			return false
+		}
 	}
 	return true
 }

@@ -264,7 +264,12 @@ func (x *Exchange) waitMux(head bool) uint32 {
 	if !head || !x.pump.on {
 		deadline = x.w.Loop.Now() + or(x.Peer.Read, x.Conf.ReadTimeout.V)
 	}
-	err := x.R.Stream.WaitRead(x.R, &s.FD, x.until(deadline))
+	var err error
+	if x.deaf {
+		err = s.FD.WaitRead(x.until(deadline))
+	} else {
+		err = x.R.Stream.WaitRead(x.R, &s.FD, x.until(deadline))
+	}
 	switch {
 	case x.gone:
 		return clientGone
@@ -282,6 +287,9 @@ func (x *Exchange) waitMux(head bool) uint32 {
 		return onTimeout
 	}
 	if err == engine.ErrClientGone {
+		if x.clientLost() {
+			return x.waitMux(head)
+		}
 		x.gone = true
 	}
 	return clientGone
@@ -430,11 +438,11 @@ func (x *Exchange) relayMux() engine.Status {
 			if s.EndSeen() && len(p) == len(s.Peek()) {
 				return x.lastMux(p)
 			}
-			if r.Output(&engine.Chunk{Data: p}) != nil {
+			if !x.deliver(p) {
 				return engine.Error
 			}
 			s.Consume(len(p))
-			if r.Pending() > low {
+			if !x.deaf && r.Pending() > low {
 				break
 			}
 		}
@@ -444,12 +452,12 @@ func (x *Exchange) relayMux() engine.Status {
 		if len(s.Peek()) == 0 && s.Err() != nil {
 			return x.muxBroken(s.Err())
 		}
-		if r.Pending() > 0 {
-			if r.Stream.Flush(r) != nil {
+		if !x.deaf && r.Pending() > 0 {
+			if r.Stream.Flush(r) != nil && !x.clientLost() {
 				return engine.Error
 			}
 			x.action(toClient)
-			if r.Drain(low) != nil {
+			if !x.deaf && r.Drain(low) != nil && !x.clientLost() {
 				return engine.Error
 			}
 		}

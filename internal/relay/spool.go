@@ -54,7 +54,7 @@ func (x *Exchange) deliver(p []byte) bool {
 
 // clientLost reports whether the exchange goes on without a client: a response that is stored is read to its end.
 func (x *Exchange) clientLost() bool {
-	x.deaf = x.store != nil
+	x.deaf = x.store != nil || x.R.Beside
 	return x.deaf
 }
 

@@ -17,9 +17,10 @@ type config struct {
 	relay.Conf
 	target    *target
 	headers   []conf.Pair // as written
-	fields    []field     // what is sent: headers, then the defaults that these leave
+	plain     fieldList   // what is sent
+	kept      fieldList   // the same when the response is to be kept
 	fields2   *relay.FieldSet
-	skip      fieldSet // of the client's that are not passed on
+	kept2     *relay.FieldSet
 	version   conf.Opt[int]
 	method    conf.Opt[*engine.Template]
 	body      conf.Opt[*engine.Template]
@@ -78,7 +79,8 @@ var Module = engine.Module{
 			Doc: "Flags that cookies get (secure, httponly, samesite=...) or lose (nosecure, ...)."},
 		{Name: "proxy_headers_hash_max_size", In: anywhere, Args: conf.Take1, Default: "512", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
 		{Name: "proxy_headers_hash_bucket_size", In: anywhere, Args: conf.Take1, Default: "64", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
-	}, slices.Concat(relay.Rows("proxy_", loc, confOf), relay.SSLRows("proxy_", loc, confOf), relay.StoreRows("proxy_", loc, confOf))...)},
+	}, slices.Concat(relay.Rows("proxy_", loc, confOf), relay.SSLRows("proxy_", loc, confOf), relay.StoreRows("proxy_", loc, confOf), relay.CacheRows("proxy_", loc, confOf))...)},
+	Setup: func(h *engine.HTTP) error { return relay.CheckCaches(h, "proxy_") },
 	Vars: []engine.Var{
 		{Name: "proxy_host", NoCache: true, Get: getHost, Changeable: true, Doc: "The host and port that proxy_pass names."},
 		{Name: "proxy_port", NoCache: true, Get: getPort, Changeable: true, Doc: "The port that proxy_pass names, or the scheme's."},

@@ -55,14 +55,35 @@ func readSetHeader(c *conf.Cmd) error {
 	return nil
 }
 
+// fieldList is the fields of requests to servers: those of proxy_set_header, then the defaults that these leave.
+type fieldList struct {
+	fields []field
+	skip   fieldSet // of the client's that are not passed on
+}
+
 // standard are the fields of a request that proxy_set_header does not name. Those without a value are the client's
 // alone: they are not passed on.
 var standard = []conf.Pair{{Key: "Host", Value: "$proxy_host"}, {Key: "Connection", Value: "close"}, {Key: "Proxy-Connection"}, {Key: "Content-Length"}, {Key: "Transfer-Encoding"}, {Key: "TE"}, {Key: "Keep-Alive"}, {Key: "Expect"}, {Key: "Upgrade"}}
 
-// compile makes the list of fields of a merged config.
+// standardKept are those of a request whose response is to be kept: it is to be the whole, and what conditions there are, are
+// the cache's.
+var standardKept = append(standard[:len(standard):len(standard)], conf.Pair{Key: "If-Modified-Since", Value: "$upstream_cache_last_modified"}, conf.Pair{Key: "If-Unmodified-Since"},
+	conf.Pair{Key: "If-None-Match", Value: "$upstream_cache_etag"}, conf.Pair{Key: "If-Match"}, conf.Pair{Key: "Range"}, conf.Pair{Key: "If-Range"})
+
+// compile makes the lists of fields of a merged config.
 func (c *config) compile(s *conf.Scope) error {
+	if err := c.compileList(s, &c.plain, standard); err != nil {
+		return err
+	}
+	if !c.Caching.Caches() {
+		return nil
+	}
+	return c.compileList(s, &c.kept, standardKept)
+}
+
+func (c *config) compileList(s *conf.Scope, l *fieldList, standard []conf.Pair) error {
 	h := engine.FromConfig(s.Config())
-	c.fields, c.skip = nil, fieldSet{}
+	*l = fieldList{}
 	all := c.headers
 	for _, d := range standard {
 		named := false
@@ -74,17 +95,17 @@ func (c *config) compile(s *conf.Scope) error {
 		}
 	}
 	for _, p := range all {
-		c.skip.add(p.Key)
+		l.skip.add(p.Key)
 		own := strings.EqualFold(p.Key, "Content-Length") || strings.EqualFold(p.Key, "Transfer-Encoding")
 		switch {
 		case own && p.Value == "" && !c.names(p.Key):
-			c.fields = append(c.fields, field{name: p.Key, own: bodyField})
+			l.fields = append(l.fields, field{name: p.Key, own: bodyField})
 		case p.Value != "":
 			t, err := h.Compile(p.Value)
 			if err != nil {
 				return s.Errorf("%s", err)
 			}
-			c.fields = append(c.fields, field{name: p.Key, value: t})
+			l.fields = append(l.fields, field{name: p.Key, value: t})
 		}
 	}
 	return nil
@@ -193,10 +214,7 @@ func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 		return dst, e.request2(x)
 	}
 	c := e.conf
-	method := r.MethodName
-	if c.method.V != nil {
-		method = c.method.V.Eval(r)
-	}
+	method := e.methodOf(x)
 	e.head = len(method) == 4 && ascii.EqualFold(method, "HEAD")
 	dst = append(append(dst, method...), ' ')
 	from := len(dst)
@@ -232,13 +250,17 @@ func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 	default:
 		e.bodyLen = -1
 	}
-	for i := range c.fields {
-		dst = appendField(dst, x, e, &c.fields[i])
+	l := &c.plain
+	if x.Keeps() {
+		l = &c.kept
+	}
+	for i := range l.fields {
+		dst = appendField(dst, x, e, &l.fields[i])
 	}
 	if c.PassRequestHeaders.V {
 		for i := range r.In.List {
 			h := &r.In.List[i]
-			if c.skip.has(h) {
+			if l.skip.has(h) {
 				continue
 			}
 			dst = append(append(append(append(dst, h.Name...), ':', ' '), h.Value...), '\r', '\n')
@@ -246,6 +268,24 @@ func (protocol) Request(x *relay.Exchange, dst []byte) ([]byte, engine.Status) {
 	}
 	dst = append(dst, '\r', '\n')
 	return append(dst, body...), engine.OK
+}
+
+// methodOf is the method of the request to the server.
+func (e *exchange) methodOf(x *relay.Exchange) []byte {
+	switch {
+	case x.Method != nil:
+		return x.Method
+	case e.conf.method.V != nil:
+		return e.conf.method.V.Eval(x.R)
+	}
+	return x.R.MethodName
+}
+
+// CacheKey is the address that the request is passed on to.
+func (protocol) CacheKey(x *relay.Exchange, dst []byte) []byte {
+	e := x.Data.(*exchange)
+	dst = append(append(dst, x.Scheme...), e.vars.host...)
+	return e.appendRawURI(dst, x.R)
 }
 
 func appendField(dst []byte, x *relay.Exchange, e *exchange, f *field) []byte {
@@ -306,7 +346,7 @@ func (e *exchange) appendRawURI(dst []byte, r *engine.Request) []byte {
 	switch {
 	case e.t.template != nil && uri != "":
 		return append(dst, uri...)
-	case uri == "" && r.ValidUnparsed && r.IsMain():
+	case uri == "" && r.ValidUnparsed:
 		return append(dst, r.In.Unparsed...)
 	}
 	cut := 0

@@ -24,14 +24,26 @@ var (
 			}
 			return nil
 		},
+		"if-modified-since": func(x *relay.Exchange) []byte {
+			if t, ok := relay.CachedModified(x.R); ok {
+				return http1.AppendTime(x.R.Alloc(http1.TimeLen)[:0], t)
+			}
+			return nil
+		},
+		"if-none-match": func(x *relay.Exchange) []byte { return relay.CachedETag(x.R) },
 	}
+	notPassedKept2 = append(notPassed2[:len(notPassed2):len(notPassed2)], "If-Modified-Since", "If-Unmodified-Since", "If-None-Match", "If-Match", "Range", "If-Range")
 )
 
 // compile2 makes the list of fields for HTTP/2.
 func (c *config) compile2(s *conf.Scope) (err error) {
-	if c.version.V == http1.Version20 {
-		c.fields2, err = relay.NewFieldSet(s, c.headers, ownFields2, notPassed2)
+	if c.version.V != http1.Version20 {
+		return nil
 	}
+	if c.fields2, err = relay.NewFieldSet(s, c.headers, ownFields2, notPassed2); err != nil || !c.Caching.Caches() {
+		return err
+	}
+	c.kept2, err = relay.NewFieldSet(s, c.headers, ownFields2, notPassedKept2)
 	return err
 }
 
@@ -48,10 +60,7 @@ func (e *exchange) multiplex(x *relay.Exchange) {
 // request2 makes the fields of the request.
 func (e *exchange) request2(x *relay.Exchange) engine.Status {
 	r, c := x.R, e.conf
-	method := r.MethodName
-	if c.method.V != nil {
-		method = c.method.V.Eval(r)
-	}
+	method := e.methodOf(x)
 	x.HeadRequest = len(method) == 4 && ascii.EqualFold(method, "HEAD")
 	path := e.appendURI(r.Alloc(len(e.vars.uri) + 3*len(r.URI) + len(r.In.Unparsed) + len(r.Args) + 1)[:0], r)
 	if len(path) == 0 {
@@ -71,13 +80,17 @@ func (e *exchange) request2(x *relay.Exchange) engine.Status {
 		e.bodyLen = r.Body.Size()
 	}
 	var host []byte
-	if h := c.fields2.Host; h != nil {
+	fields := c.fields2
+	if x.Keeps() {
+		fields = c.kept2
+	}
+	if h := fields.Host; h != nil {
 		host = h.Eval(r)
 	}
 	if len(host) == 0 {
 		host = r.CopyString(e.vars.host)
 	}
 	x.Begin(method, path, host)
-	c.fields2.Append(x, c.PassRequestHeaders.V)
+	fields.Append(x, c.PassRequestHeaders.V)
 	return engine.OK
 }

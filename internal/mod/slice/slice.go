@@ -218,6 +218,9 @@ func (s *state) begin(r *engine.Request) {
 func (s *state) ask(r *engine.Request) error {
 	s.active = false
 	s.setRange(r, loc.Of(r.Scope).size.V)
+	if r.Logger.On(nlog.Debug) {
+		r.Logf(nlog.Debug, "http slice subrequest: \"%s\"", s.text)
+	}
 	sub, st := r.Subrequest(r.URI, r.Args, &engine.SubOptions{Clone: true, KeepBody: true, ShareVars: true, Prepare: func(sub *engine.Request) { sub.SetCtx(slot, s) }})
 	if st != engine.OK {
 		return engine.ErrClientGone

@@ -34,17 +34,19 @@ func begin(p *engine.Plane, h *engine.HTTP) error {
 		kept[i] = &g.Group
 	}
 	upstream.Keep(kept)
-	return nil
+	return relay.BeginCaches(p, h)
 }
 
 func startWorker(w *engine.Worker) error {
 	keep(w, w.HTTP)
+	relay.KeepCaches(w, w.HTTP)
 	return nil
 }
 
 func reloadWorker(w *engine.Worker, h *engine.HTTP) {
 	stopWorker(w)
 	keep(w, h)
+	relay.KeepCaches(w, h)
 }
 
 func stopWorker(w *engine.Worker) {
@@ -57,6 +59,7 @@ func stopWorker(w *engine.Worker) {
 // endWorker is stopWorker when nothing follows: idle connections are closed.
 func endWorker(w *engine.Worker) {
 	stopWorker(w)
+	relay.StopCaches(w)
 	relay.Retire(w, w.HTTP)
 }
 

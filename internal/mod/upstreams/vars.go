@@ -24,9 +24,36 @@ var vars = []engine.Var{
 	list("upstream_response_length", "The lengths of the servers' response bodies.", func(b []byte, t *relay.Try) []byte { return strconv.AppendInt(b, t.Length, 10) }),
 	list("upstream_bytes_received", "How many bytes came from the servers.", func(b []byte, t *relay.Try) []byte { return strconv.AppendInt(b, t.Received, 10) }),
 	list("upstream_bytes_sent", "How many bytes were sent to the servers.", func(b []byte, t *relay.Try) []byte { return strconv.AppendInt(b, t.Sent, 10) }),
+	{Name: "upstream_cache_status", NoCache: true, Get: cacheStatus, Doc: "What the look into the cache came to: MISS, BYPASS, EXPIRED, STALE, UPDATING, REVALIDATED or HIT."},
+	{Name: "upstream_cache_key", NoCache: true, Get: cacheKey, Doc: "What the response is found by in the cache."},
+	{Name: "upstream_cache_last_modified", NoCache: true, Get: cacheModified, Doc: "Last-Modified of the kept response that the server is asked about."},
+	{Name: "upstream_cache_etag", NoCache: true, Get: cacheETag, Doc: "The entity tag of the kept response that the server is asked about."},
 	{Name: "upstream_http_", Prefix: true, NoCache: true, Get: header, Doc: "A field of the server's response head, as it came."},
 	{Name: "upstream_trailer_", Prefix: true, NoCache: true, Get: trailer, Doc: "A field behind the server's response body."},
 	{Name: "upstream_cookie_", Prefix: true, NoCache: true, Get: cookie, Doc: "A cookie that the server has set."},
+}
+
+func cacheStatus(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	s := relay.CacheStatus(r)
+	return r.CopyString(s), s != ""
+}
+
+func cacheKey(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	k := relay.CacheKey(r)
+	return k, k != nil
+}
+
+func cacheModified(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	t, ok := relay.CachedModified(r)
+	if !ok {
+		return nil, false
+	}
+	return http1.AppendTime(r.Alloc(http1.TimeLen)[:0], t), true
+}
+
+func cacheETag(r *engine.Request, _ *engine.Var) ([]byte, bool) {
+	v := relay.CachedETag(r)
+	return v, len(v) > 0
 }
 
 func list(name, doc string, add func(b []byte, t *relay.Try) []byte) engine.Var {
