@@ -207,6 +207,9 @@ func (e *Thread) endRun(r Result, by *Thread) {
 		return
 	}
 	g.over, g.result = true, r
+	if e.ctx != nil && e.ctx.OnEnd != nil {
+		e.ctx.OnEnd()
+	}
 	if by != e && e.state == running {
 		e.state = dead
 		if g.waiter == nil && e.wait == inOperation {

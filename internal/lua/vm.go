@@ -178,6 +178,9 @@ func (v *VM) SetViewString(slot int, s string) { v.lj.SetViewStr(slot, s) }
 // request. The zero Context is ready; Release ends its life.
 type Context struct {
 	Data any
+	// OnEnd, when set, is called when the run of a handler is ended (ngx.exit, an error, a client that went away) while
+	// light threads of it wait: before they are killed.
+	OnEnd func()
 
 	vm    *VM
 	c     *luajit.Ctx
@@ -254,7 +257,7 @@ func (x *Context) Release() {
 		x.vm.lj.ResetCtx(x.c)
 		x.vm.ctxs = append(x.vm.ctxs, x.c)
 	}
-	*x = Context{Data: x.Data}
+	*x = Context{Data: x.Data, OnEnd: x.OnEnd}
 }
 
 // CtxRef anchors the ngx.ctx table of the request, for a request which inherits it; ok is false when it was not used.

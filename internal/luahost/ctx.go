@@ -54,6 +54,7 @@ type Ctx struct {
 	BodySeenEOF bool
 	// NoAbort counts subrequests in flight: ngx.exit must wait for them.
 	NoAbort int
+	subs    subs
 	broken  bool // the request's own VM could not be made
 	next    *Ctx
 }
@@ -180,6 +181,7 @@ func blank(r *engine.Request) *Ctx {
 	x := lw.free
 	if x == nil {
 		x = &Ctx{}
+		x.OnEnd = x.endSubs
 	} else {
 		lw.free, x.next = x.next, nil
 	}

@@ -27,7 +27,9 @@ func Run(r *engine.Request, code *lua.Code, phase lua.Phase) engine.Status {
 	if debug {
 		x.logReuse()
 	}
+	main := x.enlist()
 	res := chunk.Run(&x.Context, phase)
+	x.delist(main)
 	x.SetFastOutput(false)
 	if debug {
 		x.logKept()

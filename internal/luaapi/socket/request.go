@@ -60,7 +60,7 @@ func rawSocket(c *lua.Call, x *luahost.Ctx, d engine.Downstream) lua.Outcome {
 	if r.In.Version >= http1.Version20 && !r.HeaderSent { // but behind a head with 101 the stream is a tunnel
 		return c.Errorf("http v2 not supported yet")
 	}
-	if r.Body.Read && d.BodyLeft() {
+	if !x.RawSocket && r.Body.Read && d.BodyLeft() {
 		return c.ReturnNilErr("pending request body reading in some other thread")
 	}
 	r.Stream.Flush(r)

@@ -10,6 +10,7 @@ import (
 	"moongate/internal/http1"
 	"moongate/internal/lua"
 	"moongate/internal/luahost"
+	"moongate/internal/netio"
 )
 
 // Library declares the functions.
@@ -201,9 +202,15 @@ func multi(c *lua.Call, x *luahost.Ctx) lua.Outcome {
 	begin(c, x)
 	loop := x.R.W.Loop
 	me, left := loop.Current(), len(list)
+	b := &luahost.Batch{Tasks: make([]*netio.Task, len(list))}
+	b.Begin(x)
 	for i := range list {
 		loop.Go(func() {
-			list[i].serve(x)
+			if !b.Over {
+				b.Tasks[i] = loop.Current()
+				list[i].serve(x)
+				b.Tasks[i] = nil
+			}
 			if left--; left == 0 {
 				loop.Ready(me)
 			}
@@ -212,6 +219,7 @@ func multi(c *lua.Call, x *luahost.Ctx) lua.Outcome {
 	for left > 0 {
 		loop.Park(0)
 	}
+	b.End(x)
 	end(c, x)
 	for i := range list {
 		list[i].result(c)
