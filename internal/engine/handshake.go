@@ -75,7 +75,7 @@ func (h *Handshake) Choose(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		}
 	}
 	if s := h.addr.ServerFor(lowerName(info.ServerName)); s != nil {
-		st.Matched = true
+		st.Matched = !h.addr.names.alone
 		h.Server = s
 		if s.TLS != nil {
 			h.TLS = s.TLS

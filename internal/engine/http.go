@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -550,6 +551,7 @@ func (h *HTTP) groupListens() error {
 				return err
 			}
 		}
+		a.names.alone = len(servers[a]) == 1 && !a.names.captures()
 		if err := a.checkTLS(servers[a]); err != nil {
 			return err
 		}
@@ -557,6 +559,11 @@ func (h *HTTP) groupListens() error {
 	h.shareSockets()
 	sort.SliceStable(h.Addrs, func(i, j int) bool { return !h.Addrs[i].wildcard() && h.Addrs[j].wildcard() })
 	return nil
+}
+
+// captures reports whether a name of a server takes something out of the name that a client asks for.
+func (t *nameTable) captures() bool {
+	return slices.ContainsFunc(t.regex, func(x regexName) bool { return x.re.NumCaptures() > 0 })
 }
 
 // addNames makes a server of the address known by its names. An address with one server never looks for a name without

@@ -271,6 +271,8 @@ type nameTable struct {
 	heads map[string]*Server // "*.example.com" by ".example.com"
 	tails map[string]*Server // "www.example.*" by "www.example."
 	regex []regexName
+	// alone says that names make no difference: there is one server, whose names capture nothing.
+	alone bool
 }
 
 type regexName struct {

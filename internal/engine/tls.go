@@ -66,7 +66,8 @@ type TLSState struct {
 	VerifyText string
 	// StatusText is what Status has found.
 	StatusText string
-	// Matched is whether a server was found by the name that the client asked for.
+	// Matched is whether a server was found by the name that the client asked for, where names make a difference: requests
+	// for other names are refused then. An address with one server takes them all, as with nginx.
 	Matched bool
 	// SessionID is the number that the session is kept under at the server's side; empty for one that only the client
 	// keeps.

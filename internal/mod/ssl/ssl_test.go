@@ -358,6 +358,24 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
+// TestOneServer: an address with one server takes requests for names other than that of the handshake, unless the server's
+// name captures something; so it is with nginx, and who proxies to an address with proxy_ssl_name relies on it.
+func TestOneServer(t *testing.T) {
+	for name, want := range map[string]string{"a": "200 ", "a b": "200 ", "~^[ab]$": "200 ", "~^([ab])$": "421 ", "~^(?<x>[ab])$": "421 ", "a; } server { listen 127.0.0.1:8080 ssl; server_name c": "421 "} {
+		s := newSite(t)
+		s.start(t, "ssl_client_certificate ca.pem; ssl_verify_client optional; "+pair+" server { listen 127.0.0.1:8080 ssl; return 200 ok; server_name "+name+"; }")
+		tc, err := s.dial(t, &tls.Config{ServerName: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(tc, "GET / HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")
+		b, _ := io.ReadAll(tc)
+		if !strings.HasPrefix(enginetest.Status(string(b)), want) {
+			t.Errorf("server_name %s: %q, want %s", name, b, want)
+		}
+	}
+}
+
 func TestSessions(t *testing.T) {
 	s := newSite(t)
 	s.start(t, `
