@@ -86,6 +86,7 @@ type process struct {
 	gen     *generation  // the configuration in use
 	plane   plane.Plane  // made when first needed; see data
 
+	child      bool     // started by another of these
 	environ    []string // as it was at the start
 	parent     int      // parent process at the start
 	inherited  []plane.Socket
@@ -99,6 +100,7 @@ type process struct {
 func Main(prog *Program, opt Options, args []string) int {
 	p := &process{prog: prog, opt: opt, args: args, environ: os.Environ(), parent: os.Getppid()}
 	role, called, _ := strings.Cut(os.Getenv(startVar), ":")
+	p.child = role != ""
 	if role == "daemon" {
 		p.becomeDaemon(called)
 	}
@@ -201,7 +203,9 @@ func (p *process) openBootLog() {
 	if name != "" {
 		var err error
 		if f, err = nlog.OpenFile(name); err != nil {
-			os.Stderr.WriteString("nginx: [alert] could not open error log file: open() \"" + name + "\" failed " + nlog.ErrText(err) + "\n")
+			if !p.child { // whose parent has said so
+				os.Stderr.WriteString("nginx: [alert] could not open error log file: open() \"" + name + "\" failed " + nlog.ErrText(err) + "\n")
+			}
 			f = nlog.NewStderr()
 		}
 	}

@@ -47,7 +47,7 @@ func Worker(prog *Program) int {
 		return 1
 	}
 	watchSignals()
-	w := &worker{process: &process{prog: prog, parent: os.Getppid()}, ch: ch, ended: make(chan struct{})}
+	w := &worker{process: &process{prog: prog, child: true, parent: os.Getppid()}, ch: ch, ended: make(chan struct{})}
 	w.take(m.Load)
 	if len(w.args) > 0 {
 		setName(w.args[0])

@@ -383,3 +383,15 @@ func TestBinaryUpgrade(t *testing.T) {
 	s.signal(syscall.SIGTERM)
 	s.eventually("the end", func() bool { return gone(young2) && !exists(s.path("s")) })
 }
+
+// TestBootLogAlert: that the file of -e cannot be opened is said once, whatever number of processes a start takes.
+func TestBootLogAlert(t *testing.T) {
+	s := newSite(t, head)
+	_, stderr, code := s.command("-e", "no/e.log")
+	if n := strings.Count(stderr, "could not open error log file"); code != 0 || n != 1 {
+		t.Errorf("exit code %d, %d alerts: %s", code, n, stderr)
+	}
+	pid := s.pid()
+	s.signal(syscall.SIGTERM)
+	s.eventually("the end", func() bool { return gone(pid) })
+}
