@@ -2,8 +2,8 @@ package engine
 
 import "moongate/internal/http1"
 
-// Connections that only carry bytes both ways are open for hours, by the thousand. Their requests wait without a task, whose
-// stack would be most of their memory, and without the buffers that the heads came in.
+// Connections that only carry bytes both ways, and streams of messages, are open for hours, by the thousand. Their requests
+// wait without a task, whose stack would be most of their memory; tunnels also without the buffers that the heads came in.
 
 // Detach makes the client's connection one of bytes (Downstream.Detach) that is served by events from now on: the handler
 // answers Detached, and calls Reattach when it is over. It is nil for a request whose handler has to stay.
@@ -19,16 +19,42 @@ func (r *Request) Detach(readable func()) RawConn {
 // Detached reports, to drivers and after Serve, that the request goes on.
 func (r *Request) Detached() bool { return r.detached }
 
-// Reattach ends a request that was detached; its connection has served its purpose. The caller's task does what is left.
-func (r *Request) Reattach() {
-	r.detached = false
-	func() {
-		defer r.rescue()
-		r.runDelayed()
-		r.finish(Error)
-	}()
-	r.Stream.(Downstream).Resume(r)
+// Rest detaches a request whose stream goes on as it is: the handler answers Detached, and Continue goes on with what is left of
+// it. False: the handler has to stay.
+func (r *Request) Rest() bool {
+	s, ok := r.Stream.(Rester)
+	r.detached = ok && r.detachable && s.Rest()
+	return r.detached
 }
+
+// Continue goes on with a request that was detached, as the caller's task: f is the rest of its handler, which may answer
+// Detached again.
+func (r *Request) Continue(f func() Status) {
+	r.detached, r.detachable = false, true
+	over := r.proceed(f)
+	r.detachable = false
+	if over {
+		r.Stream.(Downstream).Resume(r)
+	}
+}
+
+// proceed reports whether the request is over.
+func (r *Request) proceed(f func() Status) (over bool) {
+	over = true
+	defer r.rescue()
+	st := f()
+	if st == Detached {
+		return false
+	}
+	r.runDelayed()
+	r.finish(st)
+	return true
+}
+
+// Reattach ends a request that was detached; its connection has served its purpose. The caller's task does what is left.
+func (r *Request) Reattach() { r.Continue(failed) }
+
+func failed() Status { return Error }
 
 // Move is told that the bytes of from are also in to, and from now on only there as far as the request knows, but for In. What
 // modules have kept of from they keep: its memory must not be used anew.

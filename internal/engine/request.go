@@ -120,6 +120,14 @@ type Downstream interface {
 	Resume(r *Request)
 }
 
+// Rester is implemented by Streams whose requests may wait without a task, see Request.Rest.
+type Rester interface {
+	// Rest reports whether the request may wait so; it does from now on.
+	Rest() bool
+	// OnBody calls f, once and soon, when TryBody may give something: more of the body, its end, or an error.
+	OnBody(f func())
+}
+
 // RawConn is a connection as it is. Read and Write do not park: syscall.EAGAIN; 0 and no error is the end.
 type RawConn interface {
 	Read(p []byte) (int, error)

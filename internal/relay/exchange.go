@@ -124,7 +124,7 @@ type Exchange struct {
 	late     []byte // pieces that wait, see output
 	body     bool   // the response body is being passed on
 	task     *netio.Task
-	detached bool // an upgraded connection ends the exchange
+	detached bool // the handler has ended before the exchange
 	watching bool
 	gone     bool // the client is
 	tlsName  string
@@ -281,6 +281,8 @@ func (x *Exchange) run() engine.Status {
 const (
 	failedInternally uint32 = 1 << (30 + iota)
 	clientGone
+
+	toBeWoken uint32 = failedInternally | clientGone // the task ends, and another goes on; see pumpRests
 )
 
 // try asks one server up to its response head. 0: it is there, and not one to try the next server for.
@@ -516,7 +518,10 @@ func (x *Exchange) ClientGone() {
 	if x.lost(); !x.gone {
 		return
 	}
-	if !x.stopEditor(x.task) {
+	switch {
+	case x.mux.rest.on:
+		x.wake(nil)
+	case x.task != nil && !x.stopEditor(x.task): // else about to have a task again
 		x.w.Loop.Kill(x.task)
 	}
 }
@@ -543,6 +548,7 @@ func (x *Exchange) lost() {
 // the request ends.
 func (x *Exchange) finish() {
 	x.stopPump()
+	x.endRest()
 	if x.Editor != nil {
 		x.Editor.Done()
 	}

@@ -30,6 +30,7 @@ type mux struct {
 type kept struct {
 	resp   http1.Response
 	pumpFn func()
+	rest   rest
 }
 
 // Why a try over HTTP/2 failed, besides the bits of next_upstream.
@@ -205,6 +206,7 @@ func (x *Exchange) openMux(c *h2client.Conn) uint32 {
 		return 0
 	}
 	x.pump.rest, x.pump.on = body[n:], true
+	x.pump.in = piece{buf: b.Mem, from: len(b.Mem) - len(x.pump.rest), kept: true, end: b.Read}
 	if x.mux.pumpFn == nil {
 		x.mux.pumpFn = x.runMuxPump
 	}
@@ -262,7 +264,10 @@ func (x *Exchange) waitMux(head bool) uint32 {
 	s.Quiet()
 	deadline := int64(0)
 	if !head || !x.pump.on {
-		deadline = x.w.Loop.Now() + or(x.Peer.Read, x.Conf.ReadTimeout.V)
+		deadline = x.readUntil()
+	}
+	if why := x.stopped(); why != 0 {
+		return why
 	}
 	var err error
 	if x.deaf {
@@ -270,6 +275,18 @@ func (x *Exchange) waitMux(head bool) uint32 {
 	} else {
 		err = x.R.Stream.WaitRead(x.R, &s.FD, x.until(deadline))
 	}
+	if err == engine.ErrClientGone && x.stopped() == 0 && x.clientLost() {
+		return x.waitMux(head)
+	}
+	return x.waited(err)
+}
+
+func (x *Exchange) readUntil() int64 {
+	return x.w.Loop.Now() + or(x.Peer.Read, x.Conf.ReadTimeout.V)
+}
+
+// stopped tells why the response is not to be waited for any more, 0 while it is.
+func (x *Exchange) stopped() uint32 {
 	switch {
 	case x.gone:
 		return clientGone
@@ -279,6 +296,16 @@ func (x *Exchange) waitMux(head bool) uint32 {
 		return x.pump.why
 	case x.edit.over:
 		return onAnswered
+	}
+	return 0
+}
+
+// waited tells what the end of waiting means; 0: the server has sent something.
+func (x *Exchange) waited(err error) uint32 {
+	why := x.stopped()
+	switch {
+	case why != 0:
+		return why
 	case err == nil:
 		return 0
 	case err == netio.ErrTimeout && x.expired():
@@ -287,9 +314,6 @@ func (x *Exchange) waitMux(head bool) uint32 {
 		return onTimeout
 	}
 	if err == engine.ErrClientGone {
-		if x.clientLost() {
-			return x.waitMux(head)
-		}
 		x.gone = true
 	}
 	return clientGone
@@ -465,12 +489,21 @@ func (x *Exchange) relayMux() engine.Status {
 			continue
 		}
 		x.action(readingBody)
-		if why := x.waitMux(false); why == onDeadline {
-			return x.expire()
-		} else if why != 0 {
-			return x.broken(why)
+		if x.mayRest() {
+			return engine.Detached
+		}
+		if why := x.waitMux(false); why != 0 {
+			return x.failedMux(why)
 		}
 	}
+}
+
+// failedMux ends a response whose rest does not come.
+func (x *Exchange) failedMux(why uint32) engine.Status {
+	if why == onDeadline {
+		return x.expire()
+	}
+	return x.broken(why)
 }
 
 // lastMux sends the last piece and the trailers.
@@ -523,6 +556,16 @@ func (x *Exchange) runMuxPump() {
 	if x.mux.stream != nil { // else given up before this task had its turn
 		why = x.muxPumpAll()
 	}
+	if why == toBeWoken {
+		p.task = nil
+		return
+	}
+	x.pumpEnded(why)
+}
+
+// pumpEnded ends the sending.
+func (x *Exchange) pumpEnded(why uint32) {
+	p := &x.pump
 	if why == 0 {
 		x.allSent = true
 	} else if why == onTimeout && !x.body {
@@ -585,11 +628,10 @@ func (x *Exchange) muxSend(p []byte, last bool) uint32 {
 }
 
 // muxPumpClient passes the request body on as it comes. What fits the memory of the body is kept there: while all of it
-// does, the request can be sent again. While nothing comes there is no other memory.
-func (x *Exchange) muxPumpClient() uint32 {
+// does, the request can be sent again. While nothing comes there is no other memory, and where the stream allows it no task.
+func (x *Exchange) muxPumpClient() (why uint32) {
 	d := x.R.Stream.(engine.Downstream)
-	b, s := &x.R.Body, x.mux.stream
-	in := piece{buf: b.Mem, from: len(b.Mem) - len(x.pump.rest), kept: true, end: b.Read}
+	s, in := x.mux.stream, &x.pump.in
 	defer in.drop(x)
 	for {
 		err := in.fill(x, d)
@@ -618,6 +660,9 @@ func (x *Exchange) muxPumpClient() uint32 {
 		in.drop(x)
 		if err == nil {
 			continue
+		}
+		if x.pumpRests() {
+			return toBeWoken
 		}
 		if why := x.waitBody(d); why != 0 {
 			return why

@@ -23,6 +23,9 @@ type pump struct {
 	why     uint32 // a failure that ends the try
 	status  engine.Status
 	buf     []byte
+	in      piece // of the client's body, by a connection that carries many
+	waits   bool  // for that, without a task
+	until   int64 // no longer than this
 }
 
 // send sends the request, or begins to.
@@ -256,6 +259,10 @@ func (x *Exchange) clientFailed(err error) uint32 {
 func (x *Exchange) stopPump() {
 	p := &x.pump
 	if !p.on {
+		return
+	}
+	if p.waits {
+		x.wakePump(clientGone)
 		return
 	}
 	loop := x.w.Loop

@@ -58,6 +58,10 @@ func (s *stream) wakeReader() {
 	if s.onRead != nil {
 		s.c.w.Loop.Go(s.onRead)
 	}
+	if f := s.onBody; f != nil {
+		s.onBody = nil
+		s.c.w.Loop.Go(f)
+	}
 }
 
 // fault ends the body for a fault of the client.

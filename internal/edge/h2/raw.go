@@ -17,6 +17,12 @@ func (s *stream) Detach(r *engine.Request, readable func()) engine.RawConn {
 	return s.Hijack(r)
 }
 
+// Rest implements engine.Rester. A request that is served inline is not one that frames find.
+func (s *stream) Rest() bool { return s.c.inline != s }
+
+// OnBody implements engine.Rester.
+func (s *stream) OnBody(f func()) { s.onBody = f }
+
 // Resume ends the request.
 func (s *stream) Resume(*engine.Request) { s.done() }
 

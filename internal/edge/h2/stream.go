@@ -55,12 +55,14 @@ type live struct {
 	low     int64
 	onAbort func()
 	onRead  func() // see Detach
+	onBody  func() // see OnBody
 }
 
 var _ interface {
 	engine.Stream
 	engine.Watcher
 	engine.Downstream
+	engine.Rester
 } = (*stream)(nil)
 
 type freeList struct{ first *stream }

@@ -53,8 +53,7 @@ func handle(r *engine.Request) engine.Status {
 	x.Multiplexed, x.PassTrailers = true, true
 	x.HeadRequest = r.Method == http1.MethodHead
 	x.Unbuffered = r.IsMain() && r.HasBody()
-	is := isGRPC(r)
-	if is && c.timeoutHeader.V {
+	if c.timeoutHeader.V && isGRPC(r) {
 		e.readTimeout(x)
 	}
 	if c.retryOn.V != 0 {
@@ -62,6 +61,20 @@ func handle(r *engine.Request) engine.Status {
 	}
 	x.Editor = relay.EditorOf(r)
 	st := x.Run()
+	if st == engine.Detached {
+		return st
+	}
+	return e.ended(x, st)
+}
+
+// Rested implements relay.Rester.
+func (protocol) Rested(x *relay.Exchange, st engine.Status) engine.Status {
+	return x.Data.(*call).ended(x, st)
+}
+
+// ended is what follows the exchange.
+func (e *call) ended(x *relay.Exchange, st engine.Status) engine.Status {
+	r := x.R
 	e.end()
 	switch {
 	case r.HeaderSent:
@@ -70,7 +83,7 @@ func handle(r *engine.Request) engine.Status {
 	case x.Expired():
 		st = deadlineExceeded(r)
 	}
-	if is {
+	if isGRPC(r) {
 		e.count(x, st)
 	}
 	return st
