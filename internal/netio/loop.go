@@ -62,7 +62,9 @@ type Loop struct {
 	firedHead int
 	jobs      []func()
 	jobsHead  int
-	jobsTurn  int // jobs that may still run before the next poll
+	jobsTurn  int      // jobs that may still run before the next poll
+	soon      []func() // run behind the events of this turn, from soonHead on
+	soonHead  int
 	ends      []func()
 	endsSpare []func()
 	tasks     int
@@ -189,6 +191,9 @@ func (l *Loop) Trim() {
 	if l.jobsHead == len(l.jobs) {
 		l.jobs, l.jobsHead = nil, 0
 	}
+	if l.soonHead == len(l.soon) {
+		l.soon, l.soonHead = nil, 0
+	}
 }
 
 // Stop ends Run after the current event.
@@ -242,6 +247,13 @@ func (l *Loop) lead() {
 			if l.readyHead != nil || l.stopped {
 				return
 			}
+		}
+		if l.soonHead < len(l.soon) {
+			l.runSoon()
+			if l.readyHead != nil || l.stopped {
+				return
+			}
+			continue
 		}
 		if len(l.ends) > 0 {
 			l.endTurn()
@@ -387,6 +399,19 @@ func (l *Loop) Go(fn func()) { l.jobs = append(l.jobs, fn) }
 // AtEnd queues fn to run when the events of this turn have been served and no task is ready: the time to send, in one
 // piece, what they have queued. fn must not park.
 func (l *Loop) AtEnd(fn func()) { l.ends = append(l.ends, fn) }
+
+// Soon runs fn, which may park, behind the events of this turn and before its end: for what would be a task that becomes ready, if
+// it had not ended. It costs no look at the kernel, as Go does.
+func (l *Loop) Soon(fn func()) { l.soon = append(l.soon, fn) }
+
+func (l *Loop) runSoon() {
+	fn := l.soon[l.soonHead]
+	l.soon[l.soonHead] = nil
+	if l.soonHead++; l.soonHead == len(l.soon) {
+		l.soon, l.soonHead = l.soon[:0], 0
+	}
+	fn()
+}
 
 func (l *Loop) endTurn() {
 	list := l.ends

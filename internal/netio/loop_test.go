@@ -2,6 +2,7 @@ package netio
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -360,5 +361,33 @@ func TestDisarmDue(t *testing.T) {
 	})
 	if ran["first"] != 1 || ran["off"] != 0 || ran["again"] != 2 || ran["moved"] != 1 {
 		t.Fatalf("ran: %v", ran)
+	}
+}
+
+// TestSoon: what is to run soon does so before the turn ends, in order, and may wait.
+func TestSoon(t *testing.T) {
+	l, err := NewLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	l.Go(func() {
+		l.AtEnd(func() { got = append(got, 4) })
+		l.Go(func() {
+			got = append(got, 5)
+			l.Stop()
+		})
+		l.Soon(func() {
+			got = append(got, 1)
+			l.Soon(func() { got = append(got, 3) })
+			l.Sleep(0)
+			got = append(got, 6)
+		})
+		l.Soon(func() { got = append(got, 2) })
+	})
+	l.Run()
+	l.Close()
+	if !slices.Equal(got, []int{1, 2, 3, 4, 5}) {
+		t.Error(got)
 	}
 }

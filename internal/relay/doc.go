@@ -4,6 +4,6 @@
 // its special fields, the body with back-pressure, upgraded connections, and what $upstream_... says of it all.
 //
 // An Exchange is one such passing-on. It is straight-line code in the task that serves the request; only a request body
-// that goes up while the response comes down has a second task. What reaches the other side is always written anew from
-// parsed form.
+// that goes up while the response comes down has a second task. Tunnels and silent streams have neither (upgrade.go, rest.go).
+// What reaches the other side is always written anew from parsed form.
 package relay

@@ -210,7 +210,7 @@ func (x *Exchange) openMux(c *h2client.Conn) uint32 {
 	if x.mux.pumpFn == nil {
 		x.mux.pumpFn = x.runMuxPump
 	}
-	x.w.Loop.Go(x.mux.pumpFn)
+	x.w.Loop.Soon(x.mux.pumpFn)
 	return 0
 }
 

@@ -73,7 +73,7 @@ func (x *Exchange) wake(err error) {
 	t := &x.mux.rest
 	t.on, t.err = false, err
 	x.mux.stream.FD.SetHandler(nil)
-	x.w.Loop.Go(t.wakeFn)
+	x.w.Loop.Soon(t.wakeFn)
 }
 
 func (x *Exchange) runAgain() { x.R.Continue(x.mux.rest.goOnFn) }

@@ -60,7 +60,7 @@ func (s *stream) wakeReader() {
 	}
 	if f := s.onBody; f != nil {
 		s.onBody = nil
-		s.c.w.Loop.Go(f)
+		s.c.w.Loop.Soon(f)
 	}
 }
 
