@@ -245,7 +245,7 @@ next:
 		if l.QUIC || alone && l.Worker%len(w.Plane.workers) != w.ID {
 			continue
 		}
-		a := &accept{w: w, l: l}
+		a := &accept{w: w, l: l, alone: alone || !shared}
 		fd, err := w.Loop.AddListener(l.FD, a, shared && !alone)
 		if err != nil {
 			return err
@@ -458,9 +458,6 @@ func (p *Plane) Stop() {
 	}
 	p.done.Wait()
 }
-
-// multi reports whether one event may accept several connections.
-func (a *AddrConf) multi() bool { return false }
 
 // HTTP is the snapshot an address belongs to.
 func (a *AddrConf) HTTP() *HTTP { return a.http }

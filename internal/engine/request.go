@@ -51,6 +51,9 @@ func (c *Conn) Unwatch(w ClientWatcher) {
 	}
 }
 
+// Watched reports whether there are watchers.
+func (c *Conn) Watched() bool { return len(c.watchers) > 0 }
+
 // TellGone is for drivers: it tells all watchers.
 func (c *Conn) TellGone() {
 	for i := len(c.watchers) - 1; i >= 0; i-- {

@@ -327,15 +327,33 @@ func (w *Worker) Leave(n *ConnLink) {
 
 // accept takes connections from one listening socket.
 type accept struct {
-	w  *Worker
-	l  *Listener
-	fd *netio.FD
+	w     *Worker
+	l     *Listener
+	fd    *netio.FD
+	alone bool // no other worker accepts from the socket
+	calm  int  // events to come at which one connection is enough
 }
 
-// Ready accepts what waits; one event takes at most a few connections, so that others have their turn.
-func (a *accept) Ready(f *netio.FD) {
-	for range 4 {
-		if !a.one() || !a.l.Conf().multi() {
+// At an event one connection waits, most often not more, and asking for another one that is not there costs a system call. Under
+// a load of new connections many wait. So several are taken while that succeeds; when it does not, it is not tried for
+// some events. Workers that share a socket take one each.
+const (
+	acceptMost = 8
+	acceptCalm = 16
+)
+
+// Ready accepts what waits.
+func (a *accept) Ready(*netio.FD) {
+	if !a.one() || !a.alone {
+		return
+	}
+	if a.calm > 0 {
+		a.calm--
+		return
+	}
+	for range acceptMost - 1 {
+		if !a.one() {
+			a.calm = acceptCalm
 			return
 		}
 	}

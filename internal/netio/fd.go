@@ -95,6 +95,9 @@ func (f *FD) Readable() bool { return f.state&readable != 0 }
 // HungUp reports whether the peer has closed its side or the descriptor is broken.
 func (f *FD) HungUp() bool { return f.state&(hangup|broken) != 0 }
 
+// Awaited reports whether a task waits for the descriptor.
+func (f *FD) Awaited() bool { return f.rw != nil || f.ww != nil }
+
 func (f *FD) event(ev uint32) {
 	if ev&(syscall.EPOLLERR|syscall.EPOLLHUP) != 0 {
 		f.state |= readable | writable | broken

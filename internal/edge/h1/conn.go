@@ -39,11 +39,47 @@ type conn struct {
 	closed    bool
 	buf       []byte // bytes read; nil while idle
 	rpos      int    // first byte of buf that was not consumed
+	free      *conn  // in the free list
+}
+
+// maxSpare is how many connections a worker keeps for those to come.
+const maxSpare = 256
+
+// newConn takes a connection from the free list.
+func newConn(w *engine.Worker) *conn {
+	fl := listsOf(w)
+	c := fl.conns
+	if c == nil {
+		c = &conn{}
+		c.timer.Init(c.expire)
+	} else {
+		fl.conns, c.free = c.free, nil
+		fl.spare--
+	}
+	c.w, c.closed = w, false
+	return c
+}
+
+// end closes the connection. What calls it has served the connection and forgets it: it is the next one's then, if nobody
+// else can know of it.
+func (c *conn) end() {
+	known := c.https || c.h2 != nil || c.closing || c.Values != nil || c.Watched() || c.fd.Awaited()
+	c.close()
+	fl := listsOf(c.w)
+	if known || fl.spare >= maxSpare {
+		return
+	}
+	c.w.Loop.Disarm(&c.timer) // its function may be about to run
+	expire := c.timer.F
+	*c = conn{closed: true, free: fl.conns}
+	c.timer.Init(expire)
+	fl.conns = c
+	fl.spare++
 }
 
 // Accept takes over a socket that was just accepted.
 func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
-	c := &conn{w: w}
+	c := newConn(w)
 	c.Worker, c.Listener, c.Remote = w, l, remote
 	c.ID = w.Plane.NextConnID()
 	c.FD = fd
@@ -56,7 +92,6 @@ func Accept(w *engine.Worker, l *engine.Listener, fd int, remote engine.Addr) {
 		c.Action = handshaking
 	}
 	c.shake = c.https
-	c.timer.Init(c.expire)
 	if err := w.Loop.AddTo(&c.fd, fd, c); err != nil {
 		syscall.Close(fd)
 		return
@@ -361,7 +396,7 @@ func (c *conn) gone(x *exchange, err error) {
 	if !partial {
 		x.free()
 	}
-	c.close()
+	c.end()
 }
 
 // incomplete logs a request whose head did not come in full, with the status that nginx gives it. No answer is sent.
@@ -509,7 +544,7 @@ func (c *conn) done(x *exchange) bool {
 		if linger {
 			c.lingerClose(lingerTime, lingerTimeout)
 		}
-		c.close()
+		c.end()
 		return false
 	}
 	if len(c.buf) > c.rpos {

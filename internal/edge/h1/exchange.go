@@ -36,17 +36,27 @@ type exchange struct {
 	next     *exchange
 }
 
-type freeList struct{ first *exchange }
+// lists are what a worker keeps for requests and connections to come.
+type lists struct {
+	first *exchange
+	conns *conn
+	spare int // length of conns
+}
 
 var workerSlot = engine.NewWorkerSlot()
 
-func newExchange(c *conn) *exchange {
-	fl, _ := c.w.Values[workerSlot].(*freeList)
+func listsOf(w *engine.Worker) *lists {
+	fl, _ := w.Values[workerSlot].(*lists)
 	if fl == nil {
-		fl = &freeList{}
-		c.w.Values[workerSlot] = fl
-		c.w.OnTrim(func() { fl.first = nil })
+		fl = &lists{}
+		w.Values[workerSlot] = fl
+		w.OnTrim(func() { *fl = lists{} })
 	}
+	return fl
+}
+
+func newExchange(c *conn) *exchange {
+	fl := listsOf(c.w)
 	x := fl.first
 	if x == nil {
 		x = &exchange{}
@@ -87,7 +97,7 @@ func (x *exchange) free() {
 	x.chunked, x.lastSeen, x.linger, x.timedOut, x.refused, x.onAbort, x.onRead = false, false, false, false, false, nil, nil
 	x.pace = pace{}
 	x.c = nil
-	fl := w.Values[workerSlot].(*freeList)
+	fl := listsOf(w)
 	x.next = fl.first
 	fl.first = x
 }
