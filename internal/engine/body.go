@@ -111,7 +111,7 @@ func (r *Request) ReadBody() Status {
 				break
 			}
 			if err != nil {
-				return r.bodyFailed(err)
+				return r.BodyFailed(err)
 			}
 			if n > 0 {
 				b.Mem = buf
@@ -126,7 +126,7 @@ func (r *Request) ReadBody() Status {
 			break
 		}
 		if err != nil {
-			return r.bodyFailed(err)
+			return r.BodyFailed(err)
 		}
 		if st := r.checkBodySize(core, n); st != OK {
 			return st
@@ -174,21 +174,26 @@ func (r *Request) bodyStatus(st Status) Status {
 	return st
 }
 
-func (r *Request) bodyFailed(err error) Status {
+// BodyFailed ends the reading of a body that does not come: it logs why and gives the status of the answer. A client that
+// is too slow nginx does not mention.
+func (r *Request) BodyFailed(err error) Status {
 	r.KeepAlive = false
 	var be *BodyError
-	if errors.As(err, &be) {
-		lv := nlog.Info
-		if be.Status == 413 || be == ErrBodyChunk {
-			lv = nlog.Error
-		}
-		r.Logf(lv, "%s", be.Text)
-		if be.Status == 400 && be == ErrBodyClosed {
-			r.Aborted = true
-		}
-		return be.Status
+	if !errors.As(err, &be) {
+		return Error
 	}
-	return Error
+	switch {
+	case be == ErrBodyTimeout:
+	case be.Status == 413 || be == ErrBodyChunk:
+		r.Logf(nlog.Error, "%s", be.Text)
+	default:
+		r.Logf(nlog.Info, "%s", be.Text)
+	}
+	if be == ErrBodyClosed {
+		r.Aborted = true
+	}
+	r.Discarded = true
+	return be.Status
 }
 
 // bodyToFile moves what was read and more to a temporary file and reads the rest into it.
@@ -223,7 +228,7 @@ func (r *Request) bodyToFile(more []byte, wanted bool) Status {
 			return OK
 		}
 		if err != nil {
-			return r.bodyFailed(err)
+			return r.BodyFailed(err)
 		}
 		if st := r.checkBodySize(core, n); st != OK {
 			return st
@@ -250,7 +255,7 @@ func (r *Request) DiscardBody() Status {
 		case io.EOF, syscall.EAGAIN:
 			return OK
 		default:
-			return r.bodyFailed(err)
+			return r.BodyFailed(err)
 		}
 	}
 	return OK

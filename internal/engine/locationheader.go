@@ -7,15 +7,15 @@ import (
 )
 
 // AbsoluteLocation makes the Location header, when it was set by Expose and begins with a slash, what absolute_redirect and
-// its like say. Drivers call it before they write the head.
-func (r *Request) AbsoluteLocation(core *LocConf) {
+// its like say, and reports whether it did. Drivers call it before they write the head.
+func (r *Request) AbsoluteLocation(core *LocConf) bool {
 	o := &r.Out
 	if !o.OwnLocation || !core.AbsoluteRedirect.V {
-		return
+		return false
 	}
 	loc := r.HeaderOut(http1.HLocation)
 	if loc == nil || len(loc.Value) == 0 || loc.Value[0] != '/' {
-		return
+		return false
 	}
 	b := r.Alloc(len(loc.Value) + len(r.Server.Name) + len(r.In.Server) + 64)[:0]
 	b = append(b, "http"...)
@@ -39,4 +39,5 @@ func (r *Request) AbsoluteLocation(core *LocConf) {
 		b = strconv.AppendInt(b, int64(p), 10)
 	}
 	loc.Value = append(b, loc.Value...)
+	return true
 }

@@ -148,7 +148,7 @@ func (r *Request) Preread() Status {
 			break
 		}
 		if err != nil {
-			return r.bodyFailed(err)
+			return r.BodyFailed(err)
 		}
 		if st := r.checkBodySize(r.Core(), n); st != OK {
 			return st

@@ -22,8 +22,11 @@ func (x *Exchange) relay() engine.Status {
 			x.w.FreeBuffer(buf)
 		}
 	}()
-	x.action(readingBody)
+	if buffering {
+		x.action(readingBody)
+	}
 	in := x.rest
+	x.state().Length += int64(len(in))
 	for {
 		done, st := x.pass(in)
 		if st != engine.OK || done {
@@ -48,13 +51,14 @@ func (x *Exchange) relay() engine.Status {
 		switch {
 		case n > 0:
 			x.state().Received += int64(n)
+			x.state().Length += int64(n)
 			in = buf[:n]
 		case err == syscall.EAGAIN:
 			in = nil
 		case err == nil:
 			return x.ended()
 		default:
-			x.readFailed(err)
+			x.readFailed(err, buffering)
 			if !x.releaseLate() {
 				return engine.Error
 			}
@@ -93,7 +97,6 @@ func (x *Exchange) pass(in []byte) (done bool, st engine.Status) {
 		data, n, state := x.P.Body(x, in)
 		in = in[n:]
 		if len(data) > 0 {
-			x.state().Length += int64(len(data))
 			if held != nil && !x.output(held, late) {
 				return true, engine.Error
 			}

@@ -118,26 +118,27 @@ type Exchange struct {
 	cache      *caching
 	spareCache *caching // the memory for it
 
-	head     []byte // of the request
-	buf      []byte // the response, from the worker's buffers
-	rest     []byte // what was read behind the head
-	late     []byte // pieces that wait, see output
-	body     bool   // the response body is being passed on
-	task     *netio.Task
-	detached bool // the handler has ended before the exchange
-	watching bool
-	gone     bool // the client is
-	tlsName  string
-	tlsCert  string // the name of a certificate that depends on the request
-	cut      bool   // the response is not complete
-	entered  bool   // the group has given leave
-	retries  int    // of the group's retry policy
-	retrying bool   // one is under way
-	stuck    stuck
-	work     *upstream.Work // the counters of a server that a Chooser chose
-	pump     pump
-	mux      mux
-	edit     edit
+	head       []byte // of the request
+	buf        []byte // the response, from the worker's buffers
+	rest       []byte // what was read behind the head
+	late       []byte // pieces that wait, see output
+	body       bool   // the response body is being passed on
+	task       *netio.Task
+	detached   bool // the handler has ended before the exchange
+	redirected bool // by X-Accel-Redirect
+	watching   bool
+	gone       bool // the client is
+	tlsName    string
+	tlsCert    string // the name of a certificate that depends on the request
+	cut        bool   // the response is not complete
+	entered    bool   // the group has given leave
+	retries    int    // of the group's retry policy
+	retrying   bool   // one is under way
+	stuck      stuck
+	work       *upstream.Work // the counters of a server that a Chooser chose
+	pump       pump
+	mux        mux
+	edit       edit
 }
 
 // newExchange begins an exchange of a request.
@@ -495,6 +496,9 @@ func (x *Exchange) refused(st engine.Status) uint32 {
 // abort ends an exchange whose client is gone.
 func (x *Exchange) abort() engine.Status {
 	if x.conn != nil || x.mux.stream != nil {
+		if t := x.state(); t.Received == 0 && x.R.Conn.Action == readingHead {
+			x.action(sending) // as with nginx, which reads from the first byte on
+		}
 		x.logGone("epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too")
 	} else {
 		x.logGone("epoll_wait() reported that client prematurely closed connection")
@@ -569,7 +573,11 @@ func (x *Exchange) finish() {
 	}
 	x.closeConn()
 	x.task = nil
-	x.action(toClient)
+	if x.redirected {
+		x.action("")
+	} else {
+		x.action(toClient)
+	}
 }
 
 // release gives the server back once it has done what it should.

@@ -35,7 +35,7 @@ func (x *Exchange) readHead() uint32 {
 		case err == syscall.EAGAIN:
 			continue
 		default:
-			x.readFailed(err)
+			x.readFailed(err, false)
 			return onError
 		}
 		in = in[:len(in)+n]
@@ -67,9 +67,11 @@ func (x *Exchange) readHead() uint32 {
 	}
 }
 
-// readFailed logs why nothing can be read.
-func (x *Exchange) readFailed(err error) {
+// readFailed logs why nothing can be read. ahead says that nginx would have read into several buffers.
+func (x *Exchange) readFailed(err error, ahead bool) {
 	switch _, isErrno := err.(syscall.Errno); {
+	case x.conn.TLS == nil && ahead:
+		x.log(nlog.Error, err, "readv() failed")
 	case x.conn.TLS == nil:
 		x.log(nlog.Error, err, "recv() failed")
 	case isErrno:
@@ -86,11 +88,24 @@ func (x *Exchange) waitRead() uint32 {
 		return 0
 	}
 	var err error
-	deadline := x.w.Loop.Now() + or(x.Peer.Read, x.Conf.ReadTimeout.V)
-	if x.spool.feeding || x.deaf || x.postpones() { // another task writes to the client, or nobody
-		err = c.WaitRead(deadline)
-	} else {
-		err = x.R.Stream.WaitRead(x.R, &c.FD, deadline)
+	since, most := x.w.Loop.Now(), or(x.Peer.Read, x.Conf.ReadTimeout.V)
+	for {
+		if x.spool.feeding || x.deaf || x.postpones() { // another task writes to the client, or nobody
+			err = c.WaitRead(since + most)
+		} else {
+			err = x.R.Stream.WaitRead(x.R, &c.FD, since+most)
+		}
+		if err != netio.ErrTimeout || x.body {
+			break
+		}
+		// A server may keep silent for as long as the request is on its way, which may wait for the client.
+		last := since
+		if since = max(last, x.pump.ended); x.pump.on {
+			since = x.w.Loop.Now()
+		}
+		if since == last {
+			break
+		}
 	}
 	switch {
 	case x.gone:
@@ -124,13 +139,17 @@ func (x *Exchange) EarlyHints(list []http1.Header, size int) {
 		x.log(nlog.Info, nil, "upstream sent too big early hints")
 		return
 	}
-	kept := list[:0]
+	x.R.SendHints(x.AppendShown(list[:0], list)) // a client that does not take them is found gone soon enough
+}
+
+// AppendShown appends the fields of list that are not hidden.
+func (x *Exchange) AppendShown(dst, list []http1.Header) []http1.Header {
 	for i := range list {
 		if h := &list[i]; !x.Conf.hidden.has(h.ID, h.Name) {
-			kept = append(kept, *h)
+			dst = append(dst, *h)
 		}
 	}
-	x.R.SendHints(kept) // a client that does not take them is found gone soon enough
+	return dst
 }
 
 // statusFails gives the bit of next_upstream of an error response when the next server is to be asked.
@@ -289,10 +308,8 @@ func (x *Exchange) redirect(to []byte) engine.Status {
 		}
 	}
 	x.special()
-	if len(to) == 0 {
-		return 404
-	}
-	if to[0] == '@' {
+	x.redirected = true
+	if len(to) > 0 && to[0] == '@' {
 		return r.NamedRedirect(to)
 	}
 	_, uri, args, ok := http1.ParseUnsafeURI(r.Alloc(len(to))[:0], to)

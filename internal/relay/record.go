@@ -14,7 +14,7 @@ type Try struct {
 	Connect int64 // nanoseconds; -1: it did not come to that
 	Header  int64
 	Whole   int64
-	// Bytes of the body, and all that were received and sent.
+	// Bytes behind the head, those of chunks' framing among them, and all that were received and sent.
 	Length, Received, Sent int64
 }
 

@@ -20,6 +20,7 @@ type pump struct {
 	err     error
 	rest    []byte // of head or body in memory
 	fileAt  int64  // of a body in a file
+	ended   int64  // when all was sent
 	why     uint32 // a failure that ends the try
 	status  engine.Status
 	buf     []byte
@@ -143,7 +144,7 @@ func (x *Exchange) runPump() {
 		x.w.FreeBuffer(p.buf)
 		p.buf = nil
 	}
-	p.on, p.task = false, nil
+	p.on, p.task, p.ended = false, nil, x.w.Loop.Now()
 	if p.waiting != nil {
 		x.w.Loop.Ready(p.waiting)
 	}
@@ -203,6 +204,7 @@ func (x *Exchange) pumpClient() uint32 {
 		if n > 0 {
 			r.Body.Received += int64(n)
 			if max := r.Core().ClientMaxBodySize.V; max > 0 && r.Body.Received > max {
+				x.action(sending)
 				r.Logf(nlog.Error, "client intended to send too large chunked body: %d+%d bytes", r.Body.Received-int64(n), n)
 				p.status = 413
 				return failedInternally
@@ -242,14 +244,9 @@ func (x *Exchange) clientFailed(err error) uint32 {
 	if !errors.As(err, &be) {
 		return clientGone
 	}
-	lv := nlog.Info
-	if be.Status == 413 {
-		lv = nlog.Error
-	}
-	x.action("")
-	x.log(lv, nil, be.Text)
-	p.status = be.Status
-	if be == engine.ErrBodyClosed {
+	x.action(sending)
+	p.status = r.BodyFailed(be)
+	if be == engine.ErrBodyClosed && x.Multiplexed {
 		p.status = engine.StatusClientClosed
 	}
 	return failedInternally

@@ -135,16 +135,32 @@ func (f *flow) turn() bool {
 		t.active = x.w.Loop.Now()
 		if f == &t.down {
 			x.state().Received += int64(n)
-			x.state().Length += int64(n)
 		} else {
 			x.conn.Sent += int64(n)
 		}
 		t.over = !f.writeAll(buf[:n]) || t.over
 	} else if err != syscall.EAGAIN {
+		f.failed(err)
 		t.over = true
 	}
 	x.w.FreeBuffer(buf)
 	return n > 0 && !t.over && f.from.Readable()
+}
+
+// failed logs why an end gives no more, unless it has just closed. A client that fails is no fault of ours.
+func (f *flow) failed(err error) {
+	x := f.t.x
+	_, isErrno := err.(syscall.Errno)
+	if err == nil || f.t.over {
+		return
+	}
+	x.action(upgraded)
+	switch {
+	case f == &f.t.down:
+		x.readFailed(err, false)
+	case isErrno:
+		x.log(nlog.Info, err, "recv() failed")
+	}
 }
 
 func (f *flow) writeAll(p []byte) bool {
@@ -177,7 +193,7 @@ func (t *tunnel) expire() {
 		x.w.Loop.Arm(&t.timer, until)
 	default:
 		x.action(upgraded)
-		x.log(nlog.Error, syscall.ETIMEDOUT, "upstream timed out")
+		x.log(nlog.Info, syscall.ETIMEDOUT, "upstream timed out")
 		t.end()
 	}
 }
@@ -203,6 +219,7 @@ func (t *tunnel) end() {
 	}
 	x.conn.SetHandler(nil)
 	x.state().Whole = loop.Now() - x.tryBegun
+	x.countSent()
 	loop.Go(func() {
 		x.finish()
 		x.R.Reattach()

@@ -121,7 +121,7 @@ while reading client request headers
 --- response_body
 [2]
 --- error_log
-client sent invalid header line: "X.Y: 1"
+client sent invalid header line: "X.Y: 1" while reading client request headers, client:
 --- log_level: info
 
 

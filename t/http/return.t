@@ -159,3 +159,13 @@ invalid return code "1000" in
 --- must_die
 --- error_log
 invalid parameter "nonsense" in
+
+
+
+=== TEST 13: a Location that was made absolute stands before the fields of the connection
+--- config
+    location / { return 302 /x; }
+--- raw_request eval
+"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+--- error_code: 302
+--- raw_response_headers_like: Location: http://a:\d+/x\r\nConnection: close\r\n

@@ -458,11 +458,13 @@ func (c *conn) begin(x *exchange, n int, st http1.State, pipelined bool) bool {
 	} else if st.InHeader() {
 		x.decodeURI() // for the log
 	}
-	for i := range m.Ignored {
-		if r.Logger.On(nlog.Info) {
+	if len(m.Ignored) > 0 && r.Logger.On(nlog.Info) {
+		c.Action = "reading client request headers"
+		for i := range m.Ignored {
 			h := &m.Ignored[i]
 			r.Logf(nlog.Info, "client sent invalid header line: \"%s: %s\"", h.Name, h.Value)
 		}
+		c.Action = ""
 	}
 	if st != http1.Done {
 		return c.refuse(x, st)

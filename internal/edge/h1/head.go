@@ -50,9 +50,8 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 		return nil
 	}
 	x.frame(r, core, last)
-	r.AbsoluteLocation(core)
-
 	var own ownFields
+	own.location = r.AbsoluteLocation(core)
 	size := own.find(o.List)
 	var token []byte
 	if !own.server {
@@ -79,8 +78,8 @@ func (x *exchange) SendHead(r *engine.Request, last bool) error {
 const sendHeadAt = 512
 
 // ownFields are those of the fields we make that handlers have set themselves. Server and Date may also have been
-// deleted by whoever set them: then none is sent.
-type ownFields struct{ server, date, connection, modified bool }
+// deleted by whoever set them: then none is sent. A Location that we made absolute stands before the fields of the connection.
+type ownFields struct{ server, date, connection, modified, location bool }
 
 // find looks at the fields and gives their size.
 func (own *ownFields) find(list []http1.Header) (size int) {
@@ -132,6 +131,9 @@ func (x *exchange) appendHead(b []byte, r *engine.Request, core *engine.LocConf,
 		b = http1.AppendTime(b, o.LastModified)
 		b = append(b, '\r', '\n')
 	}
+	if own.location {
+		b = append(append(append(b, "Location: "...), r.HeaderOut(http1.HLocation).Value...), '\r', '\n')
+	}
 	if x.chunked {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
@@ -143,7 +145,7 @@ func (x *exchange) appendHead(b []byte, r *engine.Request, core *engine.LocConf,
 	}
 	for i := range o.List {
 		h := &o.List[i]
-		if h.Name == nil {
+		if h.Name == nil || own.location && h.ID == http1.HLocation {
 			continue
 		}
 		b = append(append(append(append(b, h.Name...), ':', ' '), h.Value...), '\r', '\n')

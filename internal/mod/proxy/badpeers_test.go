@@ -269,7 +269,7 @@ func TestClientsThatLeave(t *testing.T) {
 		location / { proxy_pass http://%s; }
 		location /ignore { proxy_pass http://%s; proxy_ignore_client_abort on; proxy_read_timeout 50ms; } }`, up, up))
 	for i, c := range []struct{ uri, access, log string }{
-		{"/head", "/head 499 -", "client prematurely closed connection, so upstream connection is closed too while reading response header from upstream"},
+		{"/head", "/head 499 -", "client prematurely closed connection, so upstream connection is closed too while sending request to upstream"},
 		{"/body", "/body 200 200", "client prematurely closed connection, so upstream connection is closed too while reading upstream"},
 		{"/ignore", "/ignore 504 504", "upstream timed out (110: Connection timed out) while reading response header from upstream"},
 	} {

@@ -11,7 +11,10 @@ func (protocol) Reset(x *relay.Exchange) {
 	e := x.Data.(*exchange)
 	e.parser.Reset()
 	e.dec.Reset()
-	e.dec.KeepTrailers = e.conf.trailers.V
+	e.dec.KeepTrailers, e.dec.MaxTrailer = e.conf.trailers.V, 0
+	if e.conf.trailers.V {
+		e.dec.MaxTrailer = int(e.conf.BufferSize.V)
+	}
 }
 
 // Head reads the response's head. Of interim responses early hints are passed on.
@@ -118,13 +121,17 @@ func (e *exchange) chunk(x *relay.Exchange, in []byte) ([]byte, int, relay.BodyS
 		return data, n, relay.BodyMore
 	case http1.ChunkDone:
 		x.KeepConn = e.parser.KeepAlive
-		x.Trailers = append(x.Trailers[:0], e.dec.Trailers.List...)
+		x.Trailers = x.AppendShown(x.Trailers[:0], e.dec.Trailers.List)
 		if len(in) > n {
 			x.R.Logf(nlog.Warn, "upstream sent data after final chunk")
 		}
 		return nil, n, relay.BodyDone
 	}
-	x.R.Logf(nlog.Error, "upstream sent invalid chunked response")
+	if st == http1.ChunkTooLarge && e.dec.KeepTrailers {
+		x.R.Logf(nlog.Error, "upstream sent too big trailers")
+	} else {
+		x.R.Logf(nlog.Error, "upstream sent invalid chunked response")
+	}
 	return nil, n, relay.BodyInvalid
 }
 
