@@ -276,7 +276,7 @@ func (x *Exchange) awaitFill() bool {
 	if !ok {
 		return true
 	}
-	if r := x.R; !r.PostAction && !x.Conf.IgnoreClientAbort.V {
+	if r := x.R; !x.heedless() {
 		x.task, k.waiting, x.watching = task, true, true
 		r.Conn.Watch(x)
 		x.gone = r.Stream.Gone()

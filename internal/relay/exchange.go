@@ -227,7 +227,7 @@ func (x *Exchange) run() engine.Status {
 	r := x.R
 	x.task = x.w.Loop.Current()
 	x.deaf = r.Beside // nobody listens
-	if !x.Conf.IgnoreClientAbort.V && !x.Conf.Store.V.on && !r.PostAction {
+	if !x.heedless() {
 		x.watching = true
 		r.Conn.Watch(x)
 		if r.Stream.Gone() {
@@ -491,6 +491,12 @@ func (x *Exchange) nonIdempotent() bool {
 func (x *Exchange) refused(st engine.Status) uint32 {
 	x.Peer.Refused = st
 	return failedInternally
+}
+
+// heedless says that the exchange goes on when the client is gone: its answer is not for the client, as that of a mirror, or
+// the configuration says so.
+func (x *Exchange) heedless() bool {
+	return x.Conf.IgnoreClientAbort.V || x.Conf.Store.V.on || x.R.PostAction || x.R.Beside
 }
 
 // abort ends an exchange whose client is gone.

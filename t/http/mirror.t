@@ -99,3 +99,42 @@ copy for /off
 --- must_die
 --- error_log
 "mirror" directive is duplicate in
+
+
+
+=== TEST 5: a client that has its response and goes does not take the copy with it
+--- config
+    location /in { mirror /copy; content_by_lua_block { ngx.say("in") } }
+    location /copy { internal; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/slow; }
+    location /slow {
+        lua_check_client_abort on;
+        content_by_lua_block {
+            ngx.on_abort(function() ngx.shared.d:set("end", "cut off") ngx.exit(499) end)
+            ngx.shared.d:set("begun", true)
+            while not ngx.shared.d:get("gone") do ngx.sleep(0.01) end
+            ngx.sleep(0.05)
+            ngx.shared.d:set("end", "complete")
+        }
+    }
+    location / {
+        content_by_lua_block {
+            local s, d = ngx.socket.tcp(), ngx.shared.d
+            s:connect("127.0.0.1", $TEST_NGINX_SERVER_PORT)
+            s:send("GET /in HTTP/1.1\r\nHost: x\r\n\r\n")
+            ngx.say((s:receive()))
+            while not d:get("begun") do ngx.sleep(0.01) end
+            s:close()
+            d:set("gone", true)
+            while not d:get("end") do ngx.sleep(0.01) end
+            ngx.say(d:get("end"))
+        }
+    }
+--- http_config
+    lua_shared_dict d 1m;
+--- request
+GET /
+--- response_body
+HTTP/1.1 200 OK
+complete
+--- no_error_log
+prematurely closed
