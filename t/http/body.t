@@ -93,11 +93,10 @@ file
 --- config
     client_body_buffer_size 8;
     location /t { content_by_lua_block { ngx.req.read_body() local n = ngx.req.get_body_file() local f = io.open(n) ngx.say(f:read("*a")) f:close() } }
---- raw_request eval
-["POST /t HTTP/1.0\r\nContent-Length: 31\r\n\r\n", "a body of more than eight bytes"]
---- raw_request_middle_delay: 0.02
---- response_body
-a body of more than eight bytes
+--- request eval
+"POST /t\n" . ("more than comes with the head." x 4000)
+--- response_body eval
+("more than comes with the head." x 4000) . "\n"
 
 
 

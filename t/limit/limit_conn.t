@@ -8,10 +8,17 @@ __DATA__
 === TEST 1: one at a time; others are refused until it has ended
 --- http_config
     limit_conn_zone $arg_k zone=one:64k;
+    lua_shared_dict d 64k;
 --- config
     location /in {
         limit_conn one 1;
-        content_by_lua_block { ngx.sleep(tonumber(ngx.var.arg_t)); ngx.say(ngx.var.limit_conn_status) }
+        content_by_lua_block {
+            if ngx.var.arg_t == "long" then
+                ngx.shared.d:set("in", true)
+                while ngx.shared.d:get("in") do ngx.sleep(0.001) end
+            end
+            ngx.say(ngx.var.limit_conn_status)
+        }
     }
     location /t {
         content_by_lua_block {
@@ -21,12 +28,13 @@ __DATA__
                 s:send("GET " .. uri .. " HTTP/1.0\r\n\r\n")
                 return s
             end
-            local slow = get("/in?k=a&t=0.1")
-            ngx.sleep(0.03)
-            ngx.say(get("/in?k=a&t=0"):receive())
-            ngx.say(get("/in?k=b&t=0"):receive())
-            ngx.print(slow:receive("*a"):match("\r\n\r\n(.*)$"))
-            ngx.say(get("/in?k=a&t=0"):receive())
+            local long = get("/in?k=a&t=long")
+            while not ngx.shared.d:get("in") do ngx.sleep(0.001) end
+            ngx.say(get("/in?k=a"):receive())
+            ngx.say(get("/in?k=b"):receive())
+            ngx.shared.d:delete("in")
+            ngx.print(long:receive("*a"):match("\r\n\r\n(.*)$"))
+            ngx.say(get("/in?k=a"):receive())
         }
     }
 --- request
@@ -46,9 +54,17 @@ limiting connections by zone "one"
 --- http_config
     limit_conn_zone $host zone=one:64k;
     limit_conn_zone $arg_k zone=two:64k;
+    lua_shared_dict d 64k;
 --- config
     limit_conn_status 429;
-    location /hold { limit_conn one 1; content_by_lua_block { ngx.sleep(0.15); ngx.say("held") } }
+    location /hold {
+        limit_conn one 1;
+        content_by_lua_block {
+            ngx.shared.d:set("in", true)
+            while ngx.shared.d:get("in") do ngx.sleep(0.001) end
+            ngx.say("held")
+        }
+    }
     location /dry { limit_conn one 1; limit_conn two 1; limit_conn_dry_run on; content_by_lua_block { ngx.say(ngx.var.limit_conn_status) } }
     location /hard { limit_conn two 1; limit_conn one 1; limit_conn_log_level info; content_by_lua_block { ngx.say("no") } }
     location /two { limit_conn two 1; content_by_lua_block { ngx.say(ngx.var.limit_conn_status) } }
@@ -61,13 +77,14 @@ limiting connections by zone "one"
                 s:send("GET " .. uri .. " HTTP/1.0\r\nHost: same\r\n\r\n")
                 return s
             end
-            local slow = get("/hold")
-            ngx.sleep(0.03)
+            local held = get("/hold")
+            while not ngx.shared.d:get("in") do ngx.sleep(0.001) end
             ngx.print(get("/dry?k=x"):receive("*a"):match("\r\n\r\n(.*)$"))
             ngx.say(get("/hard?k=x"):receive())
             ngx.print(get("/two?k=x"):receive("*a"):match("\r\n\r\n(.*)$"))
             ngx.print(get("/free?k=x"):receive("*a"):match("\r\n\r\n(.*)$"))
-            ngx.print(slow:receive("*a"):match("\r\n\r\n(.*)$"))
+            ngx.shared.d:delete("in")
+            ngx.print(held:receive("*a"):match("\r\n\r\n(.*)$"))
         }
     }
 --- request

@@ -60,7 +60,7 @@ limiting requests, excess: 2.000 by zone "one", client:
 
 === TEST 3: delay, on the level below that of refusals
 --- http_config
-    limit_req_zone $host zone=one:64k rate=50r/s;
+    limit_req_zone $host zone=one:64k rate=1r/s;
 --- config
     location / {
         limit_req zone=one burst=10; limit_req_log_level notice;

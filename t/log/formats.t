@@ -105,7 +105,7 @@ n:-:-:-:
     location /wait {
         access_log off;
         content_by_lua_block {
-            for i = 1, 200 do
+            for i = 1, 2000 do
                 local f = io.open(ngx.config.prefix() .. "logs/buf.log")
                 local s = f and f:read("*a") or ""
                 if f then f:close() end

@@ -106,7 +106,7 @@ outer from inside
     }
     location /get {
         content_by_lua_block {
-            for i = 1, 200 do
+            for i = 1, 2000 do
                 if ngx.shared.done:get("text") then break end
                 ngx.sleep(0.01)
             end

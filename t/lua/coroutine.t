@@ -114,10 +114,12 @@ falsehandled x
 
 
 === TEST 8: requests wait at the same time
+--- http_config
+    lua_shared_dict d 64k;
 --- config
-    location /t { content_by_lua_block { local t = ngx.now() local r = { ngx.location.capture_multi({ { "/s" }, { "/s" }, { "/s" }, { "/s" } }) } ngx.update_time() ngx.say(#r, " ", ngx.now() - t < 0.19) } }
-    location /s { content_by_lua_block { ngx.sleep(0.05) } }
+    location /t { content_by_lua_block { local r = { ngx.location.capture_multi({ { "/s" }, { "/s" }, { "/s" }, { "/s" } }) } ngx.say(#r, " ", r[1].body) } }
+    location /s { content_by_lua_block { ngx.shared.d:incr("n", 1, 0) while ngx.shared.d:get("n") < 4 do ngx.sleep(0.001) end ngx.print(ngx.shared.d:get("n")) } }
 --- request
 GET /t
 --- response_body
-4 true
+4 4

@@ -10,11 +10,9 @@ __DATA__
 --- config
     location /t {
         content_by_lua_block {
-            local function busy()
-                local till, n = os.clock() + 0.2, 0
-                while os.clock() < till do n = n + 1 end
-            end
-            local before = require "moongate".status().stalls
+            local status = require "moongate".status
+            local before, log, n = status().stalls, io.open(ngx.config.prefix() .. "logs/error.log"), 0
+            local function busy() repeat for i = 1, 1e5 do n = n + 1 end until log:seek("set") and log:read("*a"):find("without waiting") end
             busy()
             ngx.sleep(0.001)
             ngx.say(require "moongate".status().stalls - before)
@@ -55,7 +53,7 @@ qr/content_by_lua\(nginx\.conf:\d+\):3: in main chunk/
 --- config
     location /t {
         content_by_lua_block {
-            os.execute("sleep 0.2")
+            os.execute("for i in $(seq 1000); do sleep 0.05; grep -q 'worker 0 has been in' " .. ngx.config.prefix() .. "logs/error.log && break; done")
             ngx.say("done")
         }
     }
@@ -70,11 +68,11 @@ done
 
 === TEST 4: waiting is no stall
 --- http_config
-    lua_worker_stall_threshold 20ms;
+    lua_worker_stall_threshold 500ms;
 --- config
     location /t {
         content_by_lua_block {
-            for i = 1, 20 do ngx.sleep(0.005) end
+            for i = 1, 12 do ngx.sleep(0.05) end
             ngx.say("done")
         }
     }
