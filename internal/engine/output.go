@@ -251,7 +251,8 @@ func (driverSink) body(r *Request, c *Chunk) error  { return r.Stream.SendBody(r
 // finish ends a run of the phases: it turns a status into a response where none was sent. Restart means that an
 // error_page led elsewhere.
 func (r *Request) finish(st Status) Status {
-	if r.captured() && !r.HeaderSent && (st >= 300 || st == Error) && !r.hasErrorPage(st) {
+	_, kept := r.sink.(*memorySink) // by Lua, which never sees an error_page
+	if r.captured() && !r.HeaderSent && (st >= 300 || st == Error) && (kept || !r.hasErrorPage(st)) {
 		// Whoever captures wants the status, not our page.
 		if st == Error {
 			st = 500

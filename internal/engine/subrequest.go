@@ -8,7 +8,7 @@ import (
 // Limits of subrequests, as nginx's.
 const (
 	maxSubrequests = 50
-	maxSubDepth    = 50
+	maxSubDepth    = 51
 )
 
 // SubOptions says what a subrequest is made of; zero values inherit.

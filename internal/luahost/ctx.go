@@ -12,6 +12,7 @@ import (
 	"moongate/internal/base/ascii"
 	"moongate/internal/base/nlog"
 	"moongate/internal/engine"
+	"moongate/internal/http1"
 	"moongate/internal/lua"
 	"moongate/internal/luajit"
 )
@@ -241,6 +242,14 @@ func Request(c *lua.Call) *engine.Request {
 func SetContentLength(r *engine.Request, n int64) {
 	SetHeaderIn(r, []byte("Content-Length"), strconv.AppendInt(nil, n, 10))
 	r.ContentLength, r.ChunkedBody = n, false
+}
+
+// DropContentLength makes the request's own head say nothing of a body.
+func DropContentLength(r *engine.Request) {
+	if r.In.Has(http1.HContentLength) {
+		SetRequestHeader(r, []byte("Content-Length"), nil, true)
+	}
+	r.ContentLength, r.ChunkedBody = -1, false
 }
 
 // SetHeaderIn sets one header of the request; the bytes must live as long as it.

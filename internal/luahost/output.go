@@ -38,7 +38,7 @@ func (x *Ctx) Write(b []byte) engine.Status {
 	if x.EOF || r.Aborted {
 		return engine.Error
 	}
-	if !r.HeaderSent && r.In.Version < http1.Version11 && r.IsMain() && ConfOf(r.Scope).HTTP10Buffering.V && r.Out.ContentLength < 0 && r.Method != http1.MethodHead {
+	if !r.HeaderSent && r.In.Version < http1.Version11 && ConfOf(r.Scope).HTTP10Buffering.V && r.Out.ContentLength < 0 && r.Method != http1.MethodHead {
 		x.Buffering = true
 		if r.Out.Status == 0 { // the head's turn would be now: what comes later does not change it, ngx.exit least of all
 			r.Out.Status = 200

@@ -174,3 +174,49 @@ logged
 --- no_error_log
 goes on
 [error]
+
+
+
+=== TEST 11: a captured response is the status, not its error_page
+--- config
+    error_page 403 404 /page.html;
+    location = /page.html { return 200 "page"; }
+    location /forbidden { return 403; }
+    location /t {
+        content_by_lua_block {
+            for _, u in ipairs { "/forbidden", "/missing" } do
+                local r = ngx.location.capture(u)
+                ngx.say(r.status, " ", #r.body, " ", r.truncated)
+            end
+        }
+    }
+--- request
+GET /t
+--- response_body
+403 0 true
+404 0 true
+
+
+
+=== TEST 12: the head of a subrequest tells of its own body
+--- config
+    location /sub {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.say(ngx.req.get_headers()["content-length"], " ", ngx.req.get_body_data())
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            ngx.req.read_body()
+            ngx.print(ngx.location.capture("/sub").body)
+            ngx.print(ngx.location.capture("/sub", { method = ngx.HTTP_POST }).body)
+            ngx.print(ngx.location.capture("/sub", { always_forward_body = true }).body)
+            ngx.print(ngx.location.capture("/sub", { body = "own" }).body)
+        }
+    }
+--- raw_request eval
+["POST /t HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+"POST /t HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+--- response_body eval
+["nil nil\n5 hello\n5 hello\n3 own\n", "nil nil\n5 hello\n5 hello\n3 own\n"]

@@ -117,7 +117,7 @@ var sleep = &lua.Func{
 }
 
 var exec = &lua.Func{
-	Name: "ngx.exec", Sig: "uri:string, args?:any", Tier: lua.Async, In: lua.Handlers,
+	Name: "ngx.exec", Sig: "uri?:string, args?:any", Tier: lua.Async, In: lua.Handlers,
 	Doc: "Sends the request through the phases again with another URI, or to a named location.",
 	Run: runExec,
 }
@@ -128,6 +128,12 @@ func runExec(c *lua.Call) lua.Outcome {
 		return c.Errorf("no request object found")
 	}
 	r := x.R
+	if n := c.NArgs(); n != 1 && n != 2 {
+		return c.Errorf("expecting one or two arguments, but got %d", n)
+	}
+	if c.IsNil(1) {
+		return c.TypeError(1, "string")
+	}
 	uri := c.Str(1)
 	if len(uri) == 0 {
 		return c.Errorf("The uri argument is empty")
@@ -135,8 +141,8 @@ func runExec(c *lua.Call) lua.Outcome {
 	var args []byte
 	switch c.Type(2) {
 	case lua.None, lua.Nil:
-	case lua.Str:
-		args = r.Copy(c.Str(2))
+	case lua.Str, lua.Number:
+		args = r.Copy(luahost.Text(c, 2))
 	case lua.Table:
 		p, err := c.Pack(2)
 		if err != nil {
@@ -180,7 +186,7 @@ func runExec(c *lua.Call) lua.Outcome {
 }
 
 var redirect = &lua.Func{
-	Name: "ngx.redirect", Sig: "uri:string, status?:number", Tier: lua.Async, In: lua.Handlers,
+	Name: "ngx.redirect", Sig: "uri?:string, status?:number", Tier: lua.Async, In: lua.Handlers,
 	Doc: "Ends the request with a redirect: 301, 302 (the default), 303, 307 or 308.",
 	Run: runRedirect,
 }
@@ -191,6 +197,12 @@ func runRedirect(c *lua.Call) lua.Outcome {
 		return c.Errorf("no request object found")
 	}
 	r := x.R
+	if n := c.NArgs(); n != 1 && n != 2 {
+		return c.Errorf("expecting one or two arguments")
+	}
+	if c.IsNil(1) {
+		return c.TypeError(1, "string")
+	}
 	code := 302
 	if !c.IsNil(2) {
 		code = c.Int(2)

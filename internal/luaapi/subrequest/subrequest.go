@@ -72,7 +72,7 @@ return function(...)
     uri = uri .. ""
   end
   if o == nil then return raw(uri) end
-  return raw(check(1, uri, o))
+  return raw(check(0, uri, o))
 end`,
 }
 
@@ -94,10 +94,10 @@ return function(...)
   for i = 1, count do
     local q = list[i]
     if type(q) ~= "table" then
-      error("the query argument " .. i .. " is not a table, but a " .. type(q), 2)
+      error("the query argument " .. i - 1 .. " is not a table, but a " .. type(q), 2)
     end
     local m = #q
-    if m ~= 1 and m ~= 2 then error("query argument " .. i .. " expecting one or two arguments", 2) end
+    if m ~= 1 and m ~= 2 then error("query argument " .. i - 1 .. " expecting one or two arguments", 2) end
     local uri = q[1]
     if type(uri) ~= "string" then
       if type(uri) ~= "number" then error("bad argument #1 to 'capture_multi' (string expected, got " .. type(uri) .. ")", 2) end
@@ -106,7 +106,7 @@ return function(...)
     if q[2] == nil then
       a[k + 1] = uri
     else
-      a[k + 1], a[k + 2], a[k + 3], a[k + 4], a[k + 5], a[k + 6], a[k + 7], a[k + 8] = check(i, uri, q[2])
+      a[k + 1], a[k + 2], a[k + 3], a[k + 4], a[k + 5], a[k + 6], a[k + 7], a[k + 8] = check(i - 1, uri, q[2])
     end
     k = k + 8
   end
@@ -123,9 +123,16 @@ type one struct {
 	vars      []setVar
 	headers   lua.Packed
 	hasHeads  bool
+	length    int64 // of its body, for the head; or one of the values below
 	out       *engine.Captured
 	next      *one
 }
+
+// The head of a subrequest says what its parent's says of the body, or nothing.
+const (
+	keepLength = -1
+	dropLength = -2
+)
 
 // freeSlot keeps what was used for a single subrequest, in the worker.
 var freeSlot = engine.NewWorkerSlot()
@@ -241,10 +248,23 @@ func prepare(c *lua.Call, x *luahost.Ctx, o *one, at int) (lua.Outcome, bool) {
 		return c.Errorf("failed to adjust the subrequest: -1"), false
 	}
 	o.opt = engine.SubOptions{Method: method, MethodName: r.CopyString(name), Capture: true, ShareVars: flags&shareVars != 0, CopyVars: flags&copyVars != 0}
-	if !c.IsNil(at + 2) {
+	size := r.ContentLength
+	chunked := size < 0 && r.ChunkedBody && r.Body.Read
+	if chunked {
+		size = int64(len(r.Body.Mem)) + r.Body.FileSize
+	}
+	o.length = keepLength
+	switch {
+	case !c.IsNil(at + 2):
 		o.opt.HasBody, o.opt.Body = true, r.Copy(c.Str(at+2))
-	} else if flags&forwardBody != 0 || method == http1.MethodPut || method == http1.MethodPost || r.ContentLength <= 0 {
+		o.length = int64(len(o.opt.Body))
+	case flags&forwardBody != 0 || method == http1.MethodPut || method == http1.MethodPost || size <= 0:
 		o.opt.KeepBody = true
+		if chunked {
+			o.length = size
+		}
+	default:
+		o.length = dropLength
 	}
 	if c.Type(at+4) == lua.Table {
 		if out, ok := prepareVars(c, r, o, at+4); !ok {
@@ -314,11 +334,13 @@ func prepareVars(c *lua.Call, r *engine.Request, o *one, i int) (lua.Outcome, bo
 			return c.Errorf("attempt to use bad variable value type %s", v.Type), false
 		}
 		ev := r.FindVar(string(bytes.ToLower(k.Str())))
-		if ev == nil || !ev.HasSlot() && ev.Set == nil {
-			return c.Errorf("variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?) ", k.Str()), false
-		}
-		if !ev.Changeable {
-			return c.Errorf("variable \"%s\" not changeable", k.Str()), false
+		switch {
+		case ev == nil:
+			r.Logf(nlog.Error, "variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?) ", k.Str())
+			return c.Errorf("failed to adjust the subrequest: -1"), false
+		case !ev.Changeable || !ev.HasSlot() && ev.Set == nil:
+			r.Logf(nlog.Error, "variable \"%s\" not changeable", k.Str())
+			return c.Errorf("failed to adjust the subrequest: 500"), false
 		}
 		o.vars = append(o.vars, setVar{ev, r.Copy(v.Text())})
 	}
@@ -337,7 +359,7 @@ func join(a, b []byte) []byte {
 
 // serve runs the subrequest to its end.
 func (o *one) serve(x *luahost.Ctx) {
-	if x.OwnVM() || o.hasCtx || len(o.vars) > 0 || o.hasHeads || o.opt.HasBody || o.opt.Method != http1.MethodGet {
+	if x.OwnVM() || o.hasCtx || len(o.vars) > 0 || o.hasHeads || o.length != keepLength || o.opt.Method != http1.MethodGet {
 		o.opt.Prepare = func(sub *engine.Request) {
 			luahost.ShareVM(sub, x)
 			for _, v := range o.vars {
@@ -346,8 +368,10 @@ func (o *one) serve(x *luahost.Ctx) {
 			if o.hasCtx {
 				luahost.Of(sub).SetCtxTable(x.W.VM, o.ctx)
 			}
-			if o.opt.HasBody {
-				luahost.SetContentLength(sub, int64(len(o.opt.Body)))
+			if o.length >= 0 {
+				luahost.SetContentLength(sub, o.length)
+			} else if o.length == dropLength {
+				luahost.DropContentLength(sub)
 			}
 			if o.hasHeads {
 				for k, v := range o.headers.Pairs() {
