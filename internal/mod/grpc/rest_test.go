@@ -127,7 +127,7 @@ func TestRest(t *testing.T) {
 		line   string
 	}{
 		{"/silent.svc/Talk", codes.Internal, "upstream timed out (110: Connection timed out) while reading upstream"},
-		{"/mute.svc/Talk", codes.Internal, "client timed out"},
+		{"/mute.svc/Talk", codes.Internal, ""}, // a client that is too slow is not mentioned
 		{"/late.svc/Talk", codes.DeadlineExceeded, "the deadline of the client has passed while reading upstream"},
 	} {
 		st := open(t.Context(), c.method)
