@@ -54,6 +54,8 @@ var workloads = []workload{
 	{name: "gzip", path: "/16k.txt", wrk: []string{"-H", "Accept-Encoding: gzip"}, site: `root DIR/www; gzip on; gzip_types text/plain;`},
 	{name: "proxy", path: "/", http: `upstream backend { server BACKEND; keepalive 64; }`, site: `
         location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection ""; }`},
+	{name: "cached", path: "/16k.txt", http: `proxy_cache_path DIR/cache levels=1:2 use_temp_path=off keys_zone=one:1m; server { listen unix:DIR/origin.sock; root DIR/www; }`, site: `
+        location / { proxy_pass http://unix:DIR/origin.sock; proxy_cache one; proxy_cache_valid 1h; }`},
 	{name: "h2", path: "/", h2: 10, site: `location / { return 200 "hello\n"; }`},
 	{name: "h2-lua", path: "/", h2: 10, site: `location / { content_by_lua_block { ngx.say("hello") } }`},
 	{name: "h2-file", path: "/16k.txt", h2: 10, site: `root DIR/www;`},
