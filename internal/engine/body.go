@@ -178,6 +178,7 @@ func (r *Request) bodyStatus(st Status) Status {
 // is too slow nginx does not mention.
 func (r *Request) BodyFailed(err error) Status {
 	r.KeepAlive = false
+	r.Discarded = true // there is nothing more to be had of it
 	var be *BodyError
 	if !errors.As(err, &be) {
 		return Error

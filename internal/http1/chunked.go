@@ -132,6 +132,9 @@ func (d *Chunked) step(c byte) ChunkState {
 	return d.stepTrailer(c)
 }
 
+// maxChunk leaves room for what follows a chunk, so that sums of sizes do not overflow.
+const maxChunk = 1<<63 - 1 - 1<<8
+
 func (d *Chunked) stepSize(c byte) ChunkState {
 	if v, ok := ascii.Hex(c); ok {
 		if d.state == cStart {
@@ -139,7 +142,7 @@ func (d *Chunked) stepSize(c byte) ChunkState {
 			d.state = cSize
 		}
 		// Sixteen digits hold any size; more are zeros meant to waste time.
-		if d.extra++; d.extra > 16 || d.size > (1<<63-1)>>4 {
+		if d.extra++; d.extra > 16 || d.size > maxChunk>>4 {
 			return d.fail(ChunkInvalid)
 		}
 		d.size = d.size<<4 | int64(v)
@@ -270,6 +273,14 @@ func (d *Chunked) AtLeast() int64 {
 		return 2
 	case cTrailerLF:
 		return 1
+	}
+	return 0
+}
+
+// Left is how much of the chunk that has begun is still to come.
+func (d *Chunked) Left() int64 {
+	if d.state == cSize || d.state == cExtension || d.state == cExtensionLF || d.state == cData {
+		return d.size
 	}
 	return 0
 }

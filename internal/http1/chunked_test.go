@@ -86,7 +86,11 @@ func TestChunked(t *testing.T) {
 
 func TestChunkedLargest(t *testing.T) {
 	var d Chunked
-	if _, _, st := d.Next([]byte("7fffffffffffffff\r\n")); st != ChunkMore || d.size != 1<<63-1 {
+	if _, _, st := d.Next([]byte("7fffffffffffff00\r\n")); st != ChunkInvalid { // no room for what follows
+		t.Errorf("state %d, size %d", st, d.size)
+	}
+	d.Reset()
+	if _, _, st := d.Next([]byte("7ffffffffffffe00\r\n")); st != ChunkMore || d.Left() != 0x7ffffffffffffe00 {
 		t.Errorf("state %d, size %d", st, d.size)
 	}
 	if d.AtLeast() <= 0 {

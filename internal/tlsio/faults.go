@@ -52,6 +52,8 @@ var known = []struct{ ours, theirs string }{
 	{"does not implement crypto.Signer", "error:0A0000C1:SSL routines::no shared cipher"},
 	{"unsupported certificate: private key", "error:0A0000C1:SSL routines::no shared cipher"},
 	{"client offered only unsupported versions", "error:0A000102:SSL routines::unsupported protocol"},
+	{"client requested unsupported application protocols", "error:0A0000EB:SSL routines::no application protocol"},
+	{"local error: tls: error decoding message", "error:0A00009F:SSL routines::length mismatch"},
 	{"unexpected message", "error:0A0000F4:SSL routines::unexpected message"},
 }
 

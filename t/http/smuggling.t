@@ -155,3 +155,28 @@ SMUGGLED
 ["GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nno colon\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n: x\r\n\r\n"]
 --- error_code eval
 [400, 400]
+
+
+
+=== TEST 15: faulty chunks of a body that is passed on as it comes are answered
+--- config
+    location /up { proxy_http_version 1.1; proxy_request_buffering off; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/back; }
+    location /back { return 200 "ok\n"; }
+--- raw_request eval
+"POST /up HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\ng\r\n"
+--- error_code: 400
+--- response_body_like: 400 Bad Request
+--- error_log
+client sent invalid chunked body
+
+
+
+=== TEST 16: a chunk that is larger than bodies may be is not waited for
+--- config
+    location /up { client_max_body_size 1k; proxy_http_version 1.1; proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/back; }
+    location /back { return 200 "ok\n"; }
+--- raw_request eval
+"POST /up HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3ff\r\nx"
+--- error_code: 413
+--- error_log
+client intended to send too large chunked body: 3+1023 bytes

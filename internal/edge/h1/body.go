@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"fmt"
 	"io"
 	"syscall"
 
@@ -14,13 +15,14 @@ type bodyReader struct {
 	x       *exchange
 	left    int64 // of a body with Content-Length
 	chunked bool
-	over    bool // the end was seen
-	faulty  bool // the place of the next request is unknown
+	over    bool  // the end was seen
+	faulty  bool  // the place of the next request is unknown
+	got     int64 // the bytes of chunks
 	dec     http1.Chunked
 }
 
 func (b *bodyReader) reset(x *exchange) {
-	b.x, b.left, b.chunked, b.over, b.faulty = x, 0, false, true, false
+	b.x, b.left, b.got, b.chunked, b.over, b.faulty = x, 0, 0, false, true, false
 }
 
 func (b *bodyReader) begin(r *engine.Request) {
@@ -126,9 +128,14 @@ func (b *bodyReader) readChunked(r *engine.Request, p []byte) (int, error) {
 				in = in[:len(p)] // what is decoded fits p
 			}
 			data, n, st := b.dec.Next(in)
+			if most := r.Core().ClientMaxBodySize.V; most > 0 && !r.Discarded && st < http1.ChunkDone && b.got+int64(len(data))+b.dec.Left() > most {
+				b.faulty = true // no need to wait for what is announced
+				return 0, &engine.BodyError{Status: 413, Text: fmt.Sprintf("client intended to send too large chunked body: %d+%d bytes", b.got, int64(len(data))+b.dec.Left())}
+			}
 			switch st {
 			case http1.ChunkData:
 				copy(p, data)
+				b.got += int64(len(data))
 				c.rpos += n
 				r.RequestLen += int64(n)
 				return len(data), nil

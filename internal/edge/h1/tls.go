@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"errors"
 	"io"
 	"syscall"
 
@@ -82,6 +83,9 @@ func (c *conn) secure(sc *engine.SrvConf) bool {
 		return false
 	}
 	if err != nil {
+		if h.TLS != nil && h.TLS.Reject && !tlsio.PeerFault(err) {
+			err = errRejected
+		}
 		c.shakeFailed(err)
 		return false
 	}
@@ -89,6 +93,9 @@ func (c *conn) secure(sc *engine.SrvConf) bool {
 	c.Action = "waiting for request"
 	return true
 }
+
+// errRejected is the end of a handshake under ssl_reject_handshake.
+var errRejected = errors.New("handshake rejected")
 
 // shakeFailed logs why there is no TLS.
 func (c *conn) shakeFailed(err error) {
@@ -98,6 +105,8 @@ func (c *conn) shakeFailed(err error) {
 		return
 	}
 	switch err {
+	case errRejected:
+		c.log(nlog.Info, nil, "handshake rejected")
 	case netio.ErrTimeout:
 		c.log(nlog.Info, syscall.ETIMEDOUT, "client timed out")
 	case io.EOF, io.ErrUnexpectedEOF:

@@ -281,7 +281,7 @@ func (s *sessions) check(h *engine.Handshake, b []byte) *tls.SessionState {
 	for _, x := range ss.Extra {
 		if len(x) == markSize+timeSize+idSize && bytes.Equal(x[:markSize], s.mark) {
 			age := time.Now().Unix() - int64(binary.BigEndian.Uint64(x[markSize:]))
-			if age >= 0 && age < int64(s.life/time.Second) {
+			if age >= 0 && age <= int64(s.life/time.Second) {
 				h.State.SessionID = bytes.Clone(x[markSize+timeSize:])
 				ss.Extra = nil // the next ticket of the session begins its own time
 				return ss
