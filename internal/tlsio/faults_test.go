@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestErrorText has OpenSSL's words for handshakes that crypto/tls refuses.
-func TestErrorText(t *testing.T) {
+// TestRefusals has OpenSSL's words for handshakes that crypto/tls refuses.
+func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
 		server, client *tls.Config
 		want           string
