@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"moongate/internal/engine"
@@ -47,13 +48,20 @@ type Series struct {
 	Name
 	Handled        [Codes]int64
 	Received, Sent int64
+	Took           [len(Buckets) + 1]int64 // calls by the first of Buckets that they do not exceed; the last place is for all others
+	Time           int64                   // of all, in nanoseconds
 }
+
+// Buckets are the bounds of Series.Took: those that Prometheus' libraries have unless told otherwise.
+var Buckets = [...]time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
+	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second}
 
 // Call is how a call has ended.
 type Call struct {
 	Code           grpc.Code
 	Message        []byte // as grpc-message has it
 	Received, Sent int64
+	Time           int64 // that it took, in nanoseconds
 
 	w    *engine.Worker
 	next *Call
@@ -133,6 +141,12 @@ func Add(w *engine.Worker, role Role, upstream string, path []byte, stream strin
 	s.Handled[min(int(c.Code), Codes-1)]++
 	s.Received += c.Received
 	s.Sent += c.Sent
+	i := 0
+	for i < len(Buckets) && c.Time > int64(Buckets[i]) {
+		i++
+	}
+	s.Took[i]++
+	s.Time += c.Time
 }
 
 // series makes the counters of a name.
@@ -188,6 +202,10 @@ func Sum(lists [][]Series) []Series {
 			}
 			t.Received += s.Received
 			t.Sent += s.Sent
+			t.Time += s.Time
+			for j, n := range s.Took {
+				t.Took[j] += n
+			}
 		}
 	}
 	out := make([]Series, 0, len(all))

@@ -3,6 +3,7 @@ package tally
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"moongate/internal/engine"
 	"moongate/internal/grpc"
@@ -57,6 +58,22 @@ func TestBounded(t *testing.T) {
 	list := Sum([][]Series{Snapshot(w), Snapshot(w)})
 	if len(list) != most+2 || list[0].Role != Server || list[0].Handled[0] != 2 {
 		t.Errorf("%d names, %+v", len(list), list[0])
+	}
+}
+
+func TestBuckets(t *testing.T) {
+	w := worker()
+	var sum int64
+	for i, d := range []time.Duration{0, 5 * time.Millisecond, 5*time.Millisecond + 1, 10 * time.Second, time.Minute} {
+		Add(w, Server, "", []byte("/s/m"), "unary", true, &Call{Time: int64(d)})
+		sum += int64(d)
+		s := Sum([][]Series{Snapshot(w)})[0]
+		if at := []int{0, 0, 1, 10, 11}[i]; s.Took[at] == 0 || s.Time != sum {
+			t.Errorf("%v: %+v", d, s)
+		}
+	}
+	if s := Sum([][]Series{Snapshot(w), Snapshot(w)})[0]; s.Took != [12]int64{4, 2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2} || s.Time != 2*sum {
+		t.Errorf("the sum: %+v", s)
 	}
 }
 

@@ -16,5 +16,5 @@ func (st *stream) count() {
 	}
 	code := st.status.Code
 	known := code != grpc.Unimplemented && code != grpc.Unauthenticated && code != grpc.PermissionDenied && code != grpc.Unavailable
-	tally.Add(st.me.w, tally.Client, to, []byte(st.x.path), "", known, &tally.Call{Code: code, Received: st.received, Sent: st.sent})
+	tally.Add(st.me.w, tally.Client, to, []byte(st.x.path), "", known, &tally.Call{Code: code, Received: st.received, Sent: st.sent, Time: st.loop.Now() - st.begun})
 }

@@ -26,6 +26,7 @@ type stream struct {
 	chosen bool
 	over   bool
 
+	begun          int64 // the try under way, monotonic nanoseconds
 	sent, received int64 // messages
 
 	// replay is what was sent, kept until the response begins: a call that the server has not looked at is made again.
@@ -42,7 +43,7 @@ const (
 )
 
 func newStream(at *place, ch *channel, path string, md []h2client.Field, deadline int64) *stream {
-	st := &stream{ch: ch, me: at, loop: at.w.Loop}
+	st := &stream{ch: ch, me: at, loop: at.w.Loop, begun: at.w.Loop.Now()}
 	st.first = exchange{ch: ch, path: path, metadata: md, deadline: deadline, gzip: ch.gzip}
 	st.x = &st.first
 	return st
@@ -116,6 +117,7 @@ func (st *stream) renew(c *lua.Call) {
 // try begins the call at a server, at the home of the connections to it.
 func (st *stream) try(to *target, unary bool, frame []byte) (reply []byte, err error) {
 	st.leave()
+	st.begun = st.loop.Now()
 	x := st.x
 	if st.ch.own || st.me.alone || st.me.mine[to.key] > 0 { // with connections here, this is the home
 		x.at = st.me

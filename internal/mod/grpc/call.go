@@ -97,7 +97,7 @@ func (e *call) count(x *relay.Exchange, st engine.Status) {
 		to = x.Group.FullName()
 	}
 	o := &e.outcome
-	*o = tally.Call{Sent: e.sent.n, Received: e.received.n}
+	*o = tally.Call{Sent: e.sent.n, Received: e.received.n, Time: r.W.Loop.Now() - r.Start}
 	v, answered := field(r, "grpc-status")
 	switch n, ok := ascii.ParseInt(v); {
 	case x.Gone():

@@ -202,7 +202,7 @@ var statusOK grpc.Status
 // count keeps how the call has ended.
 func (c *call) count(st *grpc.Status) {
 	o := tally.Note(c.r)
-	o.Code, o.Received, o.Sent = st.Code, int64(c.received), int64(c.sent)
+	o.Code, o.Received, o.Sent, o.Time = st.Code, int64(c.received), int64(c.sent), c.r.W.Loop.Now()-c.r.Start
 	if st.Message != "" {
 		o.Message = grpc.AppendMessage(c.r.Alloc(3 * len(st.Message))[:0], st.Message)
 	}

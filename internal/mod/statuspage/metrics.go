@@ -64,16 +64,19 @@ var (
 
 // grpcMetrics are those of calls of gRPC, for each role. Names and labels of servers and clients are those that gRPC
 // libraries use.
-var grpcMetrics = map[string]struct{ handled, received, sent metric }{
+var grpcMetrics = map[string]callMetrics{
 	"server": grpcMetric("server", "answered here", "from clients", "to clients", "grpc_type", "grpc_service", "grpc_method"),
 	"proxy":  grpcMetric("proxy", "passed on", "from servers", "to servers", "upstream", "grpc_service", "grpc_method"),
 	"client": grpcMetric("client", "made by Lua", "from servers", "to servers", "upstream", "grpc_service", "grpc_method"),
 }
 
-func grpcMetric(role, calls, from, to string, labels ...string) (m struct{ handled, received, sent metric }) {
+type callMetrics struct{ handled, received, sent, time metric }
+
+func grpcMetric(role, calls, from, to string, labels ...string) (m callMetrics) {
 	m.handled = metric{"grpc_" + role + "_handled_total", "Calls of gRPC " + calls + ", by how they ended.", counter, append(labels[:len(labels):len(labels)], "grpc_code")}
 	m.received = metric{"grpc_" + role + "_msg_received_total", "Messages of gRPC " + from + ", of calls that have ended.", counter, labels}
 	m.sent = metric{"grpc_" + role + "_msg_sent_total", "Messages of gRPC " + to + ", of calls that have ended.", counter, labels}
+	m.time = metric{"grpc_" + role + "_handling_seconds", "Times of calls of gRPC " + calls + ", from their beginning to their end.", 0, labels}
 	return m
 }
 
@@ -86,6 +89,7 @@ func (c *Calls) collect(ch chan<- prometheus.Metric) {
 	}
 	m.received.put(ch, float64(c.Received), labels...)
 	m.sent.put(ch, float64(c.Sent), labels...)
+	m.time.putTimes(ch, &c.Time, labels...)
 	for code, n := range c.Handled {
 		m.handled.put(ch, float64(n), append(labels, code)...)
 	}

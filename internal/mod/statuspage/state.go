@@ -140,6 +140,7 @@ type Calls struct {
 	Handled  map[string]int64 `json:"handled"` // by status
 	Received int64            `json:"messages_received"`
 	Sent     int64            `json:"messages_sent"`
+	Time     Histogram        `json:"handling_time"`
 }
 
 // Dict is a shared dictionary.
@@ -198,7 +199,8 @@ func (s *State) addCalls(list []tally.Series) {
 	s.GRPC = []Calls{}
 	for i := range list {
 		t := &list[i]
-		c := Calls{Role: t.Role.String(), Upstream: t.Upstream, Service: t.Service, Method: t.Method, Type: t.Stream, Handled: map[string]int64{}, Received: t.Received, Sent: t.Sent}
+		c := Calls{Role: t.Role.String(), Upstream: t.Upstream, Service: t.Service, Method: t.Method, Type: t.Stream, Handled: map[string]int64{}, Received: t.Received, Sent: t.Sent,
+			Time: histogram(t.Took[:], tally.Buckets[:], t.Time)}
 		for code, n := range t.Handled {
 			if n > 0 {
 				c.Handled[tally.CodeName(code)] = n
@@ -241,16 +243,17 @@ func (s *State) addZones(p *engine.Plane) {
 				times[j] += c.time[j].Load()
 			}
 		}
-		o.Responses, o.Time = responses(classes), histogram(times, sum)
+		o.Responses, o.Time = responses(classes), histogram(times[:], upstream.Buckets[:], sum)
 		s.Zones = append(s.Zones, o)
 	}
 }
 
 func responses(n [6]int64) Responses { return Responses{n[1], n[2], n[3], n[4], n[5], n[0]} }
 
-func histogram(n [len(upstream.Buckets) + 1]int64, sum int64) Histogram {
+// histogram sums up what n has for each bound, and for what is beyond them.
+func histogram(n []int64, bounds []time.Duration, sum int64) Histogram {
 	h := Histogram{Sum: float64(sum) / 1e9}
-	for i, b := range upstream.Buckets {
+	for i, b := range bounds {
 		h.Count += n[i]
 		h.Buckets = append(h.Buckets, Bucket{b.Seconds(), h.Count})
 	}
@@ -298,7 +301,7 @@ func upstreamOf(g *relay.Group) Upstream {
 
 func serverOf(t upstream.Totals) Server {
 	return Server{Active: t.Active, Requests: t.Requests, Responses: responses(t.Responses), Fails: t.Fails, Connects: t.Connects, Reused: t.Hit,
-		Sent: t.Sent, Received: t.Received, Time: histogram(t.Time, t.TimeSum)}
+		Sent: t.Sent, Received: t.Received, Time: histogram(t.Time[:], upstream.Buckets[:], t.TimeSum)}
 }
 
 func (s *State) json() ([]byte, error) {
