@@ -224,6 +224,57 @@ static int read_enum(encoder *e, pb_field *f, int idx, uint64_t *v)
     return FAIL(e, "number/string expected at enum field '%s', got %s", f->name, luaL_typename(L, idx));
 }
 
+#define TWO_63 9223372036854775808.0
+#define TWO_64 18446744073709551616.0
+
+/* Reports whether v, which x stands for, is a value of an integer type. */
+static int in_range(int type, double x, uint64_t v)
+{
+    switch (type) {
+    case PB_INT32:
+    case PB_SINT32:
+    case PB_SFIXED32:
+        return (int64_t) v == (int32_t) v;
+    case PB_UINT32:
+    case PB_FIXED32:
+        return v == (uint32_t) v;
+    case PB_UINT64:
+    case PB_FIXED64:
+        return x >= 0;
+    }
+    return x < TWO_63;
+}
+
+/*
+ * Reads the value of an integer field. The largest ones are 2^63 and 2^64 once they are numbers: they stand for themselves. With
+ * "strict", nothing is cut off to make a value fit.
+ */
+static int read_integer(encoder *e, pb_field *f, int idx, uint64_t *v)
+{
+    lua_State *L = e->L;
+    int        number = lua_type(L, idx) == LUA_TNUMBER;
+    double     x = number ? lua_tonumber(L, idx) : 0;
+
+    if (x == TWO_64 && (f->type == PB_UINT64 || f->type == PB_FIXED64)) {
+        *v = UINT64_MAX;
+        return 1;
+    }
+    if (x == TWO_63 && (f->type == PB_INT64 || f->type == PB_SINT64 || f->type == PB_SFIXED64)) {
+        *v = INT64_MAX;
+        return 1;
+    }
+    if (!pb_to_integer(L, idx, v)) {
+        return number ? FAIL(e, "number has no integer representation") : wrong_type(e, f, idx, "number/'#number'");
+    }
+    if (!e->st->strict) {
+        return 1;
+    }
+    if (number && x != (double) (int64_t) *v && x != (double) *v) {
+        return FAIL(e, "number has no integer representation at field '%s'", f->name);
+    }
+    return in_range(f->type, x, *v) || FAIL(e, "number out of range at field '%s'", f->name);
+}
+
 enum { BARE = 1, SKIP_ZERO = 2 };
 
 static inline int put_tag(encoder *e, const pb_field *f, int how)
@@ -306,11 +357,8 @@ static int encode_scalar(encoder *e, pb_field *f, int idx, int how)
         break;
 
     default:
-        if (!pb_to_integer(L, idx, &v)) {
-            if (lua_type(L, idx) == LUA_TNUMBER) {
-                return FAIL(e, "number has no integer representation");
-            }
-            return wrong_type(e, f, idx, "number/'#number'");
+        if (!read_integer(e, f, idx, &v)) {
+            return 0;
         }
     }
 

@@ -154,6 +154,11 @@ func TestPBDecode(t *testing.T) {
 		{`local s = "" for i = 1, 200 do s = "\154\1" .. require("pb.buffer").pack("s", s) end return pb.decode("t.All", s)`, "error: message too many levels"},
 		{`pb.option "strict" return pb.decode("t.Person", "\10\1\200")`, "error: string field 'name' contains invalid UTF-8"},
 		{`return pb.decode("t.Person", "\10\1\200").name == "\200"`, "true"},
+		{`pb.option "strict" return pb.encode("t.Person", {age = 2^40})`, "error: bad argument #2 to '?' (number out of range at field 'age')"},
+		{`pb.option "strict" return pb.encode("t.Person", {age = 1.5})`, "error: bad argument #2 to '?' (number has no integer representation at field 'age')"},
+		{`return #pb.encode("t.Person", {age = 1.5})`, "2"},
+		{`local m = pb.decode("t.All", pb.encode("t.All", {f3 = 2^63, f4 = 2^64, f6 = 2^64})) return m.f3 == 2^63 and m.f4 == 2^64 and m.f6 == 2^64`, "true"},
+		{`pb.option "strict" return pb.encode("t.All", {f4 = -1})`, "error: bad argument #2 to '?' (number out of range at field 'f4')"},
 		{`pb.option "strict" return show(pb.decode("t.Person", "\8\1"))`, `{address="",age=0,contacts={},name=""}`},
 	})
 }

@@ -438,7 +438,10 @@ func (x *Exchange) next(why uint32) engine.Status {
 		return st
 	}
 	x.closeConn()
-	return x.retry(why, st)
+	if st := x.retry(why, st); st != engine.OK {
+		return st
+	}
+	return x.renewDeadline()
 }
 
 // statusOf is the status that stands for a failure.

@@ -137,6 +137,9 @@ func TrimWorker(w *engine.Worker) {
 func (x *Exchange) tryMux() uint32 {
 	loop, pool := x.w.Loop, x.muxPool()
 	x.P.Reset(x)
+	if x.expired() {
+		return onDeadline
+	}
 	for {
 		c, fresh, err := pool.Get(x.poolKey(), x, x.until(loop.Now()+or(x.Peer.Connect, x.Conf.ConnectTimeout.V)))
 		switch {
@@ -227,6 +230,20 @@ func (x *Exchange) until(t int64) int64 {
 		return d
 	}
 	return t
+}
+
+// lateReset tells a server that has given the call up because of the deadline, which it knows, a moment before we do.
+func (x *Exchange) lateReset(e *h2client.Error) bool {
+	const moment = 5e6
+	return e.Reset && x.Deadline != 0 && x.w.Loop.Now()+moment >= x.Deadline
+}
+
+// renewDeadline has the next server told what is left of the deadline.
+func (x *Exchange) renewDeadline() engine.Status {
+	if x.Deadline == 0 {
+		return engine.OK
+	}
+	return x.Rewrite()
 }
 
 func (x *Exchange) expired() bool { return x.Deadline != 0 && x.w.Loop.Now() >= x.Deadline }
@@ -322,6 +339,8 @@ func (x *Exchange) waited(err error) uint32 {
 // muxFailed tells what the end of a stream before its time means for the try.
 func (x *Exchange) muxFailed(e *h2client.Error) uint32 {
 	switch {
+	case x.lateReset(e):
+		return onDeadline
 	case e.Refused && !x.mux.spent && x.mux.refused < maxRefused:
 		return onRefused
 	case e.Closed && e.Sys != nil:
@@ -402,6 +421,9 @@ func (x *Exchange) again(why uint32) engine.Status {
 		return 200
 	case onRefused:
 		x.mux.refused++
+		if st := x.renewDeadline(); st != engine.OK {
+			return st
+		}
 	case onRetry:
 		x.mux.retries++
 		if !x.P.(Retrier).Again(x, x.mux.retries) {
@@ -541,6 +563,9 @@ func (x *Exchange) logLate() {
 }
 
 func (x *Exchange) muxBroken(e *h2client.Error) engine.Status {
+	if x.lateReset(e) {
+		return x.expire()
+	}
 	x.log(nlog.Error, e.Sys, e.Text)
 	if e.Reset && e.Code != http2.RefusedStream && e.Code != http2.HTTP11Required { // these would ask the client to try again
 		x.R.Cut = uint32(e.Code)

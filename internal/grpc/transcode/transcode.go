@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"moongate/internal/grpc/descriptor"
 )
@@ -417,6 +418,11 @@ func ToJSON(types *dynamicpb.Types, d protoreflect.MessageDescriptor, wire []byt
 		return nil, err
 	}
 	return marshal(types, m)
+}
+
+// AnyToJSON is the JSON of what an Any holds; its type has to be known.
+func AnyToJSON(types *dynamicpb.Types, url string, value []byte) ([]byte, error) {
+	return marshal(types, &anypb.Any{TypeUrl: url, Value: value})
 }
 
 // FromJSON encodes a message that is given as JSON.

@@ -114,6 +114,36 @@ func TestDeadline(t *testing.T) {
 	testkit.Eventually(t, "all calls end at the server", func() bool { return int64(len(ended))+1 == began.Load() })
 }
 
+// TestDeadlineOfTries: each server is told what is left of the deadline, and waiting before a further try ends with it.
+func TestDeadlineOfTries(t *testing.T) {
+	silent := testkit.Listen(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	var calls atomic.Int64
+	left := make(chan time.Duration, 1)
+	addr := handled(t, func(st grpc.ServerStream) error {
+		calls.Add(1)
+		when, _ := st.Context().Deadline()
+		left <- time.Until(when)
+		return status.Error(codes.Unavailable, "busy")
+	})
+	s := start(t, `upstream u { server %s; server %s; keepalive 2; } upstream busy { server %[2]s; keepalive 2; }
+		server { listen 127.0.0.1:8080; grpc_read_timeout 200ms; grpc_next_upstream timeout non_idempotent;
+			location / { grpc_pass u; }
+			location /busy { grpc_pass busy; grpc_retry_on unavailable; grpc_retry_tries 5; grpc_retry_backoff 1h; } }`, silent, addr)
+	for range 2 { // the first may meet either server
+		post(s, "/svc/Call", "grpc-timeout: 60S\r\n", oneMessage)
+		if d := <-left; d < 59800*time.Millisecond {
+			break
+		} else if calls.Load() == 2 {
+			t.Errorf("%v are left after a server was silent for 200 ms", d)
+		}
+	}
+	calls.Store(0)
+	got := post(s, "/busy/Call", "grpc-timeout: 50m\r\n", oneMessage)
+	if enginetest.Header(got, "grpc-status") != "4" || calls.Load() != 1 {
+		t.Errorf("%d calls, %q", calls.Load(), got)
+	}
+}
+
 func TestRetry(t *testing.T) {
 	var calls atomic.Int64
 	addr := handled(t, func(st grpc.ServerStream) error {

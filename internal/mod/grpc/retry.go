@@ -111,9 +111,13 @@ func (protocol) Retry(x *relay.Exchange, end bool) bool {
 
 // Again waits before the next try.
 func (protocol) Again(x *relay.Exchange, tries int) bool {
-	b := x.Data.(*call).conf.backoff.V
-	d := min(b.base<<min(tries-1, 16), b.max)
-	x.R.W.Loop.Sleep(max(rand.N(d), time.Millisecond))
+	e, loop := x.Data.(*call), x.R.W.Loop
+	b := e.conf.backoff.V
+	d := max(rand.N(min(b.base<<min(tries-1, 16), b.max)), time.Millisecond)
+	if e.until != 0 { // the client has its answer in time
+		d = min(d, time.Duration(e.until-loop.Now()))
+	}
+	loop.Sleep(d)
 	return true
 }
 

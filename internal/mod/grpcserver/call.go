@@ -236,10 +236,16 @@ func (c *call) begin() *grpc.Status {
 				limit = d
 			}
 		case "connect-timeout-ms":
-			if d, ok := millis(h.Value); ok && d == 0 {
+			if d, ok := millis(h.Value); !ok {
+				bad = &grpc.Status{Code: grpc.InvalidArgument, Message: "malformed connect-timeout-ms: " + string(h.Value)}
+			} else if d == 0 {
 				bad = &grpc.Status{Code: grpc.DeadlineExceeded, Message: "Deadline Exceeded"}
-			} else if ok && (limit == 0 || d < limit) {
+			} else if limit == 0 || d < limit {
 				limit = d
+			}
+		case "connect-protocol-version":
+			if string(h.Value) != "1" {
+				bad = &grpc.Status{Code: grpc.InvalidArgument, Message: "unknown connect-protocol-version: " + string(h.Value)}
 			}
 		case "grpc-encoding", "connect-content-encoding":
 			c.encoding = string(h.Value)

@@ -95,6 +95,27 @@ func get(t *testing.T, s *enginetest.Server, where, method, target, body string,
 
 const jsonType = "Content-Type: application/json"
 
+// TestConnectHead: fields of the Connect protocol that are wrong end the call.
+func TestConnectHead(t *testing.T) {
+	s := enginetest.StartIn(t, site(t), modules.Set(), greeterSite)
+	for _, c := range []struct {
+		field  string
+		status int
+		text   string
+	}{
+		{"Connect-Protocol-Version: 1", 200, `{"text":"Hello x"`},
+		{"Connect-Protocol-Version: 2", 400, `{"code":"invalid_argument","message":"unknown connect-protocol-version: 2"}`},
+		{"Connect-Timeout-Ms: 9999999999", 200, `{"text":"Hello x"`},
+		{"Connect-Timeout-Ms: soon", 400, `{"code":"invalid_argument","message":"malformed connect-timeout-ms: soon"}`},
+		{"Connect-Timeout-Ms: 0", 504, `{"code":"deadline_exceeded"`},
+	} {
+		status, _, text := get(t, s, "127.0.0.1:8080", "POST", "/hello.Greeter/Say", `{"name":"x"}`, jsonType, c.field)
+		if status != c.status || !strings.HasPrefix(text, c.text) {
+			t.Errorf("%s: %d %s", c.field, status, text)
+		}
+	}
+}
+
 // TestPlain calls over HTTP/1 with JSON.
 func TestPlain(t *testing.T) {
 	s := enginetest.StartIn(t, site(t), modules.Set(), greeterSite)
@@ -136,6 +157,7 @@ func TestPlain(t *testing.T) {
 		{"8080", "POST", "/hello.Greeter/Sum", `{"n":1} {"n":`, 400, `{"code":3,`, jsonType},
 		{"8080", "POST", "/hello.Greeter/Chat", `{"name":"a"}{"name":"b"}`, 200, "{\"text\":\"you said a\",\"n\":\"0\"}\n{\"text\":\"you said b\",\"n\":\"0\"}\n", ""},
 		{"8080", "GET", "/hello.Greeter/Say?connect=v1&encoding=json&message=%7B%22name%22%3A%22g%22%7D", "", 200, `{"text":"Hello g","n":"1099511627776"}`, jsonType},
+		{"8080", "GET", "/hello.Greeter/Say?connect=v1&encoding=xml&message=x", "", 415, "", ""},
 		{"8080", "GET", "/hello.Greeter/Say?connect=v1&encoding=json&base64=1&message=eyJuYW1lIjoiZyJ9", "", 200, `{"text":"Hello g","n":"1099511627776"}`, jsonType},
 
 		{"8081", "GET", "/v1/hello/Bob", "", 200, `{"text":"Hello Bob!","n":"1099511627776"}`, jsonType},
@@ -143,7 +165,7 @@ func TestPlain(t *testing.T) {
 		{"8081", "GET", "/v1/hello/drop", "", 409, `{"code":10,"details":[],"message":"the request was dropped"}`, jsonType},
 		{"8081", "GET", "/v1/hello/refuse", "", 403, `{"code":7,"details":[],"message":"filtered"}`, jsonType},
 		{"8081", "GET", "/v1/hello/answer", "", 200, `{"text":"from the filter","n":"0"}`, jsonType},
-		{"8081", "GET", "/v1/hello/error", "", 404, `{"code":5,"details":[{"@type":"type.googleapis.com/hello.Request","value":"CgN3aG8="}],"message":"nobody of that name"}`, jsonType},
+		{"8081", "GET", "/v1/hello/error", "", 404, `{"code":5,"details":[{"@type":"type.googleapis.com/hello.Request","name":"who"`, jsonType},
 		{"8081", "GET", "/v1/count/3", "", 200, "{\"text\":\"n1\",\"n\":\"0\"}\n{\"text\":\"n3\",\"n\":\"0\"}\n", ""},
 		{"8081", "POST", "/hello.Greeter/Sum", `{"n":1}{"n":2}`, 200, `{"text":"","n":"3"}`, jsonType},
 		{"8081", "POST", "/hello.Greeter/Chat", `{"name":"a"}{"name":"drop"}{"name":"change"}`, 200, "{\"text\":\"you said a\",\"n\":\"0\"}\n{\"text\":\"you said changed\",\"n\":\"0\"}\n", ""},

@@ -37,6 +37,11 @@ func hasArg(args []byte, name string) bool {
 	return err == nil && q.Has(name)
 }
 
+func argument(args []byte, name string) string {
+	q, _ := url.ParseQuery(string(args))
+	return q.Get(name)
+}
+
 type connectUnary struct{ get bool }
 
 func (*connectUnary) name() string { return "connect" }

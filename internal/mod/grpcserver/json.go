@@ -148,7 +148,7 @@ func (p *plainJSON) finish(c *call, st *grpc.Status) error {
 	case c.headSent && st.Code == grpc.OK:
 		return c.output(nil, false, true)
 	case c.headSent:
-		b, _ := json.Marshal(map[string]any{"error": plainError(st)})
+		b, _ := json.Marshal(map[string]any{"error": c.plainError(st)})
 		return c.output(line(events(r), "error", b), false, true)
 	case st.Code == grpc.OK && c.m.serverStream:
 		if err := c.sendHead("application/x-ndjson"); err != nil {
@@ -159,7 +159,7 @@ func (p *plainJSON) finish(c *call, st *grpc.Status) error {
 	body := c.reply
 	if st.Code != grpc.OK {
 		r.Out.Status = engine.Status(st.Code.HTTP())
-		body, _ = json.Marshal(plainError(st))
+		body, _ = json.Marshal(c.plainError(st))
 	}
 	r.Out.ContentLength = int64(len(body))
 	if err := c.sendHead("application/json"); err != nil {
@@ -168,11 +168,16 @@ func (p *plainJSON) finish(c *call, st *grpc.Status) error {
 	return c.output(body, false, true)
 }
 
-// plainError is a status as google.rpc.Status has it.
-func plainError(st *grpc.Status) map[string]any {
+// plainError is a status as google.rpc.Status has it. Details of types that nobody here knows are bytes.
+func (c *call) plainError(st *grpc.Status) map[string]any {
 	list := []any{}
 	for _, d := range details(st.Details) {
-		list = append(list, map[string]any{"@type": "type.googleapis.com/" + d.name, "value": base64.StdEncoding.EncodeToString(d.value)})
+		const host = "type.googleapis.com/"
+		if b, err := transcode.AnyToJSON(c.conf.set.Types, host+d.name, d.value); err == nil {
+			list = append(list, json.RawMessage(b))
+			continue
+		}
+		list = append(list, map[string]any{"@type": host + d.name, "value": base64.StdEncoding.EncodeToString(d.value)})
 	}
 	return map[string]any{"code": int(st.Code), "message": st.Message, "details": list}
 }

@@ -88,7 +88,11 @@ func plain(r *engine.Request, m *method, ctype string, speak uint32) kind {
 	case r.Method == http1.MethodPost && json && speak&speakJSON != 0:
 		return kind{proto: protoJSON, method: m}
 	case r.Method == http1.MethodGet && unary && speak&speakConnect != 0 && sideEffectFree(m) && hasArg(r.Args, "message"):
-		return kind{proto: protoConnectGet, method: m, json: bytes.Contains(r.Args, []byte("encoding=json"))}
+		switch codec := argument(r.Args, "encoding"); codec {
+		case "json", "proto":
+			return kind{proto: protoConnectGet, method: m, json: codec == "json"}
+		}
+		return kind{status: 415}
 	case r.Method == http1.MethodPost:
 		return kind{status: 415}
 	}
