@@ -151,23 +151,22 @@ func (c *Cache) forceOut() time.Duration {
 	x := c.index
 	x.Lock()
 	defer x.Unlock()
-	first := uint32(0)
-	for range 20 {
-		if x.oldest == 0 || x.oldest == first {
-			return 10 * time.Second
-		}
-		e := x.at(x.oldest)
+	if x.oldest == 0 {
+		return 10 * time.Second
+	}
+	last := x.newest
+	for i, n := x.oldest, 0; i != 0 && n < 20; n++ {
+		e := x.at(i)
 		if e.pins == 0 {
 			c.delete(e)
 			return 0
 		}
-		if e.deleting {
-			return time.Second
+		if i = e.newer; e.self == last {
+			break
 		}
-		if first == 0 {
-			first = e.self
+		if !e.deleting { // else somebody else does that
+			c.postpone(e, time.Now().Unix())
 		}
-		c.postpone(e, time.Now().Unix())
 	}
 	return time.Second
 }

@@ -101,8 +101,9 @@ func (u *Use) Find(now int64) Verdict {
 			x.Unlock()
 			return Full
 		}
-		e.uses, e.pins = 1, 1
-		fresh = true
+		e.uses++
+		e.pins++
+		fresh = e.uses == 1
 	}
 	if e.fail != 0 && e.valid < now {
 		e.fail, e.valid = 0, 0
@@ -138,19 +139,23 @@ func (u *Use) Find(now int64) Verdict {
 	return v
 }
 
-// addEntry makes an entry, for which others may have to go. It is called with the lock and may let it go meanwhile.
+// addEntry makes an entry, or finds the one that another worker makes at the same time, for which others may have to go. It is called with the lock and may let it go meanwhile.
 func (u *Use) addEntry(x *index) *entry {
-	if e := x.add(&u.key); e != nil {
-		return e
+	for tries := 0; ; tries++ {
+		if e := x.add(&u.key); e != nil {
+			return e
+		}
+		x.full()
+		if tries == 3 { // others have taken the room that was made
+			return nil
+		}
+		x.Unlock()
+		u.cache.forceOut()
+		x.Lock()
+		if e := x.find(&u.key); e != nil { // somebody else has added the key meanwhile
+			return e
+		}
 	}
-	x.full()
-	x.Unlock()
-	u.cache.forceOut()
-	x.Lock()
-	if e := x.find(&u.key); e != nil { // somebody else was faster
-		return nil
-	}
-	return x.add(&u.key)
 }
 
 // Missing is the verdict when a file that was looked for is not there, or not to be used.
