@@ -3,9 +3,9 @@ package tlsio
 import (
 	"crypto"
 	"crypto/tls"
-	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -29,7 +29,22 @@ type cached struct {
 	cert          tls.Certificate
 	key           crypto.PrivateKey
 	checked, used time.Time
-	changed       time.Time // the file
+	file          Stamp
+}
+
+// Stamp tells whether a file is still the same: a copy that keeps the time, as by cp -p, is another one.
+type Stamp struct {
+	inode, size    uint64
+	written, moved syscall.Timespec
+}
+
+// StampOf looks at a file by its whole name; the zero Stamp is that of none.
+func StampOf(name string) Stamp {
+	var st syscall.Stat_t
+	if syscall.Stat(name, &st) != nil {
+		return Stamp{}
+	}
+	return Stamp{st.Ino, uint64(st.Size), st.Mtim, st.Ctim}
 }
 
 // Load loads a certificate and its key, by way of the cache when there is one: pc may be nil. It blocks.
@@ -61,21 +76,19 @@ func (pc *PairCache) pair(f Files, cert, key string, passwords [][]byte, now tim
 // get gives what is cached or loads it; fresh: it loads it in any case. What had a password is not kept.
 func (pc *PairCache) get(f Files, kind byte, name string, passwords [][]byte, now time.Time, fresh bool) (*cached, error) {
 	id := string(kind) + name
-	changed := time.Time{}
+	file := Stamp{}
 	e := pc.find(id, now)
 	if e != nil && !fresh && now.Sub(e.checked) <= pc.Valid {
 		return e, nil
 	}
 	if !strings.HasPrefix(name, "data:") {
-		if fi, err := os.Stat(f.Full(name)); err == nil {
-			changed = fi.ModTime()
-		}
+		file = StampOf(f.Full(name))
 	}
-	if e != nil && !fresh && !changed.IsZero() && changed.Equal(e.changed) {
-		pc.keep(id, &cached{e.cert, e.key, now, now, changed})
+	if e != nil && !fresh && file != (Stamp{}) && file == e.file {
+		pc.keep(id, &cached{e.cert, e.key, now, now, file})
 		return e, nil
 	}
-	n := &cached{checked: now, used: now, changed: changed}
+	n := &cached{checked: now, used: now, file: file}
 	var err error
 	secret := false
 	if kind == 'c' {

@@ -48,6 +48,7 @@ var groups = map[string]bool{"HIGH": true, "DEFAULT": true, "ALL": true, "COMPLE
 // of the list makes sense.
 func Suites(list string) (ids []uint16, ok bool) {
 	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == ':' || r == ',' || r == ' ' }) {
+		name, _, _ = strings.Cut(name, "@") // the level of security, or an order
 		id, known := byName[name]
 		first, _, _ := strings.Cut(name, "+")
 		switch {

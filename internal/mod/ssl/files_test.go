@@ -1,6 +1,7 @@
 package ssl_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -68,6 +69,21 @@ func TestWatch(t *testing.T) {
 	s.write(t, "ec.key", string(cert.KeyPEM(t, s.server.Key)))
 	s.renew(t, "third")
 	testkit.Eventually(t, "the third is shown", func() bool { return s.shown(t, nil) == "third" })
+
+	name := filepath.Join(s.dir, "ec.pem")
+	old, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := cert.Chain(cert.For(t, s.server.Key, nil, "4th", local))
+	text = append(text, bytes.Repeat([]byte("\n"), max(0, int(old.Size())-len(text)))...)
+	s.write(t, "new.pem", string(text))
+	for _, err := range []error{os.Chtimes(filepath.Join(s.dir, "new.pem"), old.ModTime(), old.ModTime()), os.Rename(filepath.Join(s.dir, "new.pem"), name)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.Eventually(t, "one of the same time and size is shown", func() bool { return s.shown(t, nil) == "4th" })
 }
 
 // TestWatchOff: without the directive only a reload takes a certificate over.

@@ -51,6 +51,11 @@ var sessionCache = conf.NewType("off | none | [builtin[:size]] [shared:name:size
 			if n < minCache {
 				return cc, c.Errorf("session cache \"%s\" is too small", a)
 			}
+			zones := zonesOf(c)
+			if was, ok := zones[name]; ok && was != n {
+				return cc, c.Errorf("the size %d of shared memory zone \"%s\" conflicts with already declared size %d", n, name, was)
+			}
+			zones[name] = n
 			cc.shared, cc.size = name, n
 		default:
 			return cc, bad
@@ -58,6 +63,19 @@ var sessionCache = conf.NewType("off | none | [builtin[:size]] [shared:name:size
 	}
 	return cc, nil
 })
+
+type zonesKey struct{}
+
+// zonesOf are the sizes of the shared caches that a configuration has named so far.
+func zonesOf(c *conf.Cmd) map[string]int64 {
+	h := engine.FromConfig(c.Config())
+	zones, _ := h.Values[zonesKey{}].(map[string]int64)
+	if zones == nil {
+		zones = map[string]int64{}
+		h.Values[zonesKey{}] = zones
+	}
+	return zones
+}
 
 // minCache is the least size of a cache.
 const minCache = 8 * 4096

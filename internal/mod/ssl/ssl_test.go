@@ -431,6 +431,9 @@ func TestConfigurationErrors(t *testing.T) {
 		{pair + "ssl_ecdh_curve foo;", `SSL_CTX_set1_curves_list("foo") failed (SSL: error:0A080106:SSL routines::passed invalid argument:group 'foo' cannot be set)`},
 		{pair + "ssl_session_cache foo;", `invalid session cache "foo" in ` + d + "nginx.conf:6"},
 		{pair + "ssl_session_cache shared:a:1k;", `session cache "shared:a:1k" is too small in ` + d + "nginx.conf:6"},
+		{pair + "ssl_session_cache shared:a:1m; } server { listen 127.0.0.1:8081 ssl; ssl_session_cache shared:a:2m; " + pair, `the size 2097152 of shared memory zone "a" conflicts with already declared size 1048576 in ` + d + "nginx.conf:6"},
+		{pair + "ssl_ciphers DEFAULT@SECLEVEL=0;", ""},
+		{pair + "ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256:@STRENGTH;", ""},
 		{pair + "ssl_session_ticket_key junk.pem;", `"` + d + `junk.pem" must be 48 or 80 bytes in ` + d + "nginx.conf:6"},
 		{pair + "ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256:NEW-ONE; ssl_protocols SSLv3 TLSv1.2; ssl_prefer_server_ciphers on; ssl_session_cache shared:SSL:10m; ssl_session_timeout 1d; ssl_buffer_size 4k;", ""},
 	} {

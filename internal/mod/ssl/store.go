@@ -32,17 +32,11 @@ type store struct {
 type fixedPair struct {
 	cert, key string
 	pair      *tls.Certificate
-	stamps    [2]stamp
-	bad       [2]stamp // of what could not be used
+	stamps    [2]tlsio.Stamp
+	bad       [2]tlsio.Stamp // of what could not be used
 }
 
 type varPair struct{ cert, key fileName }
-
-// stamp is what tells whether a file has changed.
-type stamp struct {
-	at   time.Time
-	size int64
-}
 
 // newStore loads the certificates while the configuration is read, with f; later they come from disk.
 func (c *config) newStore(f tlsio.Files) (*store, error) {
@@ -53,13 +47,13 @@ func (c *config) newStore(f tlsio.Files) (*store, error) {
 			st.vars = append(st.vars, varPair{cert, key})
 			continue
 		}
-		pair, err := loadPair(f, cert.text, key.text, c.passwords.V)
-		if err != nil {
-			return nil, emerg("%s", err)
-		}
-		p := fixedPair{cert: cert.text, key: key.text, pair: pair}
+		p := fixedPair{cert: cert.text, key: key.text}
 		if c.watch.V > 0 {
-			p.stamps = st.stampsOf(&p)
+			p.stamps = st.stampsOf(&p) // before they are read: what changes then is seen
+		}
+		var err error
+		if p.pair, err = loadPair(f, cert.text, key.text, c.passwords.V); err != nil {
+			return nil, emerg("%s", err)
 		}
 		st.fixed = append(st.fixed, p)
 	}
@@ -185,7 +179,7 @@ func (st *store) reread() (failed []error) {
 			failed = append(failed, err)
 			continue
 		}
-		p.pair, p.stamps, p.bad = pair, now, [2]stamp{}
+		p.pair, p.stamps, p.bad = pair, now, [2]tlsio.Stamp{}
 		changed = true
 	}
 	if changed {
@@ -194,14 +188,12 @@ func (st *store) reread() (failed []error) {
 	return failed
 }
 
-func (st *store) stampsOf(p *fixedPair) (out [2]stamp) {
+func (st *store) stampsOf(p *fixedPair) (out [2]tlsio.Stamp) {
 	for i, name := range [...]string{p.cert, p.key} {
 		if strings.HasPrefix(name, "data:") {
 			continue
 		}
-		if fi, err := os.Stat(st.files.Full(name)); err == nil {
-			out[i] = stamp{fi.ModTime(), fi.Size()}
-		}
+		out[i] = tlsio.StampOf(st.files.Full(name))
 	}
 	return out
 }
