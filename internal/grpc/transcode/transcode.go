@@ -225,9 +225,14 @@ func unescape(s string, keepSlash bool) string {
 }
 
 // Request makes the message of a request: values are Match's, query is the query string. types finds what Any holds.
-func (r *Rule) Request(types *dynamicpb.Types, values []string, query string, body []byte) (proto.Message, error) {
+// contentType is that of a body which is taken as it is.
+func (r *Rule) Request(types *dynamicpb.Types, values []string, query, contentType string, body []byte) (proto.Message, error) {
 	m := dynamicpb.NewMessage(r.Method.Input())
-	if err := r.readBody(types, m, body); err != nil {
+	if r.RawRequest() {
+		if err := r.setRaw(m, contentType, body); err != nil {
+			return nil, err
+		}
+	} else if err := r.readBody(types, m, body); err != nil {
 		return nil, err
 	}
 	if r.body != "*" {

@@ -91,7 +91,7 @@ func TestRequest(t *testing.T) {
 		}
 		_, query, _ := strings.Cut(c.target, "?")
 		got := ""
-		if msg, err := r.Request(set.Types, values, query, []byte(c.text)); err != nil {
+		if msg, err := r.Request(set.Types, values, query, "", []byte(c.text)); err != nil {
 			got = err.Error()
 		} else {
 			b, _ := protojson.Marshal(msg)
@@ -137,7 +137,7 @@ func FuzzMatch(f *testing.F) {
 			return
 		}
 		if values, ok := r.Match("GET", path); ok {
-			r.Request(set.Types, values, query, nil)
+			r.Request(set.Types, values, query, "", nil)
 		}
 	})
 }

@@ -53,7 +53,9 @@ type call struct {
 
 	first []byte // the request of a method that has one
 	reply []byte
-	ok    bool // reply is there
+	// replyType is the type of a reply that is sent as it is.
+	replyType string
+	ok        bool // reply is there
 
 	args  func(w *lua.Writer)
 	take  func(c *lua.Call)

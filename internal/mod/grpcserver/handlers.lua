@@ -156,9 +156,16 @@ local function channel_of(target, tls, most)
     return ch
 end
 
+-- Fields of a server's that are the connection's, as with grpc_pass.
+local own_fields = {
+    date = true, server = true, ["x-accel-expires"] = true, ["x-accel-redirect"] = true, ["x-accel-limit-rate"] = true,
+    ["x-accel-buffering"] = true, ["x-accel-charset"] = true,
+}
+
 local function pass_fields(fields, add)
     for name, value in pairs(fields) do
-        if type(value) == "table" then
+        if own_fields[name] then -- ours are there
+        elseif type(value) == "table" then
             for i = 1, #value do add(name, value[i]) end
         else
             add(name, value)
@@ -296,10 +303,11 @@ local function forwarder(st, service, method, input, output, client_stream, serv
             end
             bytes = down(bytes, call)
             if bytes and server_stream then
-                if not native.send(bytes) then
+                local sent, why, text = native.send(bytes)
+                if not sent then
                     ngx.thread.kill(sender)
                     raw:close()
-                    return nil, 1, "the client has gone"
+                    return nil, why, text
                 end
             elseif bytes then
                 last = bytes

@@ -21,7 +21,7 @@ type plainJSON struct{}
 func (*plainJSON) name() string { return "json" }
 
 func (p *plainJSON) recv(c *call) ([]byte, error) {
-	if c.m.clientStream {
+	if c.m.clientStream && (c.rule == nil || !c.rule.RawRequest()) {
 		return p.value(c)
 	}
 	if c.received > 0 {
@@ -43,7 +43,7 @@ func (p *plainJSON) message(c *call, body []byte) ([]byte, error) {
 		}
 		return wire, nil
 	}
-	m, err := c.rule.Request(c.conf.set.Types, c.values, string(c.r.Args), body)
+	m, err := c.rule.Request(c.conf.set.Types, c.values, string(c.r.Args), string(c.r.In.Get(http1.HContentType)), body)
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -109,6 +109,9 @@ func events(r *engine.Request) bool {
 }
 
 func (p *plainJSON) send(c *call, msg []byte, last bool) error {
+	if c.rule != nil && c.rule.RawResponse() {
+		return p.sendRaw(c, msg)
+	}
 	b, err := p.render(c, msg)
 	if err != nil {
 		return err
@@ -131,6 +134,25 @@ func (p *plainJSON) send(c *call, msg []byte, last bool) error {
 	return c.output(line(sse, "", b), true, false)
 }
 
+// sendRaw sends what a google.api.HttpBody holds. The first of a stream says the type.
+func (p *plainJSON) sendRaw(c *call, msg []byte) error {
+	ctype, data, err := c.rule.Raw(c.conf.set.Types, msg)
+	if err != nil {
+		return &grpc.Status{Code: grpc.Internal, Message: err.Error()}
+	}
+	if ctype == "" {
+		ctype = "application/octet-stream"
+	}
+	if !c.m.serverStream {
+		c.reply, c.replyType, c.ok = append([]byte(nil), data...), ctype, true
+		return nil
+	}
+	if err := c.sendHead(ctype); err != nil {
+		return err
+	}
+	return c.output(data, true, false)
+}
+
 func line(sse bool, event string, b []byte) []byte {
 	if !sse {
 		return append(b, '\n')
@@ -147,6 +169,8 @@ func (p *plainJSON) finish(c *call, st *grpc.Status) error {
 	switch {
 	case c.headSent && st.Code == grpc.OK:
 		return c.output(nil, false, true)
+	case c.headSent && c.rule != nil && c.rule.RawResponse():
+		return errGone // nothing can be said any more: the response is cut
 	case c.headSent:
 		b, _ := json.Marshal(map[string]any{"error": c.plainError(st)})
 		return c.output(line(events(r), "error", b), false, true)
@@ -156,13 +180,17 @@ func (p *plainJSON) finish(c *call, st *grpc.Status) error {
 		}
 		return c.output(nil, false, true)
 	}
-	body := c.reply
+	body, ctype := c.reply, "application/json"
+	if c.replyType != "" {
+		ctype = c.replyType
+	}
 	if st.Code != grpc.OK {
+		ctype = "application/json"
 		r.Out.Status = engine.Status(st.Code.HTTP())
 		body, _ = json.Marshal(c.plainError(st))
 	}
 	r.Out.ContentLength = int64(len(body))
-	if err := c.sendHead("application/json"); err != nil {
+	if err := c.sendHead(ctype); err != nil {
 		return err
 	}
 	return c.output(body, false, true)
