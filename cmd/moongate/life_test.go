@@ -45,7 +45,7 @@ type load struct {
 	*server
 	stop    atomic.Bool
 	done    sync.WaitGroup
-	dials   atomic.Int64
+	lost    atomic.Int64 // connections that the server has closed
 	answers atomic.Int64
 	// accept judges an error; nil finds all of them wrong.
 	accept func(error) bool
@@ -80,9 +80,24 @@ func (s *server) load(clients int) *load {
 // client keeps one connection.
 func (l *load) client() *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxConnsPerHost: 1, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		l.dials.Add(1)
-		return (&net.Dialer{}).DialContext(ctx, network, addr)
+		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		return &watched{c, &l.lost}, err
 	}}}
+}
+
+// watched is a connection that counts its end when that comes from the other side. The client itself closes one, too, when
+// it is not quick enough to take note of what it has sent.
+type watched struct {
+	net.Conn
+	lost *atomic.Int64
+}
+
+func (c *watched) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		c.lost.Add(1)
+	}
+	return n, err
 }
 
 // more waits for n more answers.
@@ -126,8 +141,8 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 	}
 	l.end()
-	if n := l.dials.Load(); n != clients {
-		t.Errorf("%d connections for %d clients: a reload has closed some", n, clients)
+	if n := l.lost.Load(); n > 0 {
+		t.Errorf("a reload has closed %d connections", n)
 	}
 	s.noAlerts()
 	s.signal(syscall.SIGQUIT)
@@ -301,8 +316,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	s.configure(lifeSite("v2", ""))
 	syscall.Kill(old, syscall.SIGUSR2)
 	// Both processes accept from the sockets now; which of them answers is the kernel's choice.
-	s.eventually("the new process", func() bool { return s.pid() != 0 && s.pid() != old })
-	young := s.pid()
+	young := s.another(old)
 	t.Cleanup(func() { syscall.Kill(young, syscall.SIGKILL) })
 	l.more(40)
 	syscall.Kill(old, syscall.SIGQUIT)

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a condition may take to come true; nothing waits that long unless it fails.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // server is the program at work in a folder of its own.
 type server struct {
@@ -221,7 +221,7 @@ func (s *server) daemon() int {
 		s.Fatalf("%v: %s", err, out)
 	}
 	s.done = make(chan struct{})
-	pid := s.pid()
+	pid := s.another(0)
 	s.Cleanup(func() {
 		if !gone(pid) {
 			syscall.Kill(pid, syscall.SIGKILL)
@@ -233,6 +233,14 @@ func (s *server) daemon() int {
 // pid is what the pid file says.
 func (s *server) pid() int {
 	pid, _ := strconv.Atoi(strings.TrimSpace(s.read("logs/nginx.pid")))
+	return pid
+}
+
+// another waits until the pid file has another pid. It is looked at once each time: between two looks it may have gone, and
+// pid 0 is everybody to those who send signals.
+func (s *server) another(old int) (pid int) {
+	s.Helper()
+	s.eventually("another pid", func() bool { pid = s.pid(); return pid != 0 && pid != old })
 	return pid
 }
 

@@ -267,7 +267,10 @@ func TestWorkerIsReplaced(t *testing.T) {
 
 func TestSignalsToTheWorker(t *testing.T) {
 	s := newSite(t, forking).start()
-	first, _ := strconv.Atoi(s.ask("pid"))
+	first, err := strconv.Atoi(s.ask("pid"))
+	if err != nil || first == 0 {
+		t.Fatal(first, err)
+	}
 	syscall.Kill(first, syscall.SIGHUP)
 	s.logged("signal 1 (SIGHUP) received, ignoring")
 	syscall.Kill(first, syscall.SIGQUIT)
@@ -336,10 +339,8 @@ func TestBinaryUpgrade(t *testing.T) {
 	old := s.pid()
 	oldWorker := s.ask("pid")
 	s.signal(syscall.SIGUSR2)
-	s.eventually("the new binary", func() bool {
-		return exists(s.path("logs/nginx.pid.oldbin")) && s.pid() != 0 && s.pid() != old
-	})
-	young := s.pid()
+	s.eventually("the new binary", func() bool { return exists(s.path("logs/nginx.pid.oldbin")) })
+	young := s.another(old)
 	t.Cleanup(func() { syscall.Kill(young, syscall.SIGKILL) })
 
 	// While both run, neither starts a third.
@@ -367,10 +368,8 @@ func TestBinaryUpgrade(t *testing.T) {
 
 	// Once more, and this time for good.
 	s.signal(syscall.SIGUSR2)
-	s.eventually("the new binary", func() bool {
-		return exists(s.path("logs/nginx.pid.oldbin")) && s.pid() != 0 && s.pid() != old
-	})
-	young2 := s.pid()
+	s.eventually("the new binary", func() bool { return exists(s.path("logs/nginx.pid.oldbin")) })
+	young2 := s.another(old)
 	t.Cleanup(func() { syscall.Kill(young2, syscall.SIGKILL) })
 	syscall.Kill(old, syscall.SIGQUIT)
 	s.eventually("the end of the old binary", func() bool { return !exists(s.path("logs/nginx.pid.oldbin")) && gone(old) })

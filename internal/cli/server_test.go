@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 // patience is how long a condition may take to come true; nothing waits that
 // long unless it fails.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // site is a directory with a server's files, and the server.
 type testSite struct {
@@ -119,7 +119,7 @@ func (s *testSite) daemon(args ...string) *testSite {
 	if _, stderr, code := s.command(args...); code != 0 {
 		s.Fatalf("exit code %d: %s\n%s", code, stderr, s.read("logs/error.log"))
 	}
-	pid := s.pid()
+	pid := s.another(0)
 	s.Cleanup(func() { syscall.Kill(-pid, syscall.SIGKILL) })
 	return s
 }
@@ -129,10 +129,19 @@ func (s *testSite) pid() int {
 	return n
 }
 
+// another waits until the pid file has another pid. It is looked at once each time: between two looks it may have gone, and
+// pid 0 is everybody to those who send signals.
+func (s *testSite) another(old int) (pid int) {
+	s.Helper()
+	s.eventually("another pid", func() bool { pid = s.pid(); return pid != 0 && pid != old })
+	return pid
+}
+
 func (s *testSite) signal(sig syscall.Signal) {
 	s.Helper()
-	if err := syscall.Kill(s.pid(), sig); err != nil {
-		s.Fatalf("kill %d: %v", s.pid(), err)
+	pid := s.another(0)
+	if err := syscall.Kill(pid, sig); err != nil {
+		s.Fatalf("kill %d: %v", pid, err)
 	}
 }
 

@@ -93,7 +93,7 @@ func (e *Env) pipe(t *testing.T) (Transport, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	return tr, c
 }
 
@@ -589,7 +589,7 @@ func TestMaxConcurrentStreams(t *testing.T) {
 }
 
 func TestSilentPeer(t *testing.T) {
-	script(t, Config{PingAfter: 5 * time.Millisecond, PingTimeout: 5 * time.Millisecond}, func(p *peer) {
+	script(t, Config{PingAfter: 5 * time.Millisecond, PingTimeout: 2 * time.Second}, func(p *peer) {
 		p.settings()
 		p.send()
 		h, payload := p.want(http2.Ping)

@@ -278,7 +278,7 @@ func TestKafka(t *testing.T) {
 
 	get("/async", "") // what is buffered leaves by a timer, 200 at once; the rest is told to
 	all := func() []string { return slices.Concat(partition("later", "d"), partition("later", "key")) }
-	if !poll.Until(20*time.Second, func() bool { s.Get("/flush"); return len(all()) == 500 }) {
+	if !poll.Until(time.Minute, func() bool { s.Get("/flush"); return len(all()) == 500 }) {
 		t.Error("later:", len(all()), s.ErrorLog())
 	}
 	last := map[string]int{}

@@ -20,7 +20,7 @@ import (
 
 const mixedSite = `
 	keepalive_requests 1000000;
-	client_header_timeout 5s;
+	client_header_timeout 60s;
 	init_by_lua_block {
 		function refs() -- what Go and C have anchored in the VM
 			local n = 0
@@ -94,12 +94,12 @@ const mixedSite = `
 		location = /badtimer { content_by_lua_block {
 			local done = require("ngx.semaphore").new()
 			ngx.timer.at(0, function(_, t) done:post(1) error("on purpose") end, {})
-			ngx.say(done:wait(1))
+			ngx.say(done:wait(60))
 		} }
 		location = /timer { content_by_lua_block {
 			local done = require("ngx.semaphore").new()
 			ngx.timer.at(0, function() done:post(1) end)
-			ngx.say(done:wait(1))
+			ngx.say(done:wait(60))
 		} }
 		location = /proxy { proxy_pass http://127.0.0.1:8080/hello; }
 		location = /post { client_body_buffer_size 1k; content_by_lua_block { ngx.req.read_body() ngx.say(ngx.req.get_body_file() ~= nil) } }
@@ -119,7 +119,7 @@ func TestLeaks(t *testing.T) {
 	mixed(t, s, 170) // about 5,000 requests
 	var after holding
 	// What the server does when a client is gone takes a moment.
-	if !poll.Until(10*time.Second, func() bool { after = held(t, s); return after.within(before) }) {
+	if !poll.Until(time.Minute, func() bool { after = held(t, s); return after.within(before) }) {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	for line := range strings.Lines(s.ErrorLog()) {

@@ -135,7 +135,7 @@ func TestKilledWhileOffloaded(t *testing.T) {
 	}
 	released := func() {
 		t.Helper()
-		if !poll.Until(10*time.Second, func() bool { return unchunk(enginetest.Body(s.Get("/thread/free"))) == "truea file" }) {
+		if !poll.Until(time.Minute, func() bool { return unchunk(enginetest.Body(s.Get("/thread/free"))) == "truea file" }) {
 			t.Error("the VM does not come back")
 		}
 	}
@@ -173,7 +173,7 @@ func TestKilledWhileOffloaded(t *testing.T) {
 		round()
 	}
 	var last holding
-	if !poll.Until(10*time.Second, func() bool { last = held(t, s); return last.within(first) }) {
+	if !poll.Until(time.Minute, func() bool { last = held(t, s); return last.within(first) }) {
 		t.Errorf("before %+v, after %+v", first, last)
 	}
 	get("/went_on", "0")

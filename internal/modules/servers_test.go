@@ -34,7 +34,7 @@ func startServer(t *testing.T, argv []string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	up := poll.Until(20*time.Second, func() bool {
+	up := poll.Until(time.Minute, func() bool {
 		c, err := net.Dial("unix", socket)
 		if err == nil {
 			c.Close()
@@ -102,7 +102,7 @@ func launch(t testing.TB, cmd *exec.Cmd, last syscall.Signal, logName, ready str
 		}
 	})
 	var text string
-	poll.Until(30*time.Second, func() bool {
+	poll.Until(2*time.Minute, func() bool {
 		b, _ := os.ReadFile(logName)
 		text = string(b)
 		select {

@@ -279,7 +279,7 @@ func TestTrim(t *testing.T) {
 			t.Errorf("%d tasks are left, want the running one", l.Tasks())
 		}
 		syscall.Write(b, []byte("x"))
-		if err := last.WaitRead(l.Now() + int64(5*time.Second)); err != nil {
+		if err := last.WaitRead(l.Now() + int64(time.Minute)); err != nil {
 			t.Errorf("after Trim: %v", err)
 		}
 		if err := l.Sleep(time.Millisecond); err != nil {

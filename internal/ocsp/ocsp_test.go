@@ -125,7 +125,7 @@ func TestAsk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.Ask(netip.MustParseAddr("127.0.0.1"), []byte{0xff, 0xff, 0xfe, 1}, 10*time.Second)
+	got, err := r.Ask(netip.MustParseAddr("127.0.0.1"), []byte{0xff, 0xff, 0xfe, 1}, time.Minute)
 	if err != nil || string(got) != "answer" {
 		t.Errorf("%q, %v", got, err)
 	}

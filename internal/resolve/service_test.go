@@ -26,7 +26,7 @@ func in(t *testing.T, f func(l *netio.Loop)) {
 	l.Close()
 }
 
-const patience = int64(10 * time.Second)
+const patience = int64(time.Minute)
 
 func srv(priority, weight, port uint16, target string) resolvetest.SRV {
 	return resolvetest.SRV{Priority: priority, Weight: weight, Port: port, Target: target}
@@ -52,7 +52,7 @@ func TestService(t *testing.T) {
 			if got := fmt.Sprint(list); got != want {
 				t.Errorf("%s: %s, want %s", service, got, want)
 			}
-			if left := until - l.Now(); left > int64(20*time.Second) || left < int64(15*time.Second) {
+			if left := until - l.Now(); left > int64(20*time.Second) || left <= 0 {
 				t.Errorf("counts %d ns; the shortest time is 20 s", left)
 			}
 			if len(problems) != 1 || problems[0].Host != "nowhere.test" || problems[0].Err.Code != 3 {

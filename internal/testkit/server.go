@@ -44,7 +44,7 @@ type Server struct {
 }
 
 // patience bounds every wait for the server.
-var patience = 20 * time.Second
+var patience = time.Minute
 
 // New prepares a server without starting it.
 func New(t testing.TB, p Params) *Server {

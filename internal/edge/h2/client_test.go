@@ -58,7 +58,7 @@ func greet(t testing.TB, nc net.Conn, settings ...http2.Setting) *client {
 	c.enc.Init()
 	c.dec.Init(http2.DefaultTableSize)
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	nc.SetDeadline(time.Now().Add(time.Minute))
 	c.write(http2.AppendSettingsAck(http2.AppendSettings([]byte(http2.Preface), settings...)))
 	return c
 }

@@ -25,7 +25,7 @@ func flooded(t *testing.T, c *client, attack func() []byte) {
 	t.Helper()
 	go func() {
 		for range 40000 {
-			c.c.SetWriteDeadline(time.Now().Add(20 * time.Second))
+			c.c.SetWriteDeadline(time.Now().Add(time.Minute))
 			if _, err := c.c.Write(attack()); err != nil {
 				return
 			}

@@ -40,7 +40,7 @@ func start(t *testing.T, directives string) (*enginetest.Server, *http.Client) {
 		server { listen 127.0.0.1:8080 quic; server_name other.test; return 200 other; }`)
 	tr := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}}
 	t.Cleanup(func() { tr.Close() })
-	return s, &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return s, &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
 func do(t *testing.T, c *http.Client, req *http.Request, err error) (*http.Response, string) {

@@ -240,7 +240,7 @@ func TestHomeStops(t *testing.T) {
 			ngx.sleep(0.002)
 		end`, fmt.Sprintf("upstream u { server %s; }", l.Addr()))
 	testkit.Eventually(t, "streams are open", func() bool { return seen.calls.Load() == workers-1 })
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s.Plane.Quit(ctx)
 	if ctx.Err() != nil {

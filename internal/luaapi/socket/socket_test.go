@@ -74,9 +74,9 @@ func TestTCP(t *testing.T) {
 		{`local s = ngx.socket.tcp() connect(s) s:send("a--b--c\n") local it = s:receiveuntil("--") ngx.print(it(), it(), s:receive())`, "abc"},
 		{`local s = ngx.socket.tcp() connect(s) s:send("abcdef--g\n") local it = s:receiveuntil("--", {inclusive = true})
 			ngx.print(it(4), " ", it(4), " ", it(4), " ", s:receive())`, "abcd ef-- nil g"},
-		{`local s = ngx.socket.tcp() connect(s) s:send("a-\n") s:settimeout(300) local it = s:receiveuntil("--")
+		{`local s = ngx.socket.tcp() connect(s) s:send("a-\n") s:settimeout(2000) local it = s:receiveuntil("--")
 			ngx.print(it())`, "niltimeouta-\n"},
-		{`local s = ngx.socket.tcp() connect(s) s:settimeout(300) s:send("ab\ncd\n") s:receive() ngx.print(s:receive(9))`, "niltimeoutcd\n"},
+		{`local s = ngx.socket.tcp() connect(s) s:settimeout(2000) s:send("ab\ncd\n") s:receive() ngx.print(s:receive(9))`, "niltimeoutcd\n"},
 		{`local s = ngx.socket.tcp() ngx.print(s:connect("127.0.0.1", 1)) ngx.print(s:send("x"))`, "nilconnection refusednilclosed"},
 		{`local s = ngx.socket.tcp() ngx.print(s:connect("nowhere", 1))`, `nilno resolver defined to resolve "nowhere"`},
 		{`local s = ngx.socket.tcp() ngx.print(s:connect("127.0.0.1"))`, "nilmissing the port number"},

@@ -24,7 +24,7 @@ func TestBadPeers(t *testing.T) {
 		return testgrpc.NewTestServiceClient(dial(t, s.Addr("127.0.0.1:8080")))
 	}
 	fails := func(t *testing.T, tc testgrpc.TestServiceClient, want ...codes.Code) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		out, err := tc.UnaryCall(ctx, request)
 		if out != nil {

@@ -323,7 +323,7 @@ func TestHealth(t *testing.T) {
 		require("ngx.grpc").set_health("hello.Greeter", ngx.var.arg_on == "1") ngx.say "set"
 	} } }`)
 	hc := healthpb.NewHealthClient(dial(t, s.Addr("127.0.0.1:8080")))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for service, want := range map[string]healthpb.HealthCheckResponse_ServingStatus{"": 1, "hello.Greeter": 1} {
 		if r, err := hc.Check(ctx, &healthpb.HealthCheckRequest{Service: service}); err != nil || r.Status != want {
@@ -375,7 +375,7 @@ func TestCancel(t *testing.T) {
 	}
 	cancel()
 	text := ""
-	for end := time.Now().Add(10 * time.Second); text != "true 1" && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); text != "true 1" && time.Now().Before(end); {
 		_, _, text = get(t, s, "127.0.0.1:8083", "GET", "/seen", "")
 	}
 	if text != "true 1" {

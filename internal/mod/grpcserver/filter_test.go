@@ -224,7 +224,7 @@ func TestFilterUnary(t *testing.T) {
 	} {
 		for _, zip := range []bool{false, true} {
 			before := len(b.s.ErrorLog())
-			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "x-in", "v"), 20*time.Second)
+			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "x-in", "v"), time.Minute)
 			var head, trail metadata.MD
 			opts := []grpc.CallOption{grpc.Header(&head), grpc.Trailer(&trail)}
 			if zip {
@@ -259,7 +259,7 @@ func TestFilterUnary(t *testing.T) {
 // TestFilterStreams does the same to streams.
 func TestFilterStreams(t *testing.T) {
 	b := filtering(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	in, err := b.test.StreamingInputCall(ctx)
 	if err != nil {
@@ -420,7 +420,7 @@ func TestFilterEnds(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	for end := time.Now().Add(20 * time.Second); b.running.Load() > 0; {
+	for end := time.Now().Add(time.Minute); b.running.Load() > 0; {
 		if time.Now().After(end) {
 			t.Fatalf("%d calls go on at the server", b.running.Load())
 		}

@@ -26,7 +26,7 @@ func (m *mortal) start(t testing.TB) {
 	t.Helper()
 	var l net.Listener
 	var err error
-	if !poll.Until(20*time.Second, func() bool { // the kernel may hold the address for a moment
+	if !poll.Until(time.Minute, func() bool { // the kernel may hold the address for a moment
 		l, err = net.Listen("tcp", m.addr)
 		return err == nil
 	}) {
@@ -59,7 +59,7 @@ func TestKillAndRevive(t *testing.T) {
 		clients.Add(1)
 		go func() {
 			defer clients.Done()
-			hc := http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+			hc := http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
 			defer hc.CloseIdleConnections()
 			for n := 0; ; n++ {
 				select {
@@ -85,7 +85,7 @@ func TestKillAndRevive(t *testing.T) {
 	}
 	after := func(n int64) { // further requests have been served
 		until := good.Load() + n
-		poll.Until(20*time.Second, func() bool { return good.Load() >= until || bad.Load() > 0 })
+		poll.Until(time.Minute, func() bool { return good.Load() >= until || bad.Load() > 0 })
 	}
 	for i := range all {
 		victim := &all[i]
@@ -94,7 +94,7 @@ func TestKillAndRevive(t *testing.T) {
 		after(500)
 		victim.start(t)
 		before := victim.served.Load()
-		if !poll.Until(20*time.Second, func() bool { return victim.served.Load() > before || bad.Load() > 0 }) {
+		if !poll.Until(time.Minute, func() bool { return victim.served.Load() > before || bad.Load() > 0 }) {
 			t.Error("a server that is back is not asked again")
 		}
 	}

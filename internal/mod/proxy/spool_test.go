@@ -40,7 +40,7 @@ func TestSlowClients(t *testing.T) {
 		if err != nil {
 			return
 		}
-		c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		c.SetWriteDeadline(time.Now().Add(time.Minute))
 		switch {
 		case strings.HasPrefix(req.URL.Path, "/chunked"):
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -87,7 +87,7 @@ func TestSlowClients(t *testing.T) {
 		if c.ahead {
 			select {
 			case <-sent:
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("%s: the server has to wait for the client", c.uri)
 			}
 		}
@@ -137,7 +137,7 @@ func TestNoRoomForTemporaryFiles(t *testing.T) {
 	}
 	conn := s.Dial()
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	if !poll.Until(10*time.Second, func() bool { return strings.Contains(s.ErrorLog(), "[crit]") }) {
+	if !poll.Until(time.Minute, func() bool { return strings.Contains(s.ErrorLog(), "[crit]") }) {
 		t.Error("no line in the log")
 	}
 	b, err := io.ReadAll(conn)

@@ -186,7 +186,7 @@ func TestErrorLogWaitsAndAdvances(t *testing.T) {
 	f.WriteString("ha")
 	go f.WriteString("lf\nlate\n")
 	col := newCollector(t, map[string]string{"error_log": `"early\nhalf\nlate"`})
-	col.ErrorLog(log, false, LogTiming{Wait: 20 * time.Second})
+	col.ErrorLog(log, false, LogTiming{Wait: time.Minute})
 	if got := col.verdicts(); got != "+++" {
 		t.Fatalf("got %s: %+v", got, col.asserts)
 	}

@@ -47,8 +47,8 @@ var ports = server.Ports{From: 4000, To: 7900}
 
 // patience bounds every wait; commandTime a single command.
 const (
-	patience    = 15 * time.Second
-	commandTime = 60 * time.Second
+	patience    = time.Minute
+	commandTime = 3 * time.Minute
 )
 
 // Run tries a document. root is where names of part= begin that are not in the site's folder; extra are directories whose files are there when the page begins, by name in the site's folder.

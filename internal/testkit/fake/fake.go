@@ -38,7 +38,7 @@ const (
 	detached = "TESTKIT_FAKE_DETACHED"
 )
 
-const startLimit = 10 * time.Second
+const startLimit = time.Minute
 
 // Enable makes the test binary the toy for the processes that the test starts,
 // and returns its path.

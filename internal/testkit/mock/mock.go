@@ -75,7 +75,7 @@ func (s *Server) sleep(d time.Duration) {
 }
 
 // bindTimeout is how long a server waits for a port that is still taken.
-const bindTimeout = 3 * time.Second
+const bindTimeout = 30 * time.Second
 
 func bind[T any](listen func() (T, error)) (l T, err error) {
 	poll.Until(bindTimeout, func() bool {

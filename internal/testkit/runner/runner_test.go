@@ -24,9 +24,9 @@ func newRunner(t *testing.T, o Options) *Runner {
 	o.Binary = fake.Enable(t)
 	o.TempDir = t.TempDir()
 	if o.Log.Wait == 0 {
-		o.Log = check.LogTiming{Wait: 10 * time.Second, Quiet: time.Millisecond}
+		o.Log = check.LogTiming{Wait: time.Minute, Quiet: time.Millisecond}
 	}
-	o.Timeout = 10 * time.Second
+	o.Timeout = time.Minute
 	r, err := New(o)
 	if err != nil {
 		t.Fatal(err)

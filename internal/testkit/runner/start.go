@@ -281,10 +281,10 @@ func touchTime(s string) (time.Time, error) {
 func newVersion() string { return fmt.Sprintf("v%x", time.Now().UnixNano()) }
 
 // portPatience bounds the wait for the port between two servers.
-const portPatience = 3 * time.Second
+const portPatience = 30 * time.Second
 
 // reloadTimeout bounds the time until only the new configuration answers.
-const reloadTimeout = 10 * time.Second
+const reloadTimeout = 30 * time.Second
 
 // failTimeout bounds the wait for the message of a reload that is to fail.
 const failTimeout = time.Second

@@ -79,7 +79,7 @@ func (e *StartError) Error() string {
 }
 
 // startTimeout bounds the time from the command to the pid file.
-const startTimeout = 15 * time.Second
+const startTimeout = time.Minute
 
 // Launch says how to start a server on a root whose nginx.conf is in place.
 type Launch struct {

@@ -145,7 +145,7 @@ func TestProcess(t *testing.T) {
 		if Free(c.Port) || !p.Alive() || p.Descriptors() < 3 {
 			t.Errorf("daemon %v: listens not, or is not alive, or has %d descriptors", daemon, p.Descriptors())
 		}
-		if !p.Stop(syscall.SIGQUIT, 20*time.Second) || p.Alive() {
+		if !p.Stop(syscall.SIGQUIT, time.Minute) || p.Alive() {
 			t.Errorf("daemon %v: did not quit", daemon)
 		}
 		c.Server = "bogus_directive;"
