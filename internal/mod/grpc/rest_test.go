@@ -13,6 +13,8 @@ import (
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
+	"moongate/internal/engine/enginetest"
+	"moongate/internal/modules"
 	"moongate/internal/testkit"
 )
 
@@ -139,4 +141,48 @@ func TestRest(t *testing.T) {
 	}
 	cc.Close()
 	testkit.Eventually(t, "no request is left", func() bool { return exchanging() == 0 })
+}
+
+// TestRestReload: a silent stream goes on with the configuration it began with, which is given up when it has ended.
+func TestRestReload(t *testing.T) {
+	addr := handled(t, func(st grpc.ServerStream) error {
+		for {
+			var in testgrpc.SimpleResponse
+			if err := st.RecvMsg(&in); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := st.SendMsg(&in); err != nil {
+				return err
+			}
+		}
+	})
+	const text = `http2 on; upstream u { server %s; keepalive 2; }
+		server { listen 127.0.0.1:8080; location / { add_header X-Config %d; grpc_pass u; } }`
+	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(text, addr, 1))
+	cc := dial(t, s.Addr("127.0.0.1:8080"))
+	for i := range 3 {
+		st, err := cc.NewStream(t.Context(), both, "/svc/Talk")
+		if err == nil {
+			err = talk(st, "before")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, "rest", func() bool { return exchanging() == 0 })
+		if err := s.Reload(fmt.Sprintf(text, addr, i+2)); err != nil {
+			t.Fatal(err)
+		}
+		if err := talk(st, "after"); err != nil {
+			t.Fatal(err)
+		}
+		if md, _ := st.Header(); fmt.Sprint(md["x-config"]) != fmt.Sprint([]int{i + 1}) {
+			t.Errorf("%v, reload %d", md, i+1)
+		}
+		st.CloseSend()
+		if err := st.RecvMsg(&testgrpc.SimpleResponse{}); err != io.EOF {
+			t.Error(err)
+		}
+	}
 }
