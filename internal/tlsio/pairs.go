@@ -84,7 +84,7 @@ func (pc *PairCache) get(f Files, kind byte, name string, passwords [][]byte, no
 	if !strings.HasPrefix(name, "data:") {
 		file = StampOf(f.Full(name))
 	}
-	if e != nil && !fresh && file != (Stamp{}) && file == e.file {
+	if e != nil && !fresh && file != (Stamp{}) && file.inode == e.file.inode && file.written == e.file.written { // nginx looks at no more
 		pc.keep(id, &cached{e.cert, e.key, now, now, file})
 		return e, nil
 	}
