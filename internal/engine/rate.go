@@ -28,6 +28,9 @@ var sizeTemplate = conf.NewType("size", conf.Take1, func(c *conf.Cmd) (*Template
 	return t, nil
 })
 
+// SizeTemplateType is the conf type of a size that may have variables.
+func SizeTemplateType() conf.Type[*Template] { return sizeTemplate }
+
 // RateLimit is the speed that the response is bounded to, in bytes per second, 0 for none, and the number of bytes that
 // are free of it.
 func (r *Request) RateLimit() (rate, after int64) {

@@ -202,7 +202,7 @@ func Rows[T any](prefix string, l *conf.Level[T], of func(*T) *Conf) []conf.Dire
 			Doc: "Accepted; it has no meaning on Linux."},
 		{Name: prefix + "force_ranges", In: anywhere, Default: "off", Set: flag(func(c *Conf) *conf.Opt[bool] { return &c.ForceRanges }),
 			Doc: "Whether byte ranges are served of every response, whatever Accept-Ranges says."},
-		{Name: prefix + "limit_rate", In: anywhere, Default: "0", Syntax: "rate", Set: conf.Slot(l, engine.TemplateType(), func(t *T) *conf.Opt[*engine.Template] { return &of(t).LimitRate }),
+		{Name: prefix + "limit_rate", In: anywhere, Default: "0", Syntax: "rate", Set: conf.Slot(l, engine.SizeTemplateType(), func(t *T) *conf.Opt[*engine.Template] { return &of(t).LimitRate }),
 			Doc: "How many bytes per second of a response are read from the server, with buffering; 0 for no limit."},
 		{Name: prefix + "bind", In: anywhere, Set: conf.Slot(l, localType, func(t *T) *conf.Opt[*Local] { return &of(t).Local }),
 			Doc: "The local address of connections to servers; it may have variables. transparent lets it be another host's."},

@@ -162,3 +162,14 @@ invalid value "100" in
 --- must_die
 --- error_log
 duplicate "charset_map" between "two" and "one" in
+
+
+
+=== TEST 11: a code in UTF-8 is whole bytes
+--- http_config
+    charset_map koi8-r utf-8 { C0 D; }
+--- config
+    location / { return 200; }
+--- must_die
+--- error_log
+invalid value "D" in

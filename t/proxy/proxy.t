@@ -186,3 +186,31 @@ upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time 
 --- must_die
 --- error_log
 no servers are inside upstream
+
+
+
+=== TEST 14: proxy_limit_rate takes a size
+--- config
+    proxy_limit_rate x;
+--- must_die
+--- error_log
+"proxy_limit_rate" directive invalid value in
+
+
+
+=== TEST 15: proxy_headers_hash_max_size takes a number
+--- config
+    proxy_headers_hash_max_size x;
+--- must_die
+--- error_log
+"proxy_headers_hash_max_size" directive invalid number in
+
+
+
+=== TEST 16: X-Accel-Redirect without a URI
+--- config
+    location /a { proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/back; }
+    location /back { add_header X-Accel-Redirect " "; return 200; }
+--- request
+GET /a
+--- error_code: 404

@@ -67,7 +67,7 @@ func check(r *engine.Request) engine.Status {
 	}
 	st = engine.Status(sub.Req.LogStatus())
 	switch {
-	case st == 403:
+	case st == 403, st == engine.StatusClientClosed: // in the second case nobody waits for an answer
 	case st == 401:
 		challenge(r, sub.Req)
 	case st >= 200 && st < 300:

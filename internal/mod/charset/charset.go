@@ -178,7 +178,7 @@ func newTables(utf8 bool) (there, back *table) {
 }
 
 func (t *table) addUTF8(back *table, from byte, code []byte) bool {
-	if len(code)/2 > maxUTF8-1 {
+	if len(code)%2 != 0 || len(code)/2 > maxUTF8-1 {
 		return false
 	}
 	var b []byte

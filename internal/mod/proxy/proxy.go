@@ -77,8 +77,8 @@ var Module = engine.Module{
 			Doc: "How the Path of cookies is rewritten."},
 		{Name: "proxy_cookie_flags", Syntax: "off | cookie [flag ...]", In: anywhere, Args: conf.OneMore, Default: "off", Set: conf.Func(readCookieFlags),
 			Doc: "Flags that cookies get (secure, httponly, samesite=...) or lose (nosecure, ...)."},
-		{Name: "proxy_headers_hash_max_size", In: anywhere, Args: conf.Take1, Default: "512", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
-		{Name: "proxy_headers_hash_bucket_size", In: anywhere, Args: conf.Take1, Default: "64", Syntax: "size", Set: conf.Ignore(), Doc: "Accepted for compatibility."},
+		{Name: "proxy_headers_hash_max_size", In: anywhere, Args: conf.Take1, Default: "512", Syntax: "size", Set: conf.Func(readNumber), Doc: "Accepted for compatibility."},
+		{Name: "proxy_headers_hash_bucket_size", In: anywhere, Args: conf.Take1, Default: "64", Syntax: "size", Set: conf.Func(readNumber), Doc: "Accepted for compatibility."},
 	}, slices.Concat(relay.Rows("proxy_", loc, confOf), relay.SSLRows("proxy_", loc, confOf), relay.StoreRows("proxy_", loc, confOf), relay.CacheRows("proxy_", loc, confOf))...)},
 	Setup: func(h *engine.HTTP) error { return relay.CheckCaches(h, "proxy_") },
 	Vars: []engine.Var{
@@ -86,6 +86,12 @@ var Module = engine.Module{
 		{Name: "proxy_port", NoCache: true, Get: getPort, Changeable: true, Doc: "The port that proxy_pass names, or the scheme's."},
 		{Name: "proxy_add_x_forwarded_for", NoCache: true, Get: getForwarded, Doc: "The client's X-Forwarded-For with its address added."},
 	},
+}
+
+// readNumber checks a number that has no meaning here.
+func readNumber(c *conf.Cmd) error {
+	_, err := conf.Number.Parse(c)
+	return err
 }
 
 func confOf(c *config) *relay.Conf { return &c.Conf }
