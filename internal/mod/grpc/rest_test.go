@@ -130,7 +130,7 @@ func TestRest(t *testing.T) {
 	}{
 		{"/silent.svc/Talk", codes.Internal, "upstream timed out (110: Connection timed out) while reading upstream"},
 		{"/mute.svc/Talk", codes.Internal, ""}, // a client that is too slow is not mentioned
-		{"/late.svc/Talk", codes.DeadlineExceeded, "the deadline of the client has passed while reading upstream"},
+		{"/late.svc/Talk", codes.DeadlineExceeded, ""}, // the server knows the deadline as well: either may be first
 	} {
 		st := open(t.Context(), c.method)
 		if err := st.RecvMsg(&testgrpc.SimpleResponse{}); status.Code(err) != c.code {
