@@ -129,7 +129,7 @@ func TestRest(t *testing.T) {
 		line   string
 	}{
 		{"/silent.svc/Talk", codes.Internal, "upstream timed out (110: Connection timed out) while reading upstream"},
-		{"/mute.svc/Talk", codes.Internal, ""}, // a client that is too slow is not mentioned
+		{"/mute.svc/Talk", codes.Internal, ""},         // a client that is too slow is not mentioned
 		{"/late.svc/Talk", codes.DeadlineExceeded, ""}, // the server knows the deadline as well: either may be first
 	} {
 		st := open(t.Context(), c.method)
