@@ -47,7 +47,7 @@ func TestSpec(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, _ := strconv.Atoi(port)
-			runSpec(t, &config.Config{Host: host, Port: n, Path: "/", Timeout: 2 * time.Second, MaxHeaderLen: 20000, Strict: true, TLS: c.tls, Insecure: true})
+			runSpec(t, &config.Config{Host: host, Port: n, Path: "/", Timeout: 10 * time.Second, MaxHeaderLen: 20000, Strict: true, TLS: c.tls, Insecure: true})
 		})
 	}
 }
