@@ -206,9 +206,6 @@ func (r *Request) ServerToken() []byte {
 // Logger is the error log of the location.
 func (c *LocConf) Logger() *nlog.Logger { return c.logger }
 
-// SetLogger is for the error_log directive.
-func (c *LocConf) SetLogger(l *nlog.Logger) { c.logger = l }
-
 const (
 	httpAll = conf.HTTP | conf.Server | conf.Location
 	httpIf  = httpAll | conf.LocationIf

@@ -29,9 +29,6 @@ func (w *Worker) NewFile(f *os.File) *File {
 	return x
 }
 
-// NewFileFD is NewFile of a bare descriptor; name is for log lines.
-func (w *Worker) NewFileFD(fd int, name string) *File { return w.newFile(fd, name) }
-
 func (w *Worker) newFile(fd int, name string) *File {
 	f := w.freeFiles
 	if f == nil {

@@ -28,9 +28,6 @@ func Literal(s string) *Template { return &Template{Text: s, lit: []byte(s)} }
 // IsLiteral reports whether the template has no variables.
 func (t *Template) IsLiteral() bool { return t.parts == nil }
 
-// Empty reports whether the template is the empty string.
-func (t *Template) Empty() bool { return t.parts == nil && len(t.lit) == 0 }
-
 // Compile parses text with $name, ${name} and $1..$9. The error is nginx's.
 func (h *HTTP) Compile(text string) (*Template, error) {
 	t := &Template{Text: text}

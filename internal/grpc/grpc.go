@@ -81,16 +81,6 @@ func (c Code) HTTP() int {
 	return 500
 }
 
-// FromConnect is the code of a name of the Connect protocol.
-func FromConnect(name string) Code {
-	for c := range codes {
-		if codes[c].connect == name && name != "" {
-			return Code(c)
-		}
-	}
-	return Unknown
-}
-
 // ParseCode reads a code by its name or number.
 func ParseCode(s string) (Code, bool) {
 	if n, err := strconv.ParseUint(s, 10, 32); err == nil {

@@ -119,9 +119,6 @@ func TestCodes(t *testing.T) {
 		if p, ok := ParseCode(c.String()); p != c || !ok {
 			t.Errorf("%v", c)
 		}
-		if c != OK && FromConnect(c.Connect()) != c {
-			t.Errorf("%v", c)
-		}
 	}
 	if FromHTTP(404) != Unimplemented || FromHTTP(503) != Unavailable || FromHTTP(418) != Unknown || FromReset(8) != Canceled || FromReset(2) != Internal {
 		t.Error("mapping")

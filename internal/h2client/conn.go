@@ -112,7 +112,6 @@ type Conn struct {
 	flushFn   func()
 
 	waitFirst, waitLast *Stream // for the connection's window or for unsent bytes to leave
-	openers             []*netio.Task
 
 	settled bool // the peer's first SETTINGS are here
 	goaway  bool // no further streams
@@ -375,10 +374,6 @@ func (c *Conn) fail(e *Error) {
 	}
 	c.streams, c.live = 0, 0
 	c.waitFirst, c.waitLast = nil, nil
-	for _, t := range c.openers {
-		c.env.Loop.Ready(t)
-	}
-	c.openers = nil
 	c.t.Close()
 	if !c.draining { // else its task gives it back
 		c.freeOut()
@@ -407,14 +402,7 @@ func (c *Conn) Retire() {
 }
 
 // ended is told that a stream is not live any more.
-func (c *Conn) ended() {
-	c.live--
-	if n := len(c.openers); n > 0 && c.room() > 0 {
-		t := c.openers[0]
-		c.openers = c.openers[:copy(c.openers, c.openers[1:])]
-		c.env.Loop.Ready(t)
-	}
-}
+func (c *Conn) ended() { c.live-- }
 
 // vacant is told that the last stream was given up.
 func (c *Conn) vacant() {

@@ -198,10 +198,6 @@ func (c *Conn) settings(h http2.FrameHeader, p []byte) error {
 		}
 	}
 	c.settled = true
-	for n := c.room(); n > 0 && len(c.openers) > 0; n-- {
-		c.env.Loop.Ready(c.openers[0])
-		c.openers = c.openers[:copy(c.openers, c.openers[1:])]
-	}
 	c.reserve(control)
 	c.out = http2.AppendSettingsAck(c.out)
 	return c.answer()
@@ -292,10 +288,6 @@ func (c *Conn) goAway(h http2.FrameHeader, p []byte) error {
 			s = next
 		}
 	}
-	for _, t := range c.openers {
-		c.env.Loop.Ready(t)
-	}
-	c.openers = nil
 	if c.streams == 0 {
 		c.Close()
 	}

@@ -136,26 +136,11 @@ func (c *Conn) writeHead(s *Stream, fields []Field, end bool) {
 	}
 }
 
-// SendTrailers ends the request with fields behind its body.
-func (s *Stream) SendTrailers(fields []Field) error {
-	switch {
-	case s.err != nil:
-		return s.err
-	case s.localEnd:
-		return ErrStopped
-	}
-	s.c.writeHead(s, fields, true)
-	return nil
-}
-
 // ID is the stream's identifier.
 func (s *Stream) ID() uint32 { return s.id }
 
 // Conn is the connection.
 func (s *Stream) Conn() *Conn { return s.c }
-
-// First reports whether the connection had no stream before this one.
-func (s *Stream) First() bool { return s.id == 1 }
 
 func (s *Stream) endLocal() {
 	s.localEnd = true

@@ -221,29 +221,3 @@ func (c *Conn) wakeWaiters() {
 		s.wakeSender()
 	}
 }
-
-// WaitRoom parks until a stream may be opened; the error is the connection's or that of waiting.
-func (c *Conn) WaitRoom(deadline int64) error {
-	loop := c.env.Loop
-	for c.room() <= 0 {
-		if c.err != nil {
-			return c.err
-		}
-		if !c.Usable() {
-			return &Error{Text: "upstream takes no further streams", Refused: true}
-		}
-		t := loop.Current()
-		c.openers = append(c.openers, t)
-		err := loop.Park(deadline)
-		for i := range c.openers {
-			if c.openers[i] == t {
-				c.openers = append(c.openers[:i], c.openers[i+1:]...)
-				break
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}

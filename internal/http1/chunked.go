@@ -243,52 +243,12 @@ func (d *Chunked) parseTrailers() bool {
 	}
 }
 
-// AtLeast returns how many more bytes the sender must at least send; nginx sizes its
-// reads by it.
-func (d *Chunked) AtLeast() int64 {
-	const last = int64(len("0\r\n\r\n"))
-	switch d.state {
-	case cStart:
-		return last
-	case cSize:
-		if d.size == 0 {
-			return 4
-		}
-		return 2 + d.rest()
-	case cExtension:
-		return 2 + d.rest()
-	case cExtensionLF:
-		return 1 + d.rest()
-	case cData:
-		return d.rest()
-	case cAfterData:
-		return 2 + last
-	case cAfterDataLF:
-		return 1 + last
-	case cLastExtension, cTrailerLine:
-		return 4
-	case cLastExtensionLF, cTrailerLineLF:
-		return 3
-	case cTrailer:
-		return 2
-	case cTrailerLF:
-		return 1
-	}
-	return 0
-}
-
 // Left is how much of the chunk that has begun is still to come.
 func (d *Chunked) Left() int64 {
 	if d.state == cSize || d.state == cExtension || d.state == cExtensionLF || d.state == cData {
 		return d.size
 	}
 	return 0
-}
-
-// rest counts the current chunk, its CR LF and the last chunk.
-func (d *Chunked) rest() int64 {
-	const after = int64(len("\r\n0\r\n\r\n"))
-	return min(d.size, 1<<63-1-16) + after
 }
 
 // ChunkEnd follows the data of a chunk.

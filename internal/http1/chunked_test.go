@@ -93,9 +93,6 @@ func TestChunkedLargest(t *testing.T) {
 	if _, _, st := d.Next([]byte("7ffffffffffffe00\r\n")); st != ChunkMore || d.Left() != 0x7ffffffffffffe00 {
 		t.Errorf("state %d, size %d", st, d.size)
 	}
-	if d.AtLeast() <= 0 {
-		t.Errorf("at least %d", d.AtLeast())
-	}
 }
 
 func TestChunkedLimits(t *testing.T) {
@@ -141,29 +138,6 @@ func TestTrailers(t *testing.T) {
 		if _, _, st := decode(t, &d, text, whole); st != ChunkInvalid {
 			t.Errorf("%q: state %d", text, st)
 		}
-	}
-}
-
-// AtLeast must never promise more than what comes.
-func TestAtLeast(t *testing.T) {
-	text := "5;x\r\nhello\r\n1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0;y\r\nA: b\r\n\r\n"
-	var d Chunked
-	for at := range len(text) {
-		if least := d.AtLeast(); int(least) > len(text)-at || least < 1 {
-			t.Errorf("after %q: at least %d, %d come", text[:at], least, len(text)-at)
-		}
-		d.Next([]byte(text[at : at+1]))
-	}
-	if d.AtLeast() != 0 {
-		t.Error("more after the end")
-	}
-	short := "5\r\nhello\r\n0\r\n\r\n" // with nothing to spare it is exact
-	d.Reset()
-	for at := range len(short) {
-		if least := d.AtLeast(); at >= 1 && int(least) != len(short)-at && at != 10 && at != 11 && at != 12 {
-			t.Errorf("after %q: at least %d, %d come", short[:at], least, len(short)-at)
-		}
-		d.Next([]byte(short[at : at+1]))
 	}
 }
 

@@ -75,9 +75,6 @@ func (d *Decoder) Init(size int) {
 	d.t.init(d.limit)
 }
 
-// TableSize is the size in use of the dynamic table.
-func (d *Decoder) TableSize() int { return d.t.size }
-
 var (
 	errIndexLong  = &Error{CompressionError, "sent header block with too long header index value"}
 	errUpdateLong = &Error{CompressionError, "sent header block with too long size update value"}

@@ -93,8 +93,8 @@ func TestDecode(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c[1])
 			}
 		}
-		if d.TableSize() != 164 {
-			t.Errorf("table size %d", d.TableSize())
+		if d.t.size != 164 {
+			t.Errorf("table size %d", d.t.size)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func TestSensitive(t *testing.T) {
 		var d Decoder
 		d.Init(DefaultTableSize)
 		var b Block
-		if err := d.Decode(&b, in, &wide); err != nil || b.List[0].Faults != Sensitive || show(&b) != "authorization=secret;" || d.TableSize() != 0 {
+		if err := d.Decode(&b, in, &wide); err != nil || b.List[0].Faults != Sensitive || show(&b) != "authorization=secret;" || d.t.size != 0 {
 			t.Fatal(err, show(&b))
 		}
 	}
@@ -315,10 +315,10 @@ func FuzzDecode(f *testing.F) {
 		for _, p := range [][]byte{one, two} {
 			var b Block
 			err := d.Decode(&b, p, &l)
-			if err2 := same.Decode(nil, p, &l); (err == nil) != (err2 == nil) || same.TableSize() != d.TableSize() {
+			if err2 := same.Decode(nil, p, &l); (err == nil) != (err2 == nil) || same.t.size != d.t.size {
 				t.Fatalf("without a block: %v, %v", err, err2)
 			}
-			if len(b.List) > l.Count || b.Size > l.Total || d.TableSize() > 256 {
+			if len(b.List) > l.Count || b.Size > l.Total || d.t.size > 256 {
 				t.Fatal("limits")
 			}
 			if err != nil {

@@ -124,14 +124,6 @@ func (c *Call) IsNumber(i int) bool {
 // Int is argument i as an integer, truncated.
 func (c *Call) Int(i int) int { return int(c.Num(i)) }
 
-// NumOr is Num, or d when the argument is nil or missing.
-func (c *Call) NumOr(i int, d float64) float64 {
-	if c.IsNil(i) {
-		return d
-	}
-	return c.Num(i)
-}
-
 // IntOr is Int, or d when the argument is nil or missing.
 func (c *Call) IntOr(i, d int) int {
 	if c.IsNil(i) {

@@ -228,7 +228,6 @@ func TestResults(t *testing.T) {
 		}},
 		{Name: "ngx.keep", Run: func(c *Call) Outcome { kept, _ = c.Ref(1); return c.Return() }},
 		{Name: "ngx.kept", Run: func(c *Call) Outcome { c.Push().Ref(kept); return c.Return() }},
-		{Name: "ngx.self", Run: func(c *Call) Outcome { return c.ReturnArg(1) }},
 		{Name: "ngx.pair", Run: func(c *Call) Outcome { return c.ReturnNilErr("why") }},
 		{Name: "ngx.none", Run: func(c *Call) Outcome { return c.Return() }},
 	}})
@@ -237,9 +236,9 @@ func TestResults(t *testing.T) {
 		ngx.say(#ngx.big(1e6), #ngx.big(0), #ngx.big(5000))
 		t = ngx.table()
 		ngx.say(t[1], t.i, t.n, t.b, t.s, t.t[1] == ngx.null, t.t[2], t[9], table.concat(t.multi), t.single, t[2])
-		local x = {} ngx.keep(x) ngx.say(ngx.kept() == x, ngx.self(x) == x)
+		local x = {} ngx.keep(x) ngx.say(ngx.kept() == x)
 		local a, e = ngx.pair() ngx.say(a, e, select("#", ngx.none()))`)
-	want := "10099\n100000005000\nfirst-50.5truevtrue2nine1231second\ntruetrue\nnilwhy0\n"
+	want := "10099\n100000005000\nfirst-50.5truevtrue2nine1231second\ntrue\nnilwhy0\n"
 	if r.Status != Done || out != want {
 		t.Fatalf("%q %+v", out, r.Err)
 	}

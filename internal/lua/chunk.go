@@ -105,14 +105,6 @@ func (v *VM) Load(code *Code) (*Chunk, error) {
 	return c, nil
 }
 
-// Unload forgets loaded code: its next Load compiles it anew.
-func (v *VM) Unload(code *Code) {
-	if c := v.loaded[code]; c != nil {
-		delete(v.loaded, code)
-		v.lj.Unref(c.fn)
-	}
-}
-
 // Function is an anchored Lua function as a chunk, which a timer runs.
 func (v *VM) Function(r Ref) Chunk { return Chunk{vm: v, fn: int32(r)} }
 

@@ -62,9 +62,6 @@ func (c *Call) ReturnFalseErr(msg string) Outcome {
 	return returned
 }
 
-// ReturnArg returns argument i itself, as methods do which allow chaining.
-func (c *Call) ReturnArg(i int) Outcome { c.out.Arg(int(c.args[i-1].Aux)); return returned }
-
 // Table returns one table.
 func (c *Call) Table(fill func(w *Writer)) Outcome {
 	c.Push().Table(0, 0, fill)
@@ -183,12 +180,6 @@ func (w *Writer) Key(k string) {
 
 // NextKey makes the next value a key of the table and the one after it its value.
 func (w *Writer) NextKey() { w.out.Key() }
-
-// KeyBytes is Key.
-func (w *Writer) KeyBytes(k []byte) {
-	w.out.Key()
-	w.out.Bytes(k)
-}
 
 // KeyInt makes the next value the element k of the table.
 func (w *Writer) KeyInt(k int) {

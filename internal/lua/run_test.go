@@ -407,7 +407,6 @@ func TestLoad(t *testing.T) {
 	if c1 != c2 {
 		t.Error("loaded twice")
 	}
-	b.vm.Unload(code)
 
 	var bytecode string
 	r := b.load(`return string.dump(function() ngx.say("from bytecode") end)`).RunWith(nil, PhaseContent, nil,
@@ -522,9 +521,9 @@ func TestNoGrowth(t *testing.T) {
 		b.vm.GC()
 	}
 	lap(1000)
-	before := b.vm.MemKB()
+	before := b.vm.Mem()
 	lap(runs)
-	if after := b.vm.MemKB(); after > before+64 {
+	if after := b.vm.Mem(); after > before+64<<10 {
 		t.Errorf("Lua memory: %d KiB, then %d KiB", before, after)
 	}
 	if len(b.vm.objects) > runs/5 && len(b.vm.objects) > 100000 || b.vm.Live() != 0 || len(b.vm.free) > 1 || len(b.vm.ctxs) != 1 {
@@ -594,7 +593,7 @@ func TestManyVMs(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	b := newBench(t)
-	b.vm.SetMemLimit(b.vm.MemKB() + 20<<10)
+	b.vm.SetMemLimit(b.vm.Mem()/1024 + 20<<10)
 	for _, src := range []string{
 		`local t = {} for i = 1, 1e6 do t[i] = {i} end`,
 		`local s = string.rep("x", 1e6) local t = {} for i = 1, 1e3 do t[i] = s .. i end`,

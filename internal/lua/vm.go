@@ -113,9 +113,6 @@ func (v *VM) IdleThreads() (n int, full bool) { return len(v.free), len(v.free) 
 // Runtime is what the VM was made from.
 func (v *VM) Runtime() *Runtime { return v.rt }
 
-// MemKB is the memory Lua uses, in KiB.
-func (v *VM) MemKB() int { return v.lj.Mem() / 1024 }
-
 // Mem is the memory Lua uses, in bytes.
 func (v *VM) Mem() int { return v.lj.Mem() }
 

@@ -59,20 +59,6 @@ func (x *Ctx) Write(b []byte) engine.Status {
 	return engine.OK
 }
 
-// Unbuffer ends the gathering of an HTTP/1.0 body: what was gathered is sent.
-func (x *Ctx) Unbuffer() engine.Status {
-	x.Buffering = false
-	b := x.buffered
-	x.buffered = b[:0]
-	if st := x.SendHead(); st != engine.OK {
-		return st
-	}
-	if len(b) > 0 && x.R.Output(&engine.Chunk{Data: b}) != nil {
-		return engine.Error
-	}
-	return engine.OK
-}
-
 // SendLast ends the response.
 func (x *Ctx) SendLast() engine.Status {
 	r := x.R

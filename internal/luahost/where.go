@@ -2,6 +2,7 @@ package luahost
 
 import (
 	"moongate/internal/base/nlog"
+	"moongate/internal/base/version"
 	"moongate/internal/engine"
 	"moongate/internal/lua"
 	"moongate/internal/netio"
@@ -9,8 +10,8 @@ import (
 
 // What ngx.config tells.
 const (
-	NginxVersion = 1027001
-	LuaVersion   = 10032
+	NginxVersion = version.NginxNumber
+	LuaVersion   = version.Lua
 	// CoreVersion is the version of lua-resty-core whose modules are built in.
 	CoreVersion = "0.1.32"
 	// Serve is the module that, when it is there, a VM calls once after init_by_lua: from then on it serves.

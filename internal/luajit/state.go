@@ -18,11 +18,8 @@ import (
 	"unsafe"
 )
 
-// CFunc is a lua_CFunction of this package's C files.
-type CFunc unsafe.Pointer
-
-// State is a plain Lua state with the standard libraries and the built-in C libraries. It serves tests and tools;
-// the server runs Lua in a VM.
+// State is a plain Lua state with the standard libraries and the built-in C libraries. It serves tests, and what only has to
+// know whether code compiles; the server runs Lua in a VM.
 type State struct {
 	l *C.lua_State
 }

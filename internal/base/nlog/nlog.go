@@ -48,9 +48,6 @@ const (
 	DebugStream
 
 	DebugAll Level = 0x7ffffff0
-	// debugForced is the level of a connection listed in debug_connection: it
-	// logs all of its lines to all targets.
-	debugForced Level = 0xffffffff
 )
 
 // MaxLine bounds a line with its line feed; what is longer is cut.
@@ -115,11 +112,6 @@ func (l *Logger) Add(t Target) {
 	copy(l.targets[i+1:], l.targets[i:])
 	l.targets[i] = t
 	l.level = l.targets[0].Level
-}
-
-// Forced returns l for a connection listed in debug_connection.
-func (l *Logger) Forced() *Logger {
-	return &Logger{level: debugForced, targets: l.targets}
 }
 
 // Targets returns the targets; the caller does not change them.
@@ -241,7 +233,7 @@ func (l *Logger) write(level Level, line []byte, msg int) {
 	tty := false
 	for i := range l.targets {
 		t := &l.targets[i]
-		if t.Level < level && l.level != debugForced {
+		if t.Level < level {
 			break
 		}
 		if t.Writer != nil {

@@ -81,11 +81,6 @@ func TestTargetsStopAtTheirLevels(t *testing.T) {
 	if !log.Debugs(DebugHTTP) || log.Debugs(DebugCore) || log.Level() != Debug {
 		t.Error("debug classes")
 	}
-	got = nil
-	New(target("a", Error), target("b", Warn)).Forced().Log(Debug, nil, nil, "m")
-	if s := strings.Join(got, " "); s != "b a" {
-		t.Errorf("forced went to %q", s)
-	}
 	var none *Logger
 	none.Log(Emerg, nil, nil, "m")
 	if none.On(Emerg) || none.Level() != Stderr {

@@ -7,7 +7,7 @@ const (
 	// NginxNumber is the same as ngx.config.nginx_version has it.
 	NginxNumber = 1027001
 	// Lua is the lua-nginx-module whose API is matched (ngx.config.ngx_lua_version).
-	Lua = 10028
+	Lua = 10032
 	// Moongate is this program's own.
 	Moongate = "0.1.0"
 

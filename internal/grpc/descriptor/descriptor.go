@@ -341,12 +341,3 @@ func (s *Set) Message(name string) protoreflect.MessageDescriptor {
 	m, _ := d.(protoreflect.MessageDescriptor)
 	return m
 }
-
-// FileNames lists the files, imports first.
-func (s *Set) FileNames() []string {
-	names := make([]string, len(s.list))
-	for i, f := range s.list {
-		names[i] = f.GetName()
-	}
-	return names
-}

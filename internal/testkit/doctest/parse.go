@@ -40,80 +40,117 @@ var (
 	standing = []string{"8080"}
 )
 
+// reader is what parse knows at a line.
+type reader struct {
+	page   *page
+	seen   map[string]bool // ports
+	block  *block          // the one being read, or nil
+	indent string
+	said   string // the text since the last block
+}
+
 // parse reads a document. Every block of a language that can be tried has to say what it is.
 func parse(path string) (*page, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{path: path, sections: []*section{{title: "top", line: 1}}}
-	seen := map[string]bool{}
-	port := func(n string) {
-		if !seen[n] {
-			seen[n] = true
-			p.ports = append(p.ports, n)
-		}
-	}
+	rd := &reader{page: &page{path: path, sections: []*section{{title: "top", line: 1}}}, seen: map[string]bool{}}
 	for _, n := range standing {
-		port(n)
+		rd.port(n)
 	}
-	var b *block
-	indent, said := "", "" // said: the text since the last block
 	for i, line := range strings.Split(string(text), "\n") {
-		last := p.sections[len(p.sections)-1]
-		trimmed := strings.TrimLeft(line, " ")
 		switch {
-		case b != nil && trimmed == "```":
-			if err := b.complete(); err != nil {
-				return nil, fmt.Errorf("%s:%d: %w", path, b.line-1, err)
+		case rd.block != nil && strings.TrimLeft(line, " ") == "```":
+			if err := rd.close(); err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", path, rd.block.line-1, err)
 			}
-			for _, re := range []*regexp.Regexp{listens, runsOn} {
-				for _, m := range re.FindAllStringSubmatch(b.text, -1) {
-					port(m[1])
-				}
-			}
-			if missing := b.caption(last.blocks); missing != "" && !strings.Contains(said, missing) {
-				return nil, fmt.Errorf("%s:%d: the text before the block does not say %s, and the words behind the fence are not seen", path, b.line-1, missing)
-			}
-			last.blocks = append(last.blocks, b)
-			b, said = nil, ""
-		case b != nil:
-			b.text += strings.TrimPrefix(line, indent) + "\n"
-		case strings.HasPrefix(trimmed, "```"):
-			indent = line[:len(line)-len(trimmed)]
-			b = &block{line: i + 2, attrs: map[string]string{}}
-			for j, w := range strings.Fields(trimmed[3:]) {
-				if k, v, _ := strings.Cut(w, "="); j > 0 {
-					b.attrs[k] = v
-				} else {
-					b.lang = w
-				}
-			}
-		case strings.HasPrefix(line, "## "):
-			p.sections = append(p.sections, &section{title: line[3:], line: i + 1})
-			said = ""
+			rd.block, rd.said = nil, ""
+		case rd.block != nil:
+			rd.block.text += strings.TrimPrefix(line, rd.indent) + "\n"
 		default:
-			said += line + "\n"
-			if m := comment.FindStringSubmatch(line); m != nil {
-				for _, w := range strings.Fields(m[1]) {
-					k, v, _ := strings.Cut(w, "=")
-					switch k {
-					case "continued":
-						last.continued = true
-						continue
-					case "port":
-					default:
-						p.needs = append(p.needs, k)
-					}
-					port(v)
-				}
-			}
+			rd.line(i+1, line)
 		}
 	}
-	if b != nil {
-		return nil, fmt.Errorf("%s:%d: the block does not end", path, b.line-1)
+	if rd.block != nil {
+		return nil, fmt.Errorf("%s:%d: the block does not end", path, rd.block.line-1)
 	}
-	return p, nil
+	return rd.page, nil
+}
+
+// last is the section being read.
+func (rd *reader) last() *section { return rd.page.sections[len(rd.page.sections)-1] }
+
+func (rd *reader) port(n string) {
+	if !rd.seen[n] {
+		rd.seen[n] = true
+		rd.page.ports = append(rd.page.ports, n)
+	}
+}
+
+// line reads a line outside of blocks.
+func (rd *reader) line(number int, line string) {
+	trimmed := strings.TrimLeft(line, " ")
+	switch {
+	case strings.HasPrefix(trimmed, "```"):
+		rd.indent = line[:len(line)-len(trimmed)]
+		rd.block = newBlock(number+1, strings.Fields(trimmed[3:]))
+	case strings.HasPrefix(line, "## "):
+		rd.page.sections = append(rd.page.sections, &section{title: line[3:], line: number})
+		rd.said = ""
+	default:
+		rd.said += line + "\n"
+		if m := comment.FindStringSubmatch(line); m != nil {
+			rd.ask(strings.Fields(m[1]))
+		}
+	}
+}
+
+// newBlock is a block with the words behind its fence.
+func newBlock(line int, words []string) *block {
+	b := &block{line: line, attrs: map[string]string{}}
+	for j, w := range words {
+		if k, v, _ := strings.Cut(w, "="); j > 0 {
+			b.attrs[k] = v
+		} else {
+			b.lang = w
+		}
+	}
+	return b
+}
+
+// ask takes the words of a comment for us.
+func (rd *reader) ask(words []string) {
+	for _, w := range words {
+		k, v, _ := strings.Cut(w, "=")
+		switch k {
+		case "continued":
+			rd.last().continued = true
+			continue
+		case "port":
+		default:
+			rd.page.needs = append(rd.page.needs, k)
+		}
+		rd.port(v)
+	}
+}
+
+// close ends the block being read.
+func (rd *reader) close() error {
+	b, last := rd.block, rd.last()
+	if err := b.complete(); err != nil {
+		return err
+	}
+	for _, re := range []*regexp.Regexp{listens, runsOn} {
+		for _, m := range re.FindAllStringSubmatch(b.text, -1) {
+			rd.port(m[1])
+		}
+	}
+	if missing := b.caption(last.blocks); missing != "" && !strings.Contains(rd.said, missing) {
+		return fmt.Errorf("the text before the block does not say %s, and the words behind the fence are not seen", missing)
+	}
+	last.blocks = append(last.blocks, b)
+	return nil
 }
 
 // complete checks that a block says what is to be done with it.
