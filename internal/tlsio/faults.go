@@ -34,11 +34,11 @@ func ErrorText(err error) string {
 	return text
 }
 
-// PeerFault reports whether an error is the peer's doing: an alert it has sent, or something that is no TLS.
+// PeerFault reports whether an error is the peer's doing: an alert it has sent, something that is no TLS, or a message out of turn.
 func PeerFault(err error) bool {
 	var rh tls.RecordHeaderError
 	var oe *net.OpError
-	return errors.As(err, &rh) || errors.As(err, &oe) && oe.Op == "remote error"
+	return errors.As(err, &rh) || errors.As(err, &oe) && oe.Op == "remote error" || strings.Contains(err.Error(), "unexpected handshake message")
 }
 
 // Words is an error whose text ErrorText leaves as it is.
@@ -54,6 +54,7 @@ var known = []struct{ ours, theirs string }{
 	{"client offered only unsupported versions", "error:0A000102:SSL routines::unsupported protocol"},
 	{"client requested unsupported application protocols", "error:0A0000EB:SSL routines::no application protocol"},
 	{"local error: tls: error decoding message", "error:0A00009F:SSL routines::length mismatch"},
+	{"unexpected handshake message", "error:0A0000F4:SSL routines::unexpected message"},
 	{"unexpected message", "error:0A0000F4:SSL routines::unexpected message"},
 }
 

@@ -83,10 +83,22 @@ func TestErrorText(t *testing.T) {
 		{errors.New("remote error: tls: handshake failure"), "error:0A000410:SSL routines::sslv3 alert handshake failure:SSL alert number 40"},
 		{errors.New("remote error: tls: unknown certificate authority"), "error:0A000418:SSL routines::tlsv1 alert unknown ca:SSL alert number 48"},
 		{errors.New("tls: client offered only unsupported versions: [303]"), "error:0A000102:SSL routines::unsupported protocol"},
+		{errors.New("tls: received unexpected handshake message of type *tls.clientHelloMsg when waiting for *tls.serverHelloMsg"), "error:0A0000F4:SSL routines::unexpected message"},
 		{errors.New("else"), "else"},
 	} {
 		if got := ErrorText(c.err); got != c.want {
 			t.Errorf("%v: %q", c.err, got)
+		}
+	}
+}
+
+func TestPeerFault(t *testing.T) {
+	for text, want := range map[string]bool{
+		"tls: received unexpected handshake message of type *tls.clientHelloMsg when waiting for *tls.serverHelloMsg": true,
+		"tls: failed to verify certificate": false,
+	} {
+		if got := PeerFault(errors.New(text)); got != want {
+			t.Errorf("%s: %v", text, got)
 		}
 	}
 }

@@ -32,12 +32,12 @@ func untilFuncs(classes ...string) (out []*lua.Func) {
 	return out
 }
 
-// An error of receiveuntil is raised by finish, in whose frame the caller's one is the next.
+// An error of receiveuntil is raised by finish, which has no frame of its own any more then.
 const untilSource = `
 local make, step, error = ngx.socket._pattern, ngx.socket._step, error
 local function finish(sock, p, err)
 	if p == false then
-		return error(err, 2)
+		return error(err, 1) -- both calls are tail calls: the frame below is the caller
 	end
 	if not p then
 		return nil, err
@@ -82,7 +82,7 @@ local function finish(a, err)
 		return ffi.gc(ffi.cast("void *", a), release)
 	end
 	if a == false then
-		return error(err, 2)
+		return error(err, 1) -- both calls are tail calls: the frame below is the caller
 	end
 	if a == nil then
 		return nil, err

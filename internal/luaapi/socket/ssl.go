@@ -215,7 +215,7 @@ func (s *sock) shakeFailed(c *lua.Call, err error) string {
 		src := about{s, luahost.Source(c)}
 		switch e := err.(type) {
 		case syscall.Errno:
-			luahost.Logger(c).Log(nlog.Error, src, e, "SSL_do_handshake() failed")
+			luahost.Logger(c).Log(nlog.Error, src, e, "peer closed connection in SSL handshake")
 		default:
 			if err == io.EOF || err == io.ErrUnexpectedEOF {
 				luahost.Logger(c).Log(nlog.Error, src, nil, "peer closed connection in SSL handshake")

@@ -26,7 +26,7 @@ func newPattern(c *lua.Call) lua.Outcome {
 	p := &pattern{}
 	if n == 3 {
 		if c.Type(3) != lua.Table {
-			return fail("bad argument #3 to 'receiveuntil' (table expected, got " + c.Type(3).String() + ")")
+			return fail("bad argument #2 to 'receiveuntil' (table expected, got " + c.Type(3).String() + ")")
 		}
 		t, err := c.Pack(3)
 		if err != nil {
@@ -49,7 +49,7 @@ func newPattern(c *lua.Call) lua.Outcome {
 	case lua.Number:
 		p.text = lua.AppendNumber(nil, c.Num(2))
 	default:
-		return fail("bad argument #2 to 'receiveuntil' (string expected, got " + c.Type(2).String() + ")")
+		return fail("bad argument #1 to 'receiveuntil' (string expected, got " + c.Type(2).String() + ")")
 	}
 	if debugs(c) {
 		debugf(c, "lua tcp socket calling receiveuntil() method")
