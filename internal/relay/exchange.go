@@ -528,6 +528,9 @@ func (x *Exchange) ClientGone() {
 	if x.gone || x.body && x.R.Aborted {
 		return
 	}
+	if x.pump.on && x.Unbuffered && !x.Multiplexed && !x.body {
+		return // the second task comes upon the end of the body, and says so
+	}
 	if x.lost(); !x.gone {
 		return
 	}
