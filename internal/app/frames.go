@@ -14,12 +14,15 @@ import (
 
 // message is what supervisor and worker tell each other.
 type message struct {
-	Op   string
-	Load *load `json:",omitempty"`
+	Op    string
+	Load  *load  `json:",omitempty"`
+	Name  string `json:",omitempty"`
+	Errno int    `json:",omitempty"`
 }
 
 // Operations. Start and reload come with a load and its descriptors; the
-// worker answers with ready or failed.
+// worker answers with ready or failed. The worker's open has the name of a file;
+// the supervisor answers with opened, and its descriptor or an error.
 const (
 	opStart  = "start"
 	opReload = "reload"
@@ -28,6 +31,8 @@ const (
 	opStop   = "stop"
 	opReady  = "ready"
 	opFailed = "failed"
+	opOpen   = "open"
+	opOpened = "opened"
 )
 
 // load is a configuration that the supervisor has found right, with all a

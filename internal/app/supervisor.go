@@ -40,7 +40,7 @@ type child struct {
 // note is a message from a worker.
 type note struct {
 	from *child
-	op   string
+	m    *message
 }
 
 // outgoing is a message to a worker; done is called when it has been sent.
@@ -135,7 +135,7 @@ func (s *supervisor) adoptChild(pid int, ch channel) {
 			if err != nil {
 				return
 			}
-			s.messages <- note{c, m.Op}
+			s.messages <- note{c, m}
 		}
 	}()
 	s.tell(opStart, s.gen)
@@ -294,8 +294,10 @@ func (s *supervisor) onNote(n note) bool {
 	if n.from != s.child {
 		return true
 	}
-	switch {
-	case n.op == opReady && !s.started:
+	switch op := n.m.Op; {
+	case op == opOpen:
+		s.lend(n.m.Name)
+	case op == opReady && !s.started:
 		s.started = true
 		if s.ready() != nil {
 			s.killWorker()
@@ -304,9 +306,9 @@ func (s *supervisor) onNote(n note) bool {
 		}
 		settle()
 		s.repeat()
-	case n.op == opReady && s.next != nil:
+	case op == opReady && s.next != nil:
 		s.commit()
-	case n.op == opFailed && s.next != nil:
+	case op == opFailed && s.next != nil:
 		s.discard(s.next)
 		s.next = nil
 		s.repeat()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"sync"
 	"syscall"
 
 	"moongate/internal/base/nlog"
@@ -19,7 +20,9 @@ const fatalCode = 2
 // worker is the process that serves when there is a supervisor.
 type worker struct {
 	*process
-	ch    channel
+	ch  channel
+	out sync.Mutex // of what is sent to the supervisor
+	*opener
 	env   []string
 	turns int           // reloads so far
 	ended chan struct{} // Quit has returned
@@ -47,7 +50,7 @@ func Worker(prog *Program) int {
 		return 1
 	}
 	watchSignals()
-	w := &worker{process: &process{prog: prog, child: true, parent: os.Getppid()}, ch: ch, ended: make(chan struct{})}
+	w := &worker{process: &process{prog: prog, child: true, parent: os.Getppid()}, ch: ch, opener: newOpener(), ended: make(chan struct{})}
 	w.take(m.Load)
 	if len(w.args) > 0 {
 		setName(w.args[0])
@@ -75,7 +78,7 @@ func (w *worker) begin(l *load, fds []int) bool {
 	w.env = os.Environ()
 	setLimits(g.core, w.log)
 	d := w.data()
-	if err := d.Init(g.params(true)); err != nil {
+	if err := d.Init(w.params(g)); err != nil {
 		w.fail(nlog.Emerg, err)
 		return false
 	}
@@ -91,11 +94,25 @@ func (w *worker) begin(l *load, fds []int) bool {
 	w.bootLog.Close()
 	w.bootLog = nil
 	luajit.UnmapProgram()
-	if w.ch.send(&message{Op: opReady}, nil) != nil {
+	if w.say(&message{Op: opReady}) != nil {
 		return false
 	}
 	go settle()
 	return true
+}
+
+// say sends the supervisor a message.
+func (w *worker) say(m *message) error {
+	w.out.Lock()
+	defer w.out.Unlock()
+	return w.ch.send(m, nil)
+}
+
+// params is what the plane is told.
+func (w *worker) params(g *generation) *plane.Params {
+	p := g.params(true)
+	p.Open = w.open
+	return p
 }
 
 // build makes a generation of a load. It owns the descriptors.
@@ -160,6 +177,13 @@ func (w *worker) run() int {
 	go func() {
 		for {
 			m, fds, err := w.ch.receive()
+			if err == nil && m.Op == opOpened { // whoever has asked may be what the loop waits for
+				w.answer <- order{m, fds, nil}
+				continue
+			}
+			if err != nil {
+				close(w.gone)
+			}
 			orders <- order{m, fds, err}
 			if err != nil {
 				return
@@ -250,7 +274,7 @@ func (w *worker) reload(l *load, fds []int) {
 		w.opt = before
 		answer = opFailed
 	}
-	w.ch.send(&message{Op: answer}, nil)
+	w.say(&message{Op: answer})
 }
 
 func (w *worker) takeOn(l *load, fds []int) bool {
@@ -272,7 +296,7 @@ func (w *worker) takeOn(l *load, fds []int) bool {
 		old.files.Close()
 		go settle()
 	}
-	if err := w.plane.Reload(g.params(true), retired); err != nil {
+	if err := w.plane.Reload(w.params(g), retired); err != nil {
 		w.fail(nlog.Emerg, err)
 		closeSockets(g.socks, old.socks, false, w.log)
 		g.files.Close()

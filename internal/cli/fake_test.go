@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -150,6 +151,8 @@ func (p *fakePlane) serve(c net.Conn) {
 			fmt.Fprintln(c, os.Getuid(), os.Getgid(), os.Geteuid())
 		case "env":
 			fmt.Fprintln(c, strings.Join(os.Environ(), " "))
+		case "open":
+			fmt.Fprintln(c, opened(pp, arg))
 		case "workers":
 			fmt.Fprintln(c, pp.Workers, len(pp.Sockets))
 		case "log":
@@ -169,6 +172,20 @@ func (p *fakePlane) serve(c net.Conn) {
 			return
 		}
 	}
+}
+
+// opened is what a file has, or why it cannot be had.
+func opened(pp *plane.Params, name string) string {
+	f, err := pp.Open(name)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 func (p *fakePlane) Reload(pp *plane.Params, retired func()) error {

@@ -334,6 +334,53 @@ func TestUser(t *testing.T) {
 	s.noAlerts()
 }
 
+// TestOpen: a worker gets files that only root may open, if the configuration was read from them and nobody else can
+// have exchanged them.
+func TestOpen(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may change to another account")
+	}
+	s := newSite(t, strings.Replace(forking, "fake_reply one;", "include own/a*.conf;", 1))
+	os.Chmod(s.dir, 0o777|os.ModeSticky)
+	os.Mkdir(s.path("own"), 0o700)
+	os.Chmod(s.path("conf"), 0o755)
+	os.Rename(s.path("own"), s.path("conf/own"))
+	own := s.path("conf/own")
+	s.write("conf/own/a.conf", "fake_reply one;")
+	s.write("conf/own/other", "secret")
+	s.start()
+	for _, c := range []struct {
+		name, want string
+		before     func()
+	}{
+		{"a.conf", "fake_reply one;", func() {}},
+		{"a.conf", "fake_reply two;", func() { s.write("conf/own/a.conf", "fake_reply two;") }},
+		{"other", "permission denied", func() {}},
+		{"../own/a.conf", "permission denied", func() {}},
+		{"a.conf", "permission denied", func() { os.Chmod(own, 0o777) }},
+		{"a.conf", "secret", func() {
+			os.Chmod(own, 0o711)
+			os.Remove(own + "/a.conf")
+			os.Symlink("other", own+"/a.conf")
+		}},
+		{"a.conf", "permission denied", func() { os.Lchown(own+"/a.conf", 65534, 65534) }},
+		{"a.conf", "no such file or directory", func() {
+			os.Remove(own + "/a.conf")
+			os.Symlink("none", own+"/a.conf")
+		}},
+	} {
+		c.before()
+		if got := s.ask("open " + own + "/" + c.name); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	s.signal(syscall.SIGHUP)
+	s.eventually("the reload to fail", func() bool { return strings.Contains(s.read("logs/error.log"), "[emerg]") })
+	if got := s.ask("reply"); got != "one" {
+		t.Error(got)
+	}
+}
+
 func TestBinaryUpgrade(t *testing.T) {
 	s := newSite(t, head).daemon()
 	old := s.pid()

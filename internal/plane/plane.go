@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"time"
 
 	"moongate/internal/base/nlog"
@@ -66,6 +67,10 @@ type Params struct {
 	DebugConn   []DebugNet // debug_connection
 	Worker      bool       // there is a supervisor: the parent process
 	UID, GID    int        // the account served under; -1 when it stays the own one
+
+	// Open opens a file that the configuration was read from, also one that only the supervisor may open; it blocks. Nil
+	// without a supervisor.
+	Open func(name string) (*os.File, error)
 }
 
 // DebugNet is one debug_connection: clients whose connections log debug lines

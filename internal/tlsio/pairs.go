@@ -3,6 +3,7 @@ package tlsio
 import (
 	"crypto"
 	"crypto/tls"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,6 +45,19 @@ func StampOf(name string) Stamp {
 	if syscall.Stat(name, &st) != nil {
 		return Stamp{}
 	}
+	return stampOf(&st)
+}
+
+// StampOfFile looks at a file that is open.
+func StampOfFile(f *os.File) Stamp {
+	var st syscall.Stat_t
+	if syscall.Fstat(int(f.Fd()), &st) != nil {
+		return Stamp{}
+	}
+	return stampOf(&st)
+}
+
+func stampOf(st *syscall.Stat_t) Stamp {
 	return Stamp{st.Ino, uint64(st.Size), st.Mtim, st.Ctim}
 }
 

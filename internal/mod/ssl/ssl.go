@@ -53,7 +53,7 @@ var rows = []conf.Directive{
 	{Name: "ssl_certificate_cache", In: httpSrv, Default: "off", Set: conf.Slot(srv, relay.PairCacheType(""), func(c *config) *conf.Opt[*tlsio.PairCache] { return &c.pairs }),
 		Doc: "How many certificates whose names have variables are kept, for how long unused, and after how long the files are looked at again."},
 	{Name: "ssl_certificate_watch", In: httpSrv, Default: "off", Set: conf.Slot(srv, watchTime, func(c *config) *conf.Opt[time.Duration] { return &c.watch }),
-		Doc: "How often the files of certificates and keys are looked at: what has changed serves new handshakes without a reload. What cannot be read, or does not fit together, is logged, and what was there before serves on. Not of nginx."},
+		Doc: "How often the files of certificates and keys are looked at: what has changed serves new handshakes without a reload. What cannot be read, or does not fit together, is logged, and what was there before serves on. Files that only root may read are opened by the supervisor, if nobody but root can write in the folders they are in. Not of nginx."},
 	{Name: "ssl_certificate_compression", In: httpSrv, Default: "off", Set: conf.Slot(srv, conf.Flag, func(c *config) *conf.Opt[bool] { return &c.compress }), Doc: "Accepted for compatibility: certificates are sent as they are."},
 	{Name: "ssl_password_file", In: httpSrv, Set: conf.Slot(srv, passwordType, func(c *config) *conf.Opt[[][]byte] { return &c.passwords }),
 		Doc: "Passwords of secret keys, one a line; they are tried in turn."},

@@ -4,6 +4,8 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
+	"errors"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -25,8 +27,8 @@ type store struct {
 	vars  []varPair
 	list  atomic.Pointer[[]*tls.Certificate] // of fixed, those with elliptic keys first
 
-	mu   sync.Mutex
-	next time.Time // when the files are looked at again
+	mu   sync.Mutex   // of fixed; never held by who has the baton of a worker
+	next atomic.Int64 // when the files are looked at again, Unix nanoseconds
 }
 
 type fixedPair struct {
@@ -49,7 +51,7 @@ func (c *config) newStore(f tlsio.Files) (*store, error) {
 		}
 		p := fixedPair{cert: cert.text, key: key.text}
 		if c.watch.V > 0 {
-			p.stamps = st.stampsOf(&p) // before they are read: what changes then is seen
+			p.stamps = st.stampsOf(&p, watched{}) // before they are read: what changes then is seen
 		}
 		var err error
 		if p.pair, err = loadPair(f, cert.text, key.text, c.passwords.V); err != nil {
@@ -145,35 +147,31 @@ func (n fileName) eval(h *engine.Handshake) string {
 
 // refresh looks at the files when it is time to, and takes over what has changed. It parks.
 func (st *store) refresh(h *engine.Handshake) {
-	st.mu.Lock()
-	now := time.Now()
-	due := !now.Before(st.next)
-	if due {
-		st.next = now.Add(st.c.watch.V)
-	}
-	st.mu.Unlock()
-	if !due {
+	next, now := st.next.Load(), time.Now().UnixNano()
+	if now < next || !st.next.CompareAndSwap(next, now+int64(st.c.watch.V)) {
 		return
 	}
 	var failed []error
-	h.Worker.Loop.Offload(func() { failed = st.reread() })
+	w := watched{h.Worker.Plane.Params().Open}
+	h.Worker.Loop.Offload(func() { failed = st.reread(w) })
 	for _, err := range failed {
 		h.Logf(nlog.Error, "%s, the certificate in use stays", err)
 	}
 }
 
 // reread takes over the files that have changed; each fault is reported once.
-func (st *store) reread() (failed []error) {
+func (st *store) reread(w watched) (failed []error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	files := tlsio.Files{Full: st.files.Full, Read: w.read}
 	changed := false
 	for i := range st.fixed {
 		p := &st.fixed[i]
-		now := st.stampsOf(p)
+		now := st.stampsOf(p, w)
 		if now == p.stamps || now == p.bad {
 			continue
 		}
-		pair, err := loadPair(st.files, p.cert, p.key, st.c.passwords.V)
+		pair, err := loadPair(files, p.cert, p.key, st.c.passwords.V)
 		if err != nil {
 			p.bad = now
 			failed = append(failed, err)
@@ -188,12 +186,43 @@ func (st *store) reread() (failed []error) {
 	return failed
 }
 
-func (st *store) stampsOf(p *fixedPair) (out [2]tlsio.Stamp) {
+func (st *store) stampsOf(p *fixedPair, w watched) (out [2]tlsio.Stamp) {
 	for i, name := range [...]string{p.cert, p.key} {
 		if strings.HasPrefix(name, "data:") {
 			continue
 		}
-		out[i] = tlsio.StampOf(st.files.Full(name))
+		out[i] = w.stamp(st.files.Full(name))
 	}
 	return out
+}
+
+// watched are files as a worker process sees them: with open for those that it may not see itself, of which the keys of
+// certificates often are.
+type watched struct {
+	open func(name string) (*os.File, error) // plane.Params.Open
+}
+
+func (w watched) read(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	if w.open == nil || !errors.Is(err, os.ErrPermission) {
+		return text, err
+	}
+	f, err := w.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+func (w watched) stamp(name string) tlsio.Stamp {
+	if _, err := os.Stat(name); w.open != nil && errors.Is(err, os.ErrPermission) {
+		f, err := w.open(name)
+		if err != nil {
+			return tlsio.Stamp{}
+		}
+		defer f.Close()
+		return tlsio.StampOfFile(f)
+	}
+	return tlsio.StampOf(name)
 }
