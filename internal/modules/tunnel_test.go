@@ -38,6 +38,7 @@ func tunnelBackend(t *testing.T) string {
 
 const tunnelSite = `
 	worker_processes 1;
+	error_log logs/error.log info;
 	events { worker_connections 2048; }
 	http {
 		log_format tunnel "$request_method|$request_uri|$uri|$arg_a|$http_x_client|$status|$sent_http_x_answer|$upstream_http_x_answer|$upstream_status|$body_bytes_sent|$upstream_bytes_sent";

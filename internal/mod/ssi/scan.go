@@ -251,10 +251,12 @@ func (c *command) readParam(r *reader, maxValue int) (p param, err error) {
 	from := r.at
 	for r.at < len(r.b) && r.b[r.at] != quote {
 		if r.b[r.at] == '\\' {
-			r.at++
+			if r.at++; r.at == len(r.b) {
+				break
+			}
 		}
 		if r.at++; r.at-from > maxValue {
-			last := min(r.at, len(r.b)) - 1
+			last := r.at - 1
 			return p, fmt.Errorf("too long \"%s%c...\" value of \"%s\" parameter in \"%s\" SSI command", r.b[from:last], r.b[last], p.name, c.name)
 		}
 	}
