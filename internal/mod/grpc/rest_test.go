@@ -66,9 +66,9 @@ func TestRest(t *testing.T) {
 		access_log logs/access.log calls;
 		server { listen 127.0.0.1:8080; http2_max_concurrent_streams 1000;
 			location / { grpc_pass u; }
-			location /silent. { grpc_pass u; grpc_read_timeout 30ms; }
-			location /mute. { grpc_pass u; client_body_timeout 30ms; }
-			location /late. { rewrite_by_lua_block { ngx.req.set_header("grpc-timeout", "60m") } grpc_pass u; } }`, addr)
+			location /silent. { grpc_pass u; grpc_read_timeout 1s; }
+			location /mute. { grpc_pass u; client_body_timeout 1s; }
+			location /late. { rewrite_by_lua_block { ngx.req.set_header("grpc-timeout", "1S") } grpc_pass u; } }`, addr)
 	cc := dial(t, s.Addr("127.0.0.1:8080"))
 	open := func(ctx context.Context, method string) grpc.ClientStream {
 		t.Helper()

@@ -32,7 +32,7 @@ func TestSlowUpload(t *testing.T) {
 		body, _ := io.ReadAll(req.Body)
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	})
-	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(`proxy_http_version 1.1; proxy_read_timeout 30ms;
+	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(`proxy_http_version 1.1; proxy_read_timeout 500ms;
 		location / { proxy_pass http://%s; proxy_request_buffering off; }
 		location = /silent { proxy_pass http://%s; }`, up, up))
 	for _, frame := range []string{"Content-Length: 6\r\n\r\nabc|def", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n|3\r\ndef\r\n0\r\n\r\n"} {
