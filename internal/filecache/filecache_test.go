@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -611,10 +612,22 @@ func FuzzCheck(f *testing.F) {
 	u.SetVary([]byte("a,b"), nil)
 	good, _ := u.AppendHeader(nil, 4, now)
 	f.Add(append(good, "HEADbody"...))
+	another := slices.Clone(good) // variant
+	another[atVariant]++
+	f.Add(another)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var u Use
 		u.Begin(c, []byte("key"), 1, room)
-		if found, _ := u.Check(in, 1, int64(len(in)), 8, nil); found == Good && (u.BodyStart > len(in) || u.BodyStart < u.HeadStart()) {
+		u.Find(now)
+		defer u.Free()
+		found, _ := u.Check(in, 1, int64(len(in)), 8, nil)
+		if found == Reopen {
+			u.Find(now)
+			if found, _ = u.Check(in, 1, int64(len(in)), 8, nil); found == Reopen {
+				t.Error("the variant's file leads to another one")
+			}
+		}
+		if found == Good && (u.BodyStart > len(in) || u.BodyStart < u.HeadStart()) {
 			t.Errorf("body at %d of %d", u.BodyStart, len(in))
 		}
 	})
