@@ -7,25 +7,25 @@ import (
 
 // subs is what a request knows of its subrequests, so that they end with the handler that waits for them, as nginx has it.
 type subs struct {
-	running []*Ctx   // of the main request: handlers of subrequests
-	batches []*Batch // that the request itself waits for
+	running []*Ctx // of the main request: handlers of subrequests
+	batches *Batch // that the request itself waits for
 }
 
 // Batch is subrequests that are served at the same time, on tasks of their own.
 type Batch struct {
 	Tasks []*netio.Task // nil before the start and after the end
 	Over  bool          // nothing more is to be started
+	next  *Batch
 }
 
 // Begin makes b known while the request waits for it; End follows.
-func (b *Batch) Begin(x *Ctx) { x.subs.batches = append(x.subs.batches, b) }
+func (b *Batch) Begin(x *Ctx) { b.next, x.subs.batches = x.subs.batches, b }
 
 // End forgets b.
 func (b *Batch) End(x *Ctx) {
-	list := x.subs.batches
-	for i := range list {
-		if list[i] == b {
-			x.subs.batches = append(list[:i], list[i+1:]...)
+	for p := &x.subs.batches; *p != nil; p = &(*p).next {
+		if *p == b {
+			*p, b.next = b.next, nil
 			return
 		}
 	}
@@ -67,7 +67,7 @@ func (x *Ctx) endSubs() {
 			}
 		}
 	}
-	for _, b := range x.subs.batches {
+	for b := x.subs.batches; b != nil; b = b.next {
 		b.Over = true
 		for _, t := range b.Tasks {
 			if t != nil {

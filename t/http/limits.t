@@ -63,7 +63,7 @@ too large
 
 === TEST 5: 408 without an answer for a head that does not come
 --- http_config
-    client_header_timeout 50ms;
+    client_header_timeout 500ms;
 --- config
     location / { return 200 "ok\n"; }
 --- raw_request eval

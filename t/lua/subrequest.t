@@ -220,3 +220,38 @@ GET /t
 "POST /t HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
 --- response_body eval
 ["nil nil\n5 hello\n5 hello\n3 own\n", "nil nil\n5 hello\n5 hello\n3 own\n"]
+
+
+
+=== TEST 13: they do not begin when it has ended
+--- config
+    location /sub {
+        content_by_lua_block {
+            if ngx.var.arg_nest then
+                ngx.location.capture_multi{{"/sub"}, {"/sub"}}
+            else
+                local s = ngx.socket.tcp()
+                s:connect("127.0.0.1", ngx.var.server_port)
+                s:receive()
+            end
+            ngx.log(ngx.ERR, "goes on")
+        }
+    }
+    location /t {
+        content_by_lua_block {
+            ngx.thread.spawn(function() ngx.sleep(0) ngx.exit(444) end)
+            ngx.thread.spawn(function() ngx.location.capture("/sub") end)
+            ngx.location.capture_multi{{"/sub"}, {"/sub?nest=1"}, {"/sub"}}
+            ngx.log(ngx.ERR, "main goes on")
+        }
+        log_by_lua_block { ngx.log(ngx.WARN, "logged") }
+    }
+--- request
+GET /t
+--- ignore_response
+--- wait: 0.01
+--- error_log
+logged
+--- no_error_log
+goes on
+[error]

@@ -125,6 +125,7 @@ type one struct {
 	hasHeads  bool
 	length    int64 // of its body, for the head; or one of the values below
 	out       *engine.Captured
+	turn      luahost.Batch // while it waits to begin
 	next      *one
 }
 
@@ -175,8 +176,12 @@ func run(c *lua.Call) lua.Outcome {
 			return out
 		}
 		begin(c, x)
+		o.turn.Begin(x)
 		c.GiveTurn() // a subrequest begins when the threads that are ready have run
-		o.serve(x)
+		o.turn.End(x)
+		if !o.turn.Over { // one of them may have ended the handler
+			o.serve(x)
+		}
 		end(c, x)
 		if o.out == nil {
 			return c.Errorf("failed to issue subrequest: -1")
