@@ -14,6 +14,7 @@ import (
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/gofeaturespb"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/apipb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -44,6 +45,8 @@ func wellKnown(path string) protoreflect.FileDescriptor {
 		return emptypb.File_google_protobuf_empty_proto
 	case "google/protobuf/field_mask.proto":
 		return fieldmaskpb.File_google_protobuf_field_mask_proto
+	case "google/protobuf/go_features.proto":
+		return gofeaturespb.File_google_protobuf_go_features_proto
 	case "google/protobuf/source_context.proto":
 		return sourcecontextpb.File_google_protobuf_source_context_proto
 	case "google/protobuf/struct.proto":

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bufbuild/protocompile/linker"
 	"github.com/bufbuild/protocompile/reporter"
@@ -234,14 +235,15 @@ func FromFiles(files []*descriptorpb.FileDescriptorProto) (*Set, error) {
 	return newSet(fds)
 }
 
-// Join makes one Set of several; a file that is in more than one must be the same in all.
+// Join makes one Set of several; a file that is in more than one must be the same in all, but for Google's own, of which
+// everybody has some version: the first one is taken.
 func Join(sets ...*Set) (*Set, error) {
 	fds := &descriptorpb.FileDescriptorSet{}
 	seen := map[string]*descriptorpb.FileDescriptorProto{}
 	for _, s := range sets {
 		for _, f := range s.list {
 			if have := seen[f.GetName()]; have != nil {
-				if !proto.Equal(have, f) {
+				if !same(have, f) && !common(f.GetName()) {
 					return nil, fmt.Errorf("there are two files named %q", f.GetName())
 				}
 				continue
@@ -252,6 +254,77 @@ func Join(sets ...*Set) (*Set, error) {
 	}
 	return newSet(fds)
 }
+
+// same reports whether files declare the same; comments may differ.
+func same(a, b *descriptorpb.FileDescriptorProto) bool {
+	bare := func(f *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
+		if f.SourceCodeInfo == nil {
+			return f
+		}
+		f = proto.CloneOf(f)
+		f.SourceCodeInfo = nil
+		return f
+	}
+	return proto.Equal(bare(a), bare(b))
+}
+
+// common reports whether a file is one of those that need not be there to be imported.
+func common(name string) bool {
+	if wellKnown(name) != nil || name == reflectionAlpha {
+		return true
+	}
+	_, err := fs.Stat(builtin, "proto/"+name)
+	return err == nil
+}
+
+// With is the Set and those files of another that it has not: neither by their names nor by what they declare.
+func (s *Set) With(more *Set) (*Set, error) {
+	fds := &descriptorpb.FileDescriptorSet{File: slices.Clone(s.list)}
+	left := map[string]bool{}
+	for _, f := range more.list {
+		if s.hasFile(f.GetName()) {
+			continue
+		}
+		if s.declares(more, f.GetName()) || slices.ContainsFunc(f.Dependency, func(d string) bool { return left[d] }) {
+			left[f.GetName()] = true
+			continue
+		}
+		fds.File = append(fds.File, f)
+	}
+	return newSet(fds)
+}
+
+func (s *Set) hasFile(name string) bool {
+	_, err := s.Files.FindFileByPath(name)
+	return err == nil
+}
+
+// declares reports whether a Set has something by a name that a file of another declares.
+func (s *Set) declares(other *Set, file string) bool {
+	f, err := other.Files.FindFileByPath(file)
+	if err != nil {
+		return false
+	}
+	var names []protoreflect.FullName
+	for i := range f.Messages().Len() {
+		names = append(names, f.Messages().Get(i).FullName())
+	}
+	for i := range f.Enums().Len() {
+		names = append(names, f.Enums().Get(i).FullName())
+	}
+	for i := range f.Services().Len() {
+		names = append(names, f.Services().Get(i).FullName())
+	}
+	return slices.ContainsFunc(names, func(n protoreflect.FullName) bool {
+		_, err := s.Files.FindDescriptorByName(n)
+		return err == nil
+	})
+}
+
+// Details has the messages that details of statuses are made of: google.rpc.Status, ErrorInfo, BadRequest and so on.
+var Details = sync.OnceValues(func() (*Set, error) {
+	return (&Sources{}).Compile("google/rpc/status.proto", "google/rpc/error_details.proto")
+})
 
 func newSet(fds *descriptorpb.FileDescriptorSet) (*Set, error) {
 	// Options go through bytes once, so that those of extensions are unknown fields in all sets.

@@ -4,8 +4,12 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 func read(files map[string]string) func(string) ([]byte, error) {
@@ -128,6 +132,17 @@ func TestJoin(t *testing.T) {
 	}
 	if _, err := Join(a, c); err == nil {
 		t.Error("two files of one name")
+	}
+	// Of Google's files there may be several versions; comments do not count.
+	old, err := (&Sources{Text: map[string]string{"google/api/http.proto": `syntax = "proto3"; package google.api; message Http { }`}}).Compile("google/api/http.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := slices.Clone(b.list)
+	told[0] = proto.CloneOf(told[0])
+	told[0].SourceCodeInfo = &descriptorpb.SourceCodeInfo{Location: []*descriptorpb.SourceCodeInfo_Location{{Path: []int32{1}, Span: []int32{1, 2, 3}}}}
+	if _, err := Join(a, old, &Set{list: told}); err != nil {
+		t.Error(err)
 	}
 }
 

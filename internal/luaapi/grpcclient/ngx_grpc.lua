@@ -145,15 +145,15 @@ end
 function Registry:details(bytes)
     if not self.status then
         local st = codec.new()
-        local set = assert(native.compile({"google/rpc/status.proto"}))
-        st:load(set)
+        st:load((assert(native.compile{"google/rpc/status.proto", "google/rpc/error_details.proto"})))
+        self.standard = st
         self.status = st:decoder "google.rpc.Status"
     end
     local status = self.status(bytes)
     local list = {}
     for i, any in ipairs(status and status.details or {}) do
         local name = any.type_url:match "[^/]*$"
-        local decode = self:decoder(name)
+        local decode = self:decoder(name) or self.standard:decoder(name)
         local msg = decode and decode(any.value) or {value = any.value}
         msg["@type"] = name
         list[i] = msg

@@ -37,7 +37,8 @@ type method struct {
 // made of.
 var standard = sync.OnceValues(func() (*descriptor.Set, error) {
 	return (&descriptor.Sources{}).Compile("grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto",
-		"grpc/reflection/v1alpha/reflection.proto", "google/rpc/status.proto")
+		"grpc/reflection/v1alpha/reflection.proto", "google/rpc/status.proto",
+		"google/rpc/error_details.proto")
 })
 
 // initLoc prepares what is served: methods by path, and rules of JSON.
@@ -68,7 +69,7 @@ func initLoc(lc *locConf, s *conf.Scope) error {
 	}
 	lc.rules.Sort()
 	if lc.health.V {
-		lc.addNative("grpc.health.v1.Health", map[string]func(*call) *grpc.Status{"Check": healthCheck, "Watch": healthWatch})
+		lc.addNative("grpc.health.v1.Health", map[string]func(*call) *grpc.Status{"Check": healthCheck, "List": healthList, "Watch": healthWatch})
 	}
 	if lc.reflect.V {
 		for _, v := range []string{"v1", "v1alpha"} {
@@ -138,15 +139,18 @@ func (lc *locConf) addNative(service string, natives map[string]func(*call) *grp
 	if lc.served[service] { // the configuration has its own
 		return
 	}
-	lc.served[service] = true
 	d := lc.set.Service(service)
+	if d == nil { // files of the configuration have some of its names
+		return
+	}
+	lc.served[service] = true
 	for i := range d.Methods().Len() {
 		m := lc.add(service, d.Methods().Get(i))
 		m.native = natives[m.name]
 	}
 }
 
-// complete adds the standard services to the descriptors, once.
+// complete adds the standard services to the descriptors, once, as far as the configuration's files do not have them.
 func (m *mainConf) complete() error {
 	if m.full != nil {
 		return nil
@@ -155,7 +159,7 @@ func (m *mainConf) complete() error {
 	if err != nil {
 		return err
 	}
-	if m.full, err = descriptor.Join(m.set, std); err == nil {
+	if m.full, err = m.set.With(std); err == nil {
 		m.encoded = m.full.Bytes()
 	}
 	return err

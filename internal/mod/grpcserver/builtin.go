@@ -73,6 +73,32 @@ func healthCheck(c *call) *grpc.Status {
 	return errStatus(c.send(healthReply(state), true))
 }
 
+// healthList says how all services are.
+func healthList(c *call) *grpc.Status {
+	if _, st := c.recvOne(); st != nil {
+		return st
+	}
+	names := []string{""}
+	for n := range c.conf.served {
+		names = append(names, n)
+	}
+	healths.Lock()
+	for n := range healths.m {
+		if n != "" && !c.conf.served[n] {
+			names = append(names, n)
+		}
+	}
+	healths.Unlock()
+	slices.Sort(names)
+	var reply []byte
+	for _, n := range names {
+		entry := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), n)
+		entry = protowire.AppendBytes(protowire.AppendTag(entry, 2, protowire.BytesType), healthReply(c.conf.healthOf(n)))
+		reply = protowire.AppendBytes(protowire.AppendTag(reply, 1, protowire.BytesType), entry)
+	}
+	return errStatus(c.send(reply, true))
+}
+
 func errStatus(err error) *grpc.Status {
 	if err == nil {
 		return nil

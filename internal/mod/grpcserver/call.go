@@ -33,10 +33,11 @@ type call struct {
 	in       []byte // the worker's: what was read of the body
 	pos      int
 	inEOF    bool
-	encoding string // of what comes in: "" or "gzip"
-	accepts  bool   // gzip, of what goes out
-	compress string // what goes out: "" or "gzip"
-	out      []byte // the worker's: the frame being made
+	encoding string  // of what comes in: "" or "gzip"
+	accepts  bool    // gzip, of what goes out
+	compress string  // what goes out: "" or "gzip"
+	out      []byte  // the worker's: the frame being made
+	probe    [1]byte // what follows the only message, or not
 
 	deadline int64 // of the loop's clock, 0: none
 	timer    netio.Timer
@@ -363,17 +364,73 @@ func (c *call) more(need int) error {
 			return c.broken(err)
 		}
 		c.dropEmpty()
-		until := c.deadline
-		if until == 0 {
-			until = r.W.Loop.Now() + int64(24*365*time.Hour)
-		}
-		if !c.m.clientStream { // a stream may be silent, but who sends one message has to send it
-			until = min(until, r.W.Loop.Now()+int64(r.Core().ClientBodyTimeout.V))
-		}
-		if err := d.WaitBody(until); err != nil {
-			return c.broken(err)
+		if err := c.wait(d); err != nil {
+			return err
 		}
 	}
+}
+
+// wait waits for more of the body; the error is a *grpc.Status.
+func (c *call) wait(d engine.Downstream) error {
+	r := c.r
+	until := c.deadline
+	if until == 0 {
+		until = r.W.Loop.Now() + int64(24*365*time.Hour)
+	}
+	if !c.m.clientStream { // a stream may be silent, but who sends one message has to send it
+		until = min(until, r.W.Loop.Now()+int64(r.Core().ClientBodyTimeout.V))
+	}
+	if err := d.WaitBody(until); err != nil {
+		return c.broken(err)
+	}
+	return nil
+}
+
+// noMore sees to the end of the requests: nothing may follow the only message, which is left in the buffer as it is.
+func (c *call) noMore() *grpc.Status {
+	if c.pos < len(c.in) {
+		return c.excess(c.in[c.pos])
+	}
+	if c.inEOF {
+		return nil
+	}
+	d, ok := c.r.Stream.(engine.Downstream)
+	if !ok {
+		return nil
+	}
+	for {
+		n, err := d.TryBody(c.r, c.probe[:])
+		switch {
+		case n > 0:
+			return c.excess(c.probe[0])
+		case err == io.EOF:
+			c.inEOF = true
+			return nil
+		case err != nil && err != syscall.EAGAIN:
+			return statusOf(c.broken(err))
+		}
+		if err := c.wait(d); err != nil {
+			return statusOf(err)
+		}
+	}
+}
+
+// excess is what a byte behind the only message means: another message, if it is not the end that grpc-web and Connect may
+// send as a frame.
+func (c *call) excess(flags byte) *grpc.Status {
+	switch p := c.proto.(type) {
+	case *frames:
+		if p.web && flags&grpc.Trailers != 0 {
+			return nil
+		}
+	case *connectStream:
+		if flags&grpc.EndStream != 0 {
+			return nil
+		}
+	default:
+		return nil
+	}
+	return &grpc.Status{Code: grpc.Internal, Message: "there is more than one request message"}
 }
 
 // room makes sure that need bytes from the first unread one fit, and that something can be read.
@@ -470,7 +527,7 @@ func (c *call) recvOne() ([]byte, *grpc.Status) {
 	if err != nil {
 		return nil, statusOf(err)
 	}
-	return msg, nil
+	return msg, c.noMore()
 }
 
 func statusOf(err error) *grpc.Status {

@@ -216,6 +216,10 @@ func TestFrames(t *testing.T) {
 		{say, frame(0, "\x0a\x01x"), nil, "0", ""},
 		{say, frame(0, ""), nil, "0", ""},
 		{say, "", nil, "13", "there is no request message"},
+		{say, frame(0, "\x0a\x01x") + frame(0, "\x0a\x01y"), nil, "13", "there is more than one request message"},
+		{say, frame(0, "\x0a\x01x") + "\x00", nil, "13", "there is more than one request message"},
+		{"/hello.Greeter/Count", frame(0, "") + frame(0, ""), nil, "13", "there is more than one request message"},
+		{"/grpc.health.v1.Health/Check", frame(0, "") + frame(0, ""), nil, "13", "there is more than one request message"},
 		{say, "\x00\x00", nil, "13", "unexpected EOF"},
 		{say, "\x00\x00\x00\x00\x09abc", nil, "13", "unexpected EOF"},
 		{say, "\x00\xff\xff\xff\xff", nil, "8", "received message larger than max (4294967295 vs. 1000)"},
@@ -262,6 +266,30 @@ func TestFrames(t *testing.T) {
 	_, h, body = get(t, s, "", "POST", say, `{"name":"zip"}`, jsonType, "Accept-Encoding: gzip")
 	if h.Get("Content-Encoding") != "gzip" || len(body) > 500 {
 		t.Errorf("%d bytes, %v", len(body), h)
+	}
+}
+
+// TestCardinality sends the messages of a method with one request by and by: nothing is done before the end is there.
+func TestCardinality(t *testing.T) {
+	s := enginetest.StartIn(t, site(t), modules.Set(), greeterSite)
+	conn := dial(t, s.Addr("127.0.0.1:8080"))
+	for n, want := range []codes.Code{codes.Internal, codes.OK, codes.Internal} {
+		st, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/hello.Greeter/Say")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			if err := st.SendMsg(&healthpb.HealthCheckRequest{Service: "x"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := st.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		var reply healthpb.HealthCheckRequest // its first field is text, as that of the reply
+		if err := st.RecvMsg(&reply); status.Code(err) != want || want == codes.OK && reply.Service != "Hello x" {
+			t.Errorf("%d messages: %v, %v", n, &reply, err)
+		}
 	}
 }
 
@@ -325,6 +353,9 @@ func TestHealth(t *testing.T) {
 	hc := healthpb.NewHealthClient(dial(t, s.Addr("127.0.0.1:8080")))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	if r, err := hc.List(ctx, &healthpb.HealthListRequest{}); err != nil || len(r.Statuses) != 5 || r.Statuses["hello.Greeter"].GetStatus() != 1 {
+		t.Errorf("%v %v", r, err)
+	}
 	for service, want := range map[string]healthpb.HealthCheckResponse_ServingStatus{"": 1, "hello.Greeter": 1} {
 		if r, err := hc.Check(ctx, &healthpb.HealthCheckRequest{Service: service}); err != nil || r.Status != want {
 			t.Errorf("%q: %v %v", service, r, err)

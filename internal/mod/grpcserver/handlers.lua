@@ -27,24 +27,48 @@ local function state_of(id, set, int64)
     return st
 end
 
--- details: an encoded google.rpc.Status, or a list of messages with their types in ["@type"].
+-- An Any of a message with its type in ["@type"]: of a type that nobody here knows if its bytes are in value.
+local function encode_detail(st, d)
+    local url = type(d) == "table" and d["@type"]
+    if type(url) ~= "string" then
+        return nil, "a message without \"@type\""
+    end
+    local name = url:match "[^/]*$"
+    local encode = st:encoder(name)
+    local value, err
+    if encode then
+        value, err = encode(d)
+    elseif type(d.value) == "string" then
+        value = d.value
+    else
+        err = "unknown type"
+    end
+    if not value then
+        return nil, name .. ": " .. tostring(err)
+    end
+    return {type_url = url == name and "type.googleapis.com/" .. name or url, value = value}
+end
+
+-- details: an encoded google.rpc.Status, a list of messages, or one message. One that cannot be encoded is left out: the status itself is
+-- what the client has to know.
 local function encode_details(st, code, message, details)
     if details == nil or type(details) == "string" then
         return details
     end
+    if type(details) ~= "table" or details["@type"] then
+        details = {details}
+    end
     local list = {}
     for i = 1, #details do
-        local d = details[i]
-        local name = d["@type"]:match "[^/]*$"
-        local encode, err = st:encoder(name)
-        local value = encode and encode(d)
-        if not value then
-            error("status details: " .. tostring(err or name), 3)
+        local any, err = encode_detail(st, details[i])
+        if any then
+            list[#list + 1] = any
+        else
+            ngx.log(ngx.ERR, "status details: ", err)
         end
-        list[i] = {type_url = "type.googleapis.com/" .. name, value = value}
     end
     local encode = st:encoder "google.rpc.Status"
-    return encode{code = code, message = message, details = list}
+    return encode and encode{code = code, message = message, details = list}
 end
 
 local function number_of(code)
