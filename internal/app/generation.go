@@ -2,7 +2,9 @@ package app
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"moongate/internal/base/nlog"
@@ -222,10 +224,17 @@ func (p *process) fail(level nlog.Level, err error) {
 		p.log.Logf(level, nil, path.Err, "%s() \"%s\" failed", path.Op, path.Path)
 		if p.opt.Config == "" && p.opt.Prefix == "" && path.Path == DefaultPrefix+DefaultConfig {
 			p.advise("without -p or -c this is the file that is served; \"moongate run DIR\" and \"moongate -p DIR/\" serve another folder")
+		} else if folder := filepath.Dir(path.Path); errors.Is(err, fs.ErrNotExist) && !exists(folder) {
+			p.advise("there is no folder " + folder)
 		}
 	default:
 		p.log.Log(level, nil, nil, err.Error())
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // advise tells who starts the program what to do about the line of nginx's before; a running server has nobody to tell.

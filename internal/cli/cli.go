@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"moongate/internal/app"
 	"moongate/internal/base/version"
+	"moongate/internal/conf"
 )
 
 // Commands are those which other packages implement.
@@ -54,7 +56,7 @@ func Main(prog *app.Program, cmds Commands, args []string) int {
 	}
 	o, err := parse(args)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "nginx: %s\nmoongate: \"moongate -h\" lists the options, \"moongate help\" the commands\n", err)
+		fmt.Fprintf(os.Stderr, "nginx: %s\nmoongate: %s\n", err, advice(args[1:]))
 		return 1
 	}
 	if o.version {
@@ -64,6 +66,24 @@ func Main(prog *app.Program, cmds Commands, args []string) int {
 		}
 	}
 	return app.Main(prog, o.Options, args)
+}
+
+// advice is what may help with a command line that is not understood.
+func advice(args []string) string {
+	switch first := args[0]; {
+	case strings.HasPrefix(first, "-"):
+	case first == "start" || first == "serve":
+		return "options without a command start the server: moongate -p DIR/ -c conf/nginx.conf"
+	case app.IsSignal(first) || first == "restart":
+		return "a running server is told by -s: moongate -p DIR/ -c conf/nginx.conf -s " + strings.Replace(first, "restart", "reload", 1)
+	case strings.HasSuffix(first, ".conf"):
+		return "a configuration is named by -c: moongate -c " + first
+	default:
+		if meant := conf.Closest(first, slices.Values([]string{"run", "test", "grpc", "dump", "help"})); meant != "" {
+			return "did you mean \"moongate " + meant + "\"?"
+		}
+	}
+	return "\"moongate -h\" lists the options, \"moongate help\" the commands"
 }
 
 // options are the process's, and what to show.

@@ -48,6 +48,23 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestAdvice(t *testing.T) {
+	const lists = `"moongate -h" lists the options, "moongate help" the commands`
+	for line, want := range map[string]string{
+		"-x":         lists,
+		"site":       lists,
+		"tset -q":    `did you mean "moongate test"?`,
+		"start":      "options without a command start the server: moongate -p DIR/ -c conf/nginx.conf",
+		"restart":    "a running server is told by -s: moongate -p DIR/ -c conf/nginx.conf -s reload",
+		"quit":       "a running server is told by -s: moongate -p DIR/ -c conf/nginx.conf -s quit",
+		"nginx.conf": "a configuration is named by -c: moongate -c nginx.conf",
+	} {
+		if got := advice(strings.Fields(line)); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	s := newSite(t, "")
 	_, v, code := s.command("-v")
@@ -86,10 +103,10 @@ func TestConfigTest(t *testing.T) {
 		{"-tq", "", "", warn, 0},
 		{"-T", "", "# configuration file DIR/conf/nginx.conf:\nMAIN\n# configuration file DIR/conf/extra.conf:\nfake_warning;\n", warn + ok + good, 0},
 		{"-t", "events { }\nx;", "", "nginx: [emerg] unknown directive \"x\" in DIR/conf/nginx.conf:2\n" + failed, 1},
-		{"-tq", "x", "", "nginx: [emerg] unexpected end of file, expecting \";\" or \"}\" in DIR/conf/nginx.conf:1\nmoongate: a quote or a \";\" may be missing further up\n" + failed, 1},
+		{"-tq", "x", "", "nginx: [emerg] unexpected end of file, expecting \";\" or \"}\" in DIR/conf/nginx.conf:1\nmoongate: is a \";\" missing behind the directive that begins in line 1?\n" + failed, 1},
 		{"-t", " ", "", ok + "nginx: [emerg] no \"events\" section in configuration\nmoongate: a configuration needs \"events { }\", even an empty one, outside of \"http\"\n" + failed, 1},
 		{"-t", "events {} fake_listen unix:/nowhere/x;", "", ok + "nginx: [emerg] bind() to unix:/nowhere/x failed (2: No such file or directory)\n" + failed, 1},
-		{"-t", "events {} pid no/pid;", "", ok + "nginx: [emerg] open() \"DIR/no/pid\" failed (2: No such file or directory)\n" + failed, 1},
+		{"-t", "events {} pid no/pid;", "", ok + "nginx: [emerg] open() \"DIR/no/pid\" failed (2: No such file or directory)\nmoongate: there is no folder DIR/no\n" + failed, 1},
 		{"-t -c none.conf", "", "", "nginx: [emerg] open() \"DIR/none.conf\" failed (2: No such file or directory)\nnginx: configuration file DIR/none.conf test failed\n", 1},
 		{"-t -g y;", "", "", "nginx: [emerg] unknown directive \"y\" in command line\n" + failed, 1},
 	} {
@@ -128,6 +145,10 @@ func TestErrorLogOption(t *testing.T) {
 	if _, stderr, code := s.command("-e", "no/e.log"); code != 1 ||
 		!strings.HasPrefix(stderr, "nginx: [alert] could not open error log file: open() \"DIR/no/e.log\" failed (2: No such file or directory)\n") ||
 		strings.Count(stderr, "unknown directive") != 1 {
+		t.Errorf("stderr %q", stderr)
+	}
+	s = newSite(t, fore+"error_log none/error.log;")
+	if _, stderr, code := s.command(); code != 1 || !strings.Contains(stderr, "failed (2: No such file or directory)\nmoongate: there is no folder DIR/none\n") {
 		t.Errorf("stderr %q", stderr)
 	}
 }

@@ -26,9 +26,7 @@ var advices = []struct{ msg, text string }{
 	{`no "events" section in configuration`, `a configuration needs "events { }", even an empty one, outside of "http"`},
 	{"invalid URL prefix", "an address begins with http:// or https://"},
 	{"host not found in upstream", "the name has to be known when the server starts: write an address, an upstream block of that name, or, with \"resolver\", a variable"},
-	{`unexpected end of file, expecting ";" or "}"`, `a quote or a ";" may be missing further up`},
 	{`unexpected end of file, expecting "}"`, `count the braces: a block further up is still open`},
-	{`unexpected "}"`, `either there is one "}" too many, or the directive before it lacks its ";"`},
 	{`unexpected "==" in condition`, `compare with "=" or "!="`},
 	{"cannot load certificate", "a name of a file begins at the folder of the configuration file"},
 	{"no \"ssl_certificate\" is defined", `a server that listens with "ssl" needs ssl_certificate and ssl_certificate_key`},
@@ -44,7 +42,7 @@ func Advise(err error, advice string) error {
 }
 
 // absent are the parts of nginx that are not built in, by how the names of their directives begin.
-var absent = []string{"proxy_cache", "fastcgi_", "uwsgi_", "scgi_", "xslt_", "image_filter", "geoip_", "perl", "stream", "mail", "js_"}
+var absent = []string{"fastcgi_", "uwsgi_", "scgi_", "xslt_", "image_filter", "geoip_", "perl", "stream", "mail", "js_"}
 
 // similar finds the directive that was meant: one that may stand here, if there is one as close.
 func (p *parser) similar(c *Cmd) string {
@@ -141,8 +139,8 @@ func (p *parser) unfinished(c *Cmd) string {
 }
 
 // swallowed looks at the words of a directive that failed: one that is a directive itself may be the next one, behind a
-// missing semicolon.
-func (p *parser) swallowed(c *Cmd, err error) error {
+// missing semicolon. Otherwise there is the advice that is passed.
+func (p *parser) swallowed(c *Cmd, err error, otherwise string) error {
 	var e *Error
 	if err == nil || !errors.As(err, &e) || e.advice != "" || e.Line != c.Line || e.File != c.File {
 		return err
@@ -152,5 +150,5 @@ func (p *parser) swallowed(c *Cmd, err error) error {
 			return Advise(err, "is a \";\" missing before \""+w+"\"?")
 		}
 	}
-	return err
+	return Advise(err, otherwise)
 }

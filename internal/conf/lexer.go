@@ -25,6 +25,8 @@ type lexer struct {
 	line  int
 	begun int  // the line in which the last directive began
 	param bool // the text of -g
+
+	advice string // what may help where there was a problem; see Error.Advice
 }
 
 func newLexer(name, src string) *lexer { return &lexer{name: name, src: src, line: 1} }
@@ -49,7 +51,7 @@ func (lx *lexer) next() (words []string, end ending, problem string) {
 	for {
 		if lx.pos >= len(lx.src) {
 			if len(words) > 0 || !w.between {
-				return nil, endFile, lx.cutShort()
+				return nil, endFile, lx.cutShort(&w)
 			}
 			return nil, endFile, ""
 		}
@@ -125,6 +127,7 @@ func (lx *lexer) begin(w *wordState, ch byte, n int) (done bool, end ending, pro
 		return true, endSemicolon, ""
 	case '}':
 		if n != 0 {
+			lx.advice = fmt.Sprintf("is a \";\" missing behind the directive that begins in line %d?", lx.begun)
 			return true, endFile, unexpected(ch)
 		}
 		return true, endClose, ""
@@ -174,9 +177,14 @@ func (w *wordState) inside(ch byte) (ended bool) {
 
 func unexpected(ch byte) string { return `unexpected "` + string([]byte{ch}) + `"` }
 
-func (lx *lexer) cutShort() string {
+func (lx *lexer) cutShort(w *wordState) string {
 	if lx.param {
 		return `unexpected end of parameter, expecting ";"`
+	}
+	if w.quote != 0 {
+		lx.advice = fmt.Sprintf("the quote in line %d is not closed, or one further up is not", w.startLine)
+	} else {
+		lx.advice = fmt.Sprintf("is a \";\" missing behind the directive that begins in line %d?", lx.begun)
 	}
 	return `unexpected end of file, expecting ";" or "}"`
 }

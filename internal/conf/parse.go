@@ -64,9 +64,9 @@ func (p *parser) parse(f *frame, src source) error {
 		words, end, problem := p.lex.next()
 		switch {
 		case problem != "":
-			return p.here().errorf("%s", problem)
+			return Advise(p.here().errorf("%s", problem), p.lex.advice)
 		case end == endClose && src != inBlock:
-			return p.here().errorf(`unexpected "}"`)
+			return Advise(p.here().errorf(`unexpected "}"`), "there is one \"}\" more than blocks were opened")
 		case end == endFile && src == inBlock:
 			return p.here().errorf(`unexpected end of file, expecting "}"`)
 		case end == endClose || end == endFile:
@@ -106,10 +106,10 @@ func (p *parser) run(c *Cmd, end ending) error {
 			return Advise(c.Errorf("directive \"%s\" has no opening \"{\"", c.Name), "what belongs to \""+c.Name+"\" stands between \"{\" and \"}\"")
 		}
 		if !r.args.accepts(len(c.Args)) {
-			return p.swallowed(c, c.badArity())
+			return p.swallowed(c, c.badArity(), "it is written: "+r.usage())
 		}
 		c.row = r
-		return p.swallowed(c, p.set(c))
+		return p.swallowed(c, p.set(c), "")
 	}
 	if p.config.skipUnknown {
 		return p.skip(c, end)
@@ -160,7 +160,7 @@ func (p *parser) skipBlock(c *Cmd) error {
 		words, end, problem := p.lex.next()
 		switch {
 		case problem != "":
-			return p.here().errorf("%s", problem)
+			return Advise(p.here().errorf("%s", problem), p.lex.advice)
 		case end == endFile:
 			return p.here().errorf(`unexpected end of file, expecting "}"`)
 		case end == endClose:

@@ -23,12 +23,19 @@ func (t *stock[V]) Parse(c *Cmd) (V, error) { return t.parse(c) }
 func (t *stock[V]) Arity() Arity            { return t.arity }
 func (t *stock[V]) String() string          { return t.syntax }
 
+// What to know about quantities, for those who wrote one wrong.
+const (
+	sizeAdvice   = `a size is a number of bytes, or has "k" or "m" behind it: 10m`
+	offsetAdvice = `a size is a number of bytes, or has "k", "m" or "g" behind it: 10m`
+	timeAdvice   = `a time is a number of seconds, or has its unit behind it: 500ms, 30s, 5m, 1h, 7d`
+)
+
 // quantity makes a Type of a parser that only knows good from bad.
-func quantity[V any](syntax, problem string, parse func(string) (V, bool)) Type[V] {
+func quantity[V any](syntax, problem, advice string, parse func(string) (V, bool)) Type[V] {
 	return NewType(syntax, Take1, func(c *Cmd) (V, error) {
 		v, ok := parse(c.Args[0])
 		if !ok {
-			return v, c.Bad(problem)
+			return v, Advise(c.Bad(problem), advice)
 		}
 		return v, nil
 	})
@@ -40,19 +47,19 @@ var (
 	Flag = NewType("on | off", Take1, parseFlag)
 
 	// Number is any decimal number.
-	Number = quantity("number", "invalid number", parseInt)
+	Number = quantity("number", "invalid number", "", parseInt)
 
 	// Size is a number of bytes: 4k, 1m.
-	Size = quantity("size", "invalid value", units.Size)
+	Size = quantity("size", "invalid value", sizeAdvice, units.Size)
 
 	// Offset is a number of bytes that may be large: 1g.
-	Offset = quantity("size", "invalid value", units.Offset)
+	Offset = quantity("size", "invalid value", offsetAdvice, units.Offset)
 
 	// Msec is a time in milliseconds resolution; bare numbers are seconds.
-	Msec = quantity("time", "invalid value", units.Msec)
+	Msec = quantity("time", "invalid value", timeAdvice, units.Msec)
 
 	// Sec is a time in seconds.
-	Sec = quantity("time", "invalid value", units.Sec)
+	Sec = quantity("time", "invalid value", timeAdvice, units.Sec)
 
 	// Str is any string.
 	Str = NewType("string", Take1, func(c *Cmd) (string, error) { return c.Args[0], nil })

@@ -368,7 +368,7 @@ func (s *cacheSet) find(tag cacheTag, name []byte) *filecache.Cache {
 
 // CheckCaches reports a zone of a family's caches that was mentioned and never declared.
 func CheckCaches(h *engine.HTTP, prefix string) error {
-	return zone.Check(h.Config.Values, cacheTag{prefix})
+	return zone.Check(h.Config.Values, cacheTag{prefix}, prefix+"cache_path /a/folder keys_zone=%s:10m;")
 }
 
 // BeginCaches lets the caches of a new snapshot take over what those of the one before have.

@@ -111,11 +111,13 @@ func Adopt[V any](values, before map[any]any, tag any, what string, of func(z *Z
 	})
 }
 
-// Check reports a zone for tag that was mentioned and never declared, once everything is read.
-func Check(values map[any]any, tag any) error {
+// Check reports a zone for tag that was mentioned and never declared, once everything is read. declare is the directive that
+// would have declared it, with the zone's name for "%s"; it becomes advice.
+func Check(values map[any]any, tag any, declare string) error {
 	return Each(values, tag, func(z *Zone) error {
 		if z.Size == 0 {
-			return &conf.Error{Level: "emerg", Msg: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name)}
+			err := &conf.Error{Level: "emerg", Msg: fmt.Sprintf("zero size shared memory zone \"%s\"", z.Name)}
+			return conf.Advise(err, "nothing makes it: write \""+fmt.Sprintf(declare, z.Name)+"\"")
 		}
 		return nil
 	})

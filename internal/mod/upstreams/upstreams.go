@@ -75,7 +75,7 @@ var blockRows = []conf.Directive{
 type zoneTag struct{}
 
 func setup(h *engine.HTTP) error {
-	if err := zone.Check(h.Config.Values, zoneTag{}); err != nil {
+	if err := zone.Check(h.Config.Values, zoneTag{}, "zone %s 64k;"); err != nil {
 		return err
 	}
 	core := engine.CoreOf(h.Scope)
