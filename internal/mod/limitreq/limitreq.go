@@ -71,8 +71,10 @@ var Module = engine.Module{
 	Vars: []engine.Var{{Name: "limit_req_status", NoCache: true, Get: status,
 		Doc: "What the limits came to: PASSED, DELAYED, REJECTED, DELAYED_DRY_RUN or REJECTED_DRY_RUN."}},
 	Steps: []engine.Step{{Phase: engine.Preaccess, Active: func(s *conf.Scope) bool { return len(loc.Of(s).limits) > 0 }, Run: check}},
-	Setup: func(h *engine.HTTP) error { return zone.Check(h.Config.Values, zoneTag{}, "limit_req_zone $binary_remote_addr zone=%s:1m rate=5r/s;") },
-	Init:  adopt,
+	Setup: func(h *engine.HTTP) error {
+		return zone.Check(h.Config.Values, zoneTag{}, "limit_req_zone $binary_remote_addr zone=%s:1m rate=5r/s;")
+	},
+	Init: adopt,
 }
 
 func readZone(c *conf.Cmd) error {
