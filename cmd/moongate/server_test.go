@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	testserver "moongate/internal/testkit/server"
 )
 
 // TestMain makes the test binary the server when it is called by its name, or when a server starts it for another part.
@@ -79,14 +81,16 @@ func prepare(t *testing.T) *server {
 	return s
 }
 
+var ports testserver.Ports
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Get()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { ports.Put(port) })
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }

@@ -137,12 +137,23 @@ func (s *runSite) listenable(dir string) error {
 	return nil
 }
 
+// taken only binds: a socket that listens for a moment would take in clients that already wait for the server, and lose them.
 func taken(addr string) bool {
-	l, err := net.Listen("tcp", addr)
-	if err == nil {
-		l.Close()
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return false
 	}
-	return errors.Is(err, syscall.EADDRINUSE)
+	family, sa := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Port: a.Port, Addr: a.AddrPort().Addr().As16()})
+	if ip := a.AddrPort().Addr().Unmap(); ip.Is4() {
+		family, sa = syscall.AF_INET, &syscall.SockaddrInet4{Port: a.Port, Addr: ip.As4()}
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer syscall.Close(fd)
+	syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	return syscall.Bind(fd, sa) == syscall.EADDRINUSE
 }
 
 // follow reloads the site when a file of its configuration or of its Lua changes, to the end of the process.

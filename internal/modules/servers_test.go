@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"moongate/internal/testkit/cert"
 	"moongate/internal/testkit/poll"
+	"moongate/internal/testkit/server"
 )
 
 // startServer starts a server on a socket of its own and waits until it listens.
@@ -198,13 +200,14 @@ func startPostgres(t testing.TB) (*database, string, error) {
 	return db, "", err
 }
 
-// freePort is one that nobody listens on just now.
+var ports server.Ports
+
+// freePort is one that nobody listens on just now, and that stays the test's.
 func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Get()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Cleanup(func() { ports.Put(port) })
+	return strconv.Itoa(port)
 }

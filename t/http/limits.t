@@ -67,7 +67,7 @@ too large
 --- config
     location / { return 200 "ok\n"; }
 --- raw_request eval
-"GET / HTTP/1.1\r\nHo"
+"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo"
 --- ignore_response
 --- error_log
 client timed out

@@ -92,7 +92,7 @@ location = /t {
 location = /gone {
     content_by_lua_block {
         local pid = ngx.location.capture("/t").body
-        for _ = 1, 500 do
+        for _ = 1, 5000 do
             if not io.open("/proc/" .. pid .. "/stat") then
                 return ngx.say("gone")
             end

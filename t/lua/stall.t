@@ -12,18 +12,18 @@ __DATA__
         content_by_lua_block {
             local status = require "moongate".status
             local before, log, n = status().stalls, io.open(ngx.config.prefix() .. "logs/error.log"), 0
-            local function busy() repeat for i = 1, 1e5 do n = n + 1 end until log:seek("set") and log:read("*a"):find("without waiting") end
-            busy()
-            ngx.sleep(0.001)
-            ngx.say(require "moongate".status().stalls - before)
+            local function told() return log:seek("set") and log:read("*a"):find("in function 'busy'", 1, true) end
+            local function busy() for _ = 1, 1000 do for i = 1, 1e5 do n = n + 1 end if told() then return true end end end
+            repeat ngx.sleep(0.001) until busy()
+            ngx.say(require "moongate".status().stalls > before)
         }
     }
 --- request
 GET /t
 --- response_body
-1
+true
 --- error_log eval
-[qr/\[warn\] .*? Lua code has been running for over 20ms without waiting, others have to wait/, qr/content_by_lua\(nginx\.conf:\d+\):4: in function 'busy'/]
+[qr/\[warn\] .*? Lua code has been running for over 20ms without waiting, others have to wait/, qr/content_by_lua\(nginx\.conf:\d+\):[45]: in function 'busy'/]
 
 
 
@@ -33,8 +33,8 @@ GET /t
 --- config
     location /t {
         content_by_lua_block {
-            local n = 0
-            for i = 1, 3e8 do n = n + i end
+            local log, n = io.open(ngx.config.prefix() .. "logs/error.log"), 0
+            repeat ngx.sleep(0) for i = 1, 3e8 do n = n + i end until log:seek("set") and log:read("*a"):find("):3: in main chunk", 1, true)
             ngx.say("done")
         }
     }
@@ -53,7 +53,11 @@ qr/content_by_lua\(nginx\.conf:\d+\):3: in main chunk/
 --- config
     location /t {
         content_by_lua_block {
-            os.execute("for i in $(seq 1000); do sleep 0.05; grep -q 'worker 0 has been in' " .. ngx.config.prefix() .. "logs/error.log && break; done")
+            local log = io.open(ngx.config.prefix() .. "logs/error.log")
+            repeat
+                ngx.sleep(0)
+                os.execute("for i in $(seq 200); do sleep 0.05; grep -q 'worker 0 has been in' " .. ngx.config.prefix() .. "logs/error.log && break; done")
+            until log:seek("set") and log:read("*a"):find("worker 0 has been in")
             ngx.say("done")
         }
     }
@@ -62,17 +66,17 @@ GET /t
 --- response_body
 done
 --- error_log eval
-[qr/worker 0 has been in something that Lua code has called for over \d+ms/, qr/content_by_lua\(nginx\.conf:\d+\):[23]: in main chunk/]
+[qr/worker 0 has been in something that Lua code has called for over \d+ms/, qr/content_by_lua\(nginx\.conf:\d+\):[456]: in main chunk/]
 
 
 
 === TEST 4: waiting is no stall
 --- http_config
-    lua_worker_stall_threshold 500ms;
+    lua_worker_stall_threshold 2s;
 --- config
     location /t {
         content_by_lua_block {
-            for i = 1, 12 do ngx.sleep(0.05) end
+            for i = 1, 48 do ngx.sleep(0.05) end
             ngx.say("done")
         }
     }

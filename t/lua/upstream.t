@@ -71,7 +71,7 @@ falseexactly one argument expected
             for _, name in ipairs{ "get_primary_peers", "get_backup_peers" } do
                 for _, p in ipairs(upstream[name]("foo")) do
                     ngx.say(p.id, " ", p.name:match(":[12]$"), " ", p.weight, " ", p.conns, " ", p.fails, " ", p.max_fails, " ", p.fail_timeout, " ",
-                        p.accessed and math.abs(p.accessed - ngx.time()) <= 1, " ", p.down)
+                        p.accessed and math.abs(p.accessed - ngx.time()) <= 60, " ", p.down)
                 end
             end
         }

@@ -37,7 +37,7 @@ __DATA__
         return 200 "$arg_cc\n";
     }
 --- request eval
-[map { ("GET /a?$_", "GET /a?$_") } "cc=private", "cc=no-store", "cc=max-age=0", "cc=max-age=9", "cc=max-age=x", "ex=never", "xa=0", "cc=private&xa=5", "xa=5&cc=private", "xa=\@1", "sc=a", "v=*", "cc=max-age=0,s-maxage=5"]
+[map { ("GET /a?$_", "GET /a?$_") } "cc=private", "cc=no-store", "cc=max-age=0", "cc=max-age=900", "cc=max-age=x", "ex=never", "xa=0", "cc=private&xa=500", "xa=500&cc=private", "xa=\@1", "sc=a", "v=*", "cc=max-age=0,s-maxage=500"]
 --- response_headers eval
 [map { ("X-Cache: MISS", "X-Cache: $_") } "MISS", "MISS", "MISS", "HIT", "MISS", "MISS", "MISS", "HIT", "HIT", "EXPIRED", "MISS", "MISS", "HIT"]
 

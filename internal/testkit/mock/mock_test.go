@@ -6,30 +6,26 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"moongate/internal/testkit/server"
 )
 
-func freePort(t *testing.T, network string) string {
+var ports server.Ports
+
+func freePort(t *testing.T) string {
 	t.Helper()
-	if network == "udp" {
-		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		return strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Get()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Cleanup(func() { ports.Put(port) })
+	return strconv.Itoa(port)
 }
 
 func canned(pieces ...string) Reply { return func(string) []string { return pieces } }
 
 func TestTCP(t *testing.T) {
-	port := freePort(t, "tcp")
+	port := freePort(t)
 	sock := filepath.Join(t.TempDir(), "m.sock")
 	for _, c := range []struct{ network, addr, target string }{{"tcp", "127.0.0.1:" + port, port}, {"unix", sock, sock}} {
 		s, err := TCP(Options{Target: c.target, QueryLen: 6, Reply: canned("he", "llo"), Shutdown: -1})
@@ -52,7 +48,7 @@ func TestTCP(t *testing.T) {
 }
 
 func TestTCPKeepsOpenUntilClose(t *testing.T) {
-	port := freePort(t, "tcp")
+	port := freePort(t)
 	s, err := TCP(Options{Target: port, Reply: func(q string) []string { return []string{q, q} }, NoClose: true, Shutdown: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +70,7 @@ func TestTCPKeepsOpenUntilClose(t *testing.T) {
 }
 
 func TestTCPCloseWithoutClient(t *testing.T) {
-	s, err := TCP(Options{Target: freePort(t, "tcp"), Shutdown: -1})
+	s, err := TCP(Options{Target: freePort(t), Shutdown: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +78,7 @@ func TestTCPCloseWithoutClient(t *testing.T) {
 }
 
 func TestUDP(t *testing.T) {
-	port := freePort(t, "udp")
+	port := freePort(t)
 	s, err := UDP(Options{Target: port, Reply: canned("pong")})
 	if err != nil {
 		t.Fatal(err)
