@@ -330,12 +330,16 @@ func (r *Resolver) waitUntil(e *entry, qs []*query, again int64) error {
 		if err != nil && err != netio.ErrTimeout {
 			return err
 		}
-		for _, q := range qs {
-			if !q.done || !q.a.cut {
-				continue
-			}
-			if !r.askTCP(q, min(e.deadline, r.loop.Now()+tcpTimeout)) {
-				q.done = false // another server is asked
+		for more := true; more; { // while one is asked again, another may be answered
+			more = false
+			for _, q := range qs {
+				if !q.done || !q.a.cut {
+					continue
+				}
+				more = true
+				if !r.askTCP(q, min(e.deadline, r.loop.Now()+tcpTimeout)) {
+					q.done = false // another server is asked
+				}
 			}
 		}
 		if err != nil || allDone(qs) {

@@ -486,6 +486,12 @@ func TestBackoffDoubles(t *testing.T) {
 			t.Errorf("retry %d waits up to %v, want %d ms", n, longest, most)
 		}
 	}
+	hour := Retry{Base: time.Hour, Max: 10 * time.Hour}
+	for n := range 40 {
+		if d := hour.Backoff(n + 1); d <= 0 || d > hour.Max+1 {
+			t.Errorf("retry %d of long ones waits %v", n+1, d)
+		}
+	}
 	if (&Retry{}).Backoff(3) != 0 {
 		t.Error("waits without a base")
 	}

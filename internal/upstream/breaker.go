@@ -43,7 +43,7 @@ func (r *Retry) Backoff(n int) time.Duration {
 		return 0
 	}
 	most := r.Max
-	if n < 32 {
+	if n < 32 && r.Base <= most>>(n-1) { // else the doubled bound is beyond most
 		most = min(most, r.Base<<(n-1))
 	}
 	return rand.N(most) + 1

@@ -99,7 +99,10 @@ func (g *Group) eject(p *Peer, now int64, why string) {
 		return
 	}
 	o := g.Outlier
-	n := p.outlier.times.Add(1)
+	n := p.outlier.times.Load()
+	if time.Duration(n)*o.BaseEjection < o.MaxEjection || n == 0 { // longer than at most does not take longer to be forgiven
+		n = p.outlier.times.Add(1)
+	}
 	for_ := min(time.Duration(n)*o.BaseEjection, max(o.MaxEjection, o.BaseEjection))
 	p.until.Store(now + int64(for_))
 	p.setOut(outEjected)
@@ -122,6 +125,8 @@ func (g *Group) Sweep(now int64, interval bool) (next int64) {
 				next = min(next, until)
 				continue
 			}
+			p.outlier.in5xx.Store(0) // what was under way when it was ejected
+			p.outlier.inGateway.Store(0)
 			p.clearOut(outEjected, now)
 			back = true
 			g.logf(nlog.Notice, "upstream server %s of \"%s\" is no longer ejected", p.Name, g.Name)
@@ -241,18 +246,36 @@ func (g *Group) Checked(p *Peer, problem string, rise, fall int, now int64) bool
 	return !healthy
 }
 
-// Forget makes the server healthy that nobody checks any more.
-func (g *Group) Forget(p *Peer) {
-	if p.Unhealthy() {
-		p.clearOut(outUnhealthy, 0)
+// Forget makes the servers healthy that nobody checks any more, and ends ejections of a group that does not eject any
+// more; an earlier configuration did.
+func (g *Group) Forget(checked bool) {
+	for _, p := range g.Peers().each {
+		if !checked && p.Unhealthy() {
+			p.clearOut(outUnhealthy, 0)
+		}
+		if g.Outlier == nil && p.Ejected() {
+			p.clearOut(outEjected, 0)
+		}
 	}
+	g.Assess()
 }
+
+// counts reports whether the server is usable. A group that ejects nobody has nothing to do with what a request under way
+// since an earlier configuration may have ejected.
+func (s *State) counts(g *Group) bool {
+	out := s.out.Load()
+	return out == 0 || out == outEjected && g.Outlier == nil
+}
+
+var assessing sync.Mutex
 
 // Panics reports whether so few servers are usable that health and ejection are disregarded.
 func (g *Group) Panics() bool { return g.panic.Load() }
 
 // Assess finds out whether enough servers are usable, after a change. Backups that are help.
 func (g *Group) Assess() {
+	assessing.Lock() // lest who has looked first has the last word
+	defer assessing.Unlock()
 	ps := g.live.Load()
 	usable, all := 0, 0
 	for _, p := range ps.Main {
@@ -260,13 +283,13 @@ func (g *Group) Assess() {
 			continue
 		}
 		all++
-		if p.out.Load() == 0 {
+		if p.counts(g) {
 			usable++
 		}
 	}
 	panics := all > 0 && usable < all && usable*100 < g.Panic*all
 	for _, p := range ps.Backup {
-		if !p.Down && p.out.Load() == 0 {
+		if !p.Down && p.counts(g) {
 			panics = false
 		}
 	}

@@ -21,7 +21,6 @@ func (g *Group) Peers() *Peers { return g.live.Load() }
 // servers is taken on.
 func (g *Group) Init() {
 	g.shared = sharedOf(g)
-	old := g.shared.resolved(g)
 	var main, backup []*Peer
 	for i := range g.Servers {
 		s := &g.Servers[i]
@@ -38,7 +37,10 @@ func (g *Group) Init() {
 	}
 	for i := range g.Servers {
 		s := &g.Servers[i]
-		for _, f := range old[serviceKey(s)] {
+		if s.Host == "" {
+			continue
+		}
+		for _, f := range g.shared.resolved(s) {
 			p := s.peerOf(&f)
 			if p.Backup {
 				backup = append(backup, p)

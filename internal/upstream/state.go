@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -288,21 +289,14 @@ func (s *shared) remember(sv *Server, found []Found) {
 	s.mu.Unlock()
 }
 
-// resolved gives the addresses of names that an earlier configuration had resolved, with the ports of this one.
-func (s *shared) resolved(g *Group) map[string][]Found {
+// resolved gives the addresses of a server's name that an earlier configuration had resolved, with the port of this one.
+func (s *shared) resolved(sv *Server) []Found {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[string][]Found{}
-	for i := range g.Servers {
-		sv := &g.Servers[i]
-		if sv.Host == "" {
-			continue
-		}
-		for _, f := range s.found[serviceKey(sv)] {
-			if sv.Service == "" {
-				f.Addr = f.Addr.WithPort(sv.Port)
-			}
-			out[serviceKey(sv)] = append(out[serviceKey(sv)], f)
+	out := slices.Clone(s.found[serviceKey(sv)])
+	if sv.Service == "" {
+		for i := range out {
+			out[i].Addr = out[i].Addr.WithPort(sv.Port)
 		}
 	}
 	return out

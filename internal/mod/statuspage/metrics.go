@@ -2,7 +2,11 @@ package statuspage
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -102,7 +106,30 @@ func (collector) Describe(chan<- *prometheus.Desc) {}
 
 // put sends one value.
 func (m *metric) put(ch chan<- prometheus.Metric, v float64, labels ...string) {
-	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, m.labels, nil), m.typ, v, labels...)
+	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, m.labels, nil), m.typ, v, printable(labels)...)
+}
+
+// printable writes as \xHH the bytes of labels that are no UTF-8, which Prometheus does not take: names of a configuration, and
+// of hosts that a name server has told, may be anything. labels stays as it is.
+func printable(labels []string) []string {
+	for i, l := range labels {
+		if utf8.ValidString(l) {
+			continue
+		}
+		labels = slices.Clone(labels)
+		var b strings.Builder
+		for len(l) > 0 {
+			r, n := utf8.DecodeRuneInString(l)
+			if r == utf8.RuneError && n == 1 {
+				fmt.Fprintf(&b, "\\x%02x", l[0])
+			} else {
+				b.WriteString(l[:n])
+			}
+			l = l[n:]
+		}
+		labels[i] = b.String()
+	}
+	return labels
 }
 
 func (m *metric) putTimes(ch chan<- prometheus.Metric, h *Histogram, labels ...string) {
@@ -110,7 +137,7 @@ func (m *metric) putTimes(ch chan<- prometheus.Metric, h *Histogram, labels ...s
 	for _, b := range h.Buckets {
 		buckets[b.Bound] = uint64(b.Count)
 	}
-	ch <- prometheus.MustNewConstHistogram(prometheus.NewDesc(m.name, m.help, m.labels, nil), uint64(h.Count), h.Sum, buckets, labels...)
+	ch <- prometheus.MustNewConstHistogram(prometheus.NewDesc(m.name, m.help, m.labels, nil), uint64(h.Count), h.Sum, buckets, printable(labels)...)
 }
 
 func (m *metric) putClasses(ch chan<- prometheus.Metric, r *Responses, labels ...string) {
@@ -160,21 +187,27 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		mZoneSent.put(ch, float64(z.Sent), z.Name)
 		mZoneTime.putTimes(ch, &z.Time, z.Name)
 	}
+	seen := map[string]int{}
 	for i := range s.Upstreams {
-		s.Upstreams[i].collect(ch)
+		name := s.Upstreams[i].Name
+		n := seen[name]
+		if seen[name]++; n > 0 { // a block may be named as an address that a directive has: another series
+			name += "#" + strconv.Itoa(n)
+		}
+		s.Upstreams[i].collect(ch, name)
 	}
 	for i := range s.GRPC {
 		s.GRPC[i].collect(ch)
 	}
 }
 
-func (u *Upstream) collect(ch chan<- prometheus.Metric) {
-	mPanic.put(ch, truth(u.Panics), u.Name)
-	mIdle.put(ch, float64(u.Idle), u.Name)
-	mPending.put(ch, float64(u.Pending), u.Name)
-	mRetries.put(ch, float64(u.Retries), u.Name)
-	mOverflows.put(ch, float64(u.Overflows), u.Name, "request")
-	mOverflows.put(ch, float64(u.RetriesRefused), u.Name, "retry")
+func (u *Upstream) collect(ch chan<- prometheus.Metric, group string) {
+	mPanic.put(ch, truth(u.Panics), group)
+	mIdle.put(ch, float64(u.Idle), group)
+	mPending.put(ch, float64(u.Pending), group)
+	mRetries.put(ch, float64(u.Retries), group)
+	mOverflows.put(ch, float64(u.Overflows), group, "request")
+	mOverflows.put(ch, float64(u.RetriesRefused), group, "retry")
 	seen := map[string]int{}
 	for i := range u.Servers {
 		v := &u.Servers[i]
@@ -183,7 +216,7 @@ func (u *Upstream) collect(ch chan<- prometheus.Metric) {
 			name += "#" + strconv.Itoa(n)
 		}
 		seen[v.Name+" "+v.Address]++
-		l := []string{u.Name, name, v.Address}
+		l := []string{group, name, v.Address}
 		mServerRequests.put(ch, float64(v.Requests), l...)
 		mServerResponses.putClasses(ch, &v.Responses, l...)
 		mServerFails.put(ch, float64(v.Fails), l...)

@@ -138,6 +138,20 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Whatever a group is named, there are metrics: also in bytes that are no text, or as an address that a directive has.
+func TestMetricsOfStrangeNames(t *testing.T) {
+	s := enginetest.Start(t, &engine.Set{Modules: []*engine.Module{&statuspage.Module, &upstreams.Module, &proxy.Module}}, `
+	server { listen 127.0.0.1:8080; status_zone "`+"\xff"+`"; location / { proxy_pass http://127.0.0.1:8081; } location /metrics { prometheus_metrics; } }
+	upstream "x`+"\xfe"+`\"" { server 127.0.0.1:8081; }
+	upstream "127.0.0.1:8081" { server 127.0.0.1:8081; }`)
+	text := enginetest.Body(s.Get("/metrics"))
+	for _, want := range []string{`{upstream="x\\xfe\""}`, `{upstream="` + s.Addr("127.0.0.1:8081") + `"}`, `{upstream="` + s.Addr("127.0.0.1:8081") + `#1"}`, `{zone="\\xff"}`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
 func TestCountingAllocatesNothing(t *testing.T) {
 	s := start(t)
 	if n := s.Allocs("GET /other HTTP/1.1\r\nHost: a\r\n\r\n"); n >= 1 {

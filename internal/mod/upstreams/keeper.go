@@ -77,12 +77,8 @@ func keep(w *engine.Worker, h *engine.HTTP) {
 		}
 		if c := wanted[g]; c != nil {
 			k.checks[&g.Group] = health.Start(w.Loop, &g.Group, c)
-		} else {
-			for _, p := range g.Peers().Each {
-				g.Forget(p) // an earlier configuration had it checked
-			}
-			g.Assess()
 		}
+		g.Forget(wanted[g] != nil)
 		if g.Outlier != nil {
 			k.sweep(&g.Group)
 		}
