@@ -10,8 +10,20 @@ import (
 	"moongate/internal/grpc/descriptor"
 )
 
-// describe prints a declaration as a .proto file would have it.
-func (c *command) describe(name string) error {
+// describe prints declarations as a .proto file would have them.
+func (c *command) describe(words []string) error {
+	if len(words) == 0 {
+		words = c.services()
+	}
+	for _, name := range words {
+		if err := c.describeOne(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *command) describeOne(name string) error {
 	name = strings.Replace(strings.Trim(name, "/."), "/", ".", 1)
 	d, err := c.set.Files.FindDescriptorByName(protoreflect.FullName(name))
 	if err != nil {

@@ -1,38 +1,36 @@
 package grpccmd
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/descriptorpb"
-
 	"moongate/internal/grpc"
-	"moongate/internal/grpc/descriptor"
 )
-
-func protoUnmarshal(b []byte, m proto.Message) error { return proto.Unmarshal(b, m) }
 
 // target is a server, reached with net/http's HTTP/2.
 type target struct {
 	base, authority string
 	client          *http.Client
 	max             int64
+	agent           string
+	forReflection   []field  // metadata of calls to reflection
 	offered         []string // by reflection
 }
 
-func newTarget(addr, authority string, cfg *tls.Config, maxReceive int64) *target {
+// field is one of metadata.
+type field struct{ name, value string }
+
+// newTarget prepares calls to an address, host:port or unix:/path.
+func newTarget(addr, authority string, cfg *tls.Config, maxReceive int64, connect time.Duration) *target {
 	var p http.Protocols
 	scheme := "http"
 	if cfg != nil {
@@ -41,19 +39,19 @@ func newTarget(addr, authority string, cfg *tls.Config, maxReceive int64) *targe
 	} else {
 		p.SetUnencryptedHTTP2(true)
 	}
-	tr := &http.Transport{Protocols: &p, TLSClientConfig: cfg, DisableCompression: true}
-	return &target{base: scheme + "://" + addr, authority: authority, client: &http.Client{Transport: tr}, max: maxReceive}
-}
-
-// offers says that reflection has named a service.
-func (t *target) offers(service string) bool {
-	return t.offered == nil || slices.Contains(t.offered, service)
+	d := &net.Dialer{Timeout: connect}
+	tr := &http.Transport{Protocols: &p, TLSClientConfig: cfg, DisableCompression: true, TLSHandshakeTimeout: connect, DialContext: d.DialContext}
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		addr = "localhost"
+		tr.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", path) }
+	}
+	return &target{base: scheme + "://" + addr, authority: authority, client: &http.Client{Transport: tr}, max: maxReceive, agent: "moongate-grpc"}
 }
 
 // exchange is one call.
 type exchange struct {
 	path     string
-	metadata map[string]string
+	metadata []field
 	timeout  time.Duration
 	next     func() ([]byte, error)
 	received func(msg []byte) error
@@ -84,12 +82,12 @@ func (t *target) do(x *exchange) error {
 		return err
 	}
 	req.Host = t.authority
-	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {"moongate-grpc"}, "Grpc-Accept-Encoding": {"identity,gzip"}}
-	for k, v := range x.metadata {
-		if strings.HasSuffix(k, "-bin") {
-			v = string(grpc.AppendBinary(nil, []byte(v)))
+	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "User-Agent": {t.agent}, "Grpc-Accept-Encoding": {"identity,gzip"}}
+	for _, f := range x.metadata {
+		if strings.HasSuffix(f.name, "-bin") {
+			f.value = binary(f.value)
 		}
-		req.Header.Add(k, v)
+		req.Header.Add(f.name, f.value)
 	}
 	if x.timeout > 0 {
 		req.Header.Set("Grpc-Timeout", string(grpc.AppendTimeout(nil, x.timeout)))
@@ -108,6 +106,16 @@ func (t *target) do(x *exchange) error {
 		return sendErr
 	}
 	return err
+}
+
+// binary is the value of a field of bytes as it is sent: it is given in any spelling of base64, or as text.
+func binary(v string) string {
+	raw := []byte(v)
+	bare := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(v, "="))
+	if b, err := base64.RawStdEncoding.DecodeString(bare); err == nil {
+		raw = b
+	}
+	return string(grpc.AppendBinary(nil, raw))
 }
 
 func send(w io.Writer, next func() ([]byte, error)) error {
@@ -194,94 +202,4 @@ func status(h http.Header) error {
 		st.Details, _ = grpc.Binary([]byte(d))
 	}
 	return st
-}
-
-// reflect asks the server for the descriptors of a symbol, or of all its services.
-func (t *target) reflect(symbol string) (*descriptor.Set, error) {
-	var err error
-	for _, version := range []string{"v1", "v1alpha"} {
-		var set *descriptor.Set
-		if set, err = t.reflectWith(version, symbol); err == nil {
-			return set, nil
-		}
-		var st *grpc.Status
-		if !errors.As(err, &st) || st.Code != grpc.Unimplemented {
-			break
-		}
-	}
-	return nil, fmt.Errorf("reflection: %w", err)
-}
-
-func (t *target) reflectWith(version, symbol string) (*descriptor.Set, error) {
-	// Of a ServerReflectionRequest, field 4 names a symbol and field 7 asks for the services.
-	question := func(n protowire.Number, text string) []byte {
-		return protowire.AppendString(protowire.AppendTag(nil, n, protowire.BytesType), text)
-	}
-	files := map[string]*descriptorpb.FileDescriptorProto{}
-	ask := func(questions ...[]byte) error {
-		return t.do(&exchange{path: "/grpc.reflection." + version + ".ServerReflection/ServerReflectionInfo", timeout: 20 * time.Second,
-			next: func() ([]byte, error) {
-				if len(questions) == 0 {
-					return nil, io.EOF
-				}
-				q := questions[0]
-				questions = questions[1:]
-				return q, nil
-			},
-			received: func(msg []byte) error { return t.answer(msg, files) }})
-	}
-	if symbol != "" {
-		if err := ask(question(4, symbol)); err != nil {
-			return nil, err
-		}
-	} else {
-		if err := ask(question(7, "*")); err != nil {
-			return nil, err
-		}
-		var questions [][]byte
-		for _, s := range t.offered {
-			questions = append(questions, question(4, s))
-		}
-		if err := ask(questions...); err != nil {
-			return nil, err
-		}
-	}
-	var list []*descriptorpb.FileDescriptorProto
-	for _, f := range files {
-		list = append(list, f)
-	}
-	slices.SortFunc(list, func(a, b *descriptorpb.FileDescriptorProto) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return descriptor.FromFiles(list)
-}
-
-// answer takes what a ServerReflectionResponse holds.
-func (t *target) answer(msg []byte, files map[string]*descriptorpb.FileDescriptorProto) (err error) {
-	descriptor.EachField(msg, func(n protowire.Number, v []byte) {
-		switch n {
-		case 4:
-			descriptor.EachField(v, func(_ protowire.Number, b []byte) {
-				f := &descriptorpb.FileDescriptorProto{}
-				if proto.Unmarshal(b, f) == nil {
-					files[f.GetName()] = f
-				}
-			})
-		case 6:
-			descriptor.EachField(v, func(_ protowire.Number, service []byte) {
-				descriptor.EachField(service, func(n protowire.Number, name []byte) {
-					if n == 1 {
-						t.offered = append(t.offered, string(bytes.Clone(name)))
-					}
-				})
-			})
-		case 7:
-			st := &grpc.Status{Code: grpc.NotFound}
-			descriptor.EachField(v, func(n protowire.Number, text []byte) {
-				if n == 2 {
-					st.Message = string(text)
-				}
-			})
-			err = st
-		}
-	})
-	return err
 }

@@ -432,9 +432,18 @@ func AnyToJSON(types *dynamicpb.Types, url string, value []byte) ([]byte, error)
 
 // FromJSON encodes a message that is given as JSON.
 func FromJSON(types *dynamicpb.Types, d protoreflect.MessageDescriptor, text []byte) (wire []byte, err error) {
+	return fromJSON(protojson.UnmarshalOptions{Resolver: types}, d, text)
+}
+
+// FromSomeJSON is FromJSON that leaves out what the message has no field for.
+func FromSomeJSON(types *dynamicpb.Types, d protoreflect.MessageDescriptor, text []byte) (wire []byte, err error) {
+	return fromJSON(protojson.UnmarshalOptions{Resolver: types, DiscardUnknown: true}, d, text)
+}
+
+func fromJSON(opt protojson.UnmarshalOptions, d protoreflect.MessageDescriptor, text []byte) (wire []byte, err error) {
 	m := dynamicpb.NewMessage(d)
 	if len(text) > 0 {
-		if err := (protojson.UnmarshalOptions{Resolver: types}).Unmarshal(text, m); err != nil {
+		if err := opt.Unmarshal(text, m); err != nil {
 			return nil, err
 		}
 	}

@@ -66,25 +66,54 @@ func services(c *lua.Call) lua.Outcome {
 	return returnSet(c, set)
 }
 
-// join makes a set of files as reflection gives them.
-func join(c *lua.Call) lua.Outcome {
-	var files []*descriptorpb.FileDescriptorProto
+// encodedFiles reads a list of encoded files; each is there once.
+func encodedFiles(c *lua.Call) (files []*descriptorpb.FileDescriptorProto, ok bool) {
 	seen := map[string]bool{}
 	for _, b := range texts(c, 1) {
 		f := &descriptorpb.FileDescriptorProto{}
 		if err := proto.Unmarshal([]byte(b), f); err != nil {
-			return c.ReturnNilErr("invalid file descriptor")
+			return nil, false
 		}
 		if !seen[f.GetName()] {
 			seen[f.GetName()] = true
 			files = append(files, f)
 		}
 	}
+	return files, true
+}
+
+// join makes a set of files as reflection gives them.
+func join(c *lua.Call) lua.Outcome {
+	files, ok := encodedFiles(c)
+	if !ok {
+		return c.ReturnNilErr("invalid file descriptor")
+	}
 	set, err := descriptor.FromFiles(files)
 	if err != nil {
 		return c.ReturnNilErr(err.Error())
 	}
 	return returnSet(c, set)
+}
+
+// missing are the names of the files that files import and that are not among them.
+func missing(c *lua.Call) lua.Outcome {
+	files, _ := encodedFiles(c)
+	have := map[string]bool{}
+	for _, f := range files {
+		have[f.GetName()] = true
+	}
+	w := c.Push()
+	w.Begin(4, 0)
+	for _, f := range files {
+		for _, name := range f.Dependency {
+			if !have[name] {
+				have[name] = true
+				w.String(name)
+			}
+		}
+	}
+	w.End()
+	return c.Return()
 }
 
 // returnSet returns the bytes of a set and its services: methods by name, each with types and kinds.

@@ -50,6 +50,7 @@ var Library = lua.Library{
 		{Name: "ngx.grpcclient.compile", Sig: "names:table, paths?:table, texts?:table", Run: compile,
 			Doc: "Compiles .proto files: the binary descriptor set and a table of the services; or nil and FILE:LINE with what is wrong."},
 		{Name: "ngx.grpcclient.services", Sig: "set:string", Run: services, Doc: "The services of a binary descriptor set; or nil and what is wrong."},
+		{Name: "ngx.grpcclient.missing", Sig: "files:table", Run: missing, Doc: "The names of the files that encoded files import and that are not among them."},
 		{Name: "ngx.grpcclient.join", Sig: "files:table", Run: join, Doc: "A descriptor set of encoded files; or nil and what is wrong."},
 	},
 	Classes: []*lua.Class{{Name: "grpc_channel", Doc: "A gRPC channel."}, {Name: "grpc_stream", Doc: "A gRPC call with streams."}},

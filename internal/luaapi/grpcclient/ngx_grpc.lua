@@ -358,17 +358,16 @@ function Channel:client(service)
     return client
 end
 
--- Asks the server for the descriptors of its services, or of those named, and loads them.
-function Channel:reflect(wanted)
+-- Questions to a version of the server's reflection: a function that gives the answer, or nil and an error; and the stream.
+local function reflection(ch, version)
     local r = _M.registry()
-    assert(r:load "grpc/reflection/v1/reflection.proto")
-    local ch = setmetatable({raw = self.raw, registry = r, timeout = self.timeout, metadata = self.metadata}, Channel)
-    local s, err = ch:stream "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    assert(r:load("grpc/reflection/" .. version .. "/reflection.proto"))
+    ch = setmetatable({raw = ch.raw, registry = r, timeout = ch.timeout, metadata = ch.metadata}, Channel)
+    local s, err = ch:stream("grpc.reflection." .. version .. ".ServerReflection/ServerReflectionInfo")
     if not s then
         return nil, err
     end
-
-    local function ask(question)
+    return function(question)
         local ok, err = s:send(question)
         if not ok then
             local _, why = s:recv()
@@ -383,12 +382,14 @@ function Channel:reflect(wanted)
             return nil, failure(r, e.error_code, e.error_message)
         end
         return answer
-    end
+    end, s
+end
 
+-- The files of services, or of all services; and the names of those.
+local function files_of(ask, wanted)
     if not wanted then
         local answer, err = ask{list_services = "*"}
         if not answer then
-            s:close()
             return nil, err
         end
         wanted = {}
@@ -400,12 +401,7 @@ function Channel:reflect(wanted)
     end
 
     local files, seen = {}, {}
-    for _, name in ipairs(wanted) do
-        local answer, err = ask{file_containing_symbol = name}
-        if not answer then
-            s:close()
-            return nil, err
-        end
+    local function take(answer)
         for _, f in ipairs(answer.file_descriptor_response.file_descriptor_proto) do
             if not seen[f] then
                 seen[f] = true
@@ -413,12 +409,52 @@ function Channel:reflect(wanted)
             end
         end
     end
-    s:close()
+    for _, name in ipairs(wanted) do
+        local answer, err = ask{file_containing_symbol = name}
+        if not answer then
+            return nil, err
+        end
+        take(answer)
+    end
+    -- A server need not send what a file imports along with it. What it does not have may be known here.
+    local asked, more = {}, true
+    while more do
+        more = false
+        for _, name in ipairs(native.missing(files)) do
+            if not asked[name] then
+                asked[name], more = true, true
+                local answer = ask{file_by_filename = name}
+                if answer then
+                    take(answer)
+                end
+            end
+        end
+    end
+    return files, wanted
+end
+
+-- Asks the server for the descriptors of its services, or of those named, and loads them.
+function Channel:reflect(wanted)
+    local files, names
+    for _, version in ipairs{"v1", "v1alpha"} do
+        local ask, stream = reflection(self, version)
+        if not ask then
+            return nil, stream
+        end
+        files, names = files_of(ask, wanted)
+        stream:close()
+        if files or names.code ~= _M.UNIMPLEMENTED then
+            break
+        end
+    end
+    if not files then
+        return nil, names
+    end
     local ok, err = self.registry:add(native.join(files))
     if not ok then
-        return nil, failure(r, 13, err)
+        return nil, failure(self.registry, 13, err)
     end
-    return wanted
+    return names
 end
 
 -- ---- health of the services that this server has (grpc_service) ----
