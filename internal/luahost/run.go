@@ -172,6 +172,9 @@ func (x *Ctx) ended() engine.Status {
 		}
 		return 200
 	}
+	if code < 200 && code != engine.OK && code != engine.Declined {
+		return engine.Error // no status: the connection is closed; the engine's own answers are not for Lua to give
+	}
 	return code
 }
 

@@ -215,3 +215,32 @@ GET /t HTTP/1.0
 --- response_body
 said
 --- error_code: 200
+
+
+
+=== TEST 17: ngx.exit with what is no status closes the connection, in whatever phase, and the worker goes on
+--- config
+    location = /c { content_by_lua_block { ngx.exit(tonumber(ngx.var.arg_n)) } }
+    location = /r { rewrite_by_lua_block { ngx.exit(tonumber(ngx.var.arg_n)) } content_by_lua_block { ngx.say("content") } }
+    location = /a { access_by_lua_block { ngx.exit(tonumber(ngx.var.arg_n)) } content_by_lua_block { ngx.say("content") } }
+    location = /t {
+        content_by_lua_block {
+            for _, where in ipairs { "c", "r", "a" } do
+                for _, n in ipairs { 1, 100, 199, -3, -6, -100, -101 } do
+                    local s = ngx.socket.tcp()
+                    assert(s:connect("127.0.0.1", $TEST_NGINX_SERVER_PORT))
+                    assert(s:send("GET /" .. where .. "?n=" .. n .. " HTTP/1.1\r\nHost: h\r\n\r\n"))
+                    local got, err, partial = s:receive()
+                    if err ~= "closed" or partial ~= "" then
+                        ngx.say(where, " ", n, ": ", got, " ", err, " ", partial)
+                    end
+                    s:close()
+                end
+            end
+            ngx.say("done")
+        }
+    }
+--- request
+GET /t
+--- response_body
+done
