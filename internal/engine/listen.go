@@ -56,7 +56,6 @@ type ListenOpt struct {
 	IPv6Only  int // 0 unset, 1 on, -1 off
 	Fastopen  int
 	Setfib    int
-	AcceptFlt string
 	Bind      bool
 	TLS       bool
 	HTTP2     bool

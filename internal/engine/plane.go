@@ -62,6 +62,15 @@ func (p *Plane) NextConnID() uint64 { return p.connID.Add(1) }
 // HTTP is the newest snapshot, nil when the configuration has no http block.
 func (p *Plane) HTTP() *HTTP { return p.http.Load() }
 
+// Before gives the Values of the configuration that serves while h is made ready to take its place, nil when there is none:
+// what survives a reload is taken over from there.
+func (p *Plane) Before(h *HTTP) map[any]any {
+	if old := p.HTTP(); old != nil && old != h {
+		return old.Config.Values
+	}
+	return nil
+}
+
 // Workers lists the workers.
 func (p *Plane) Workers() []*Worker { return p.workers }
 

@@ -77,11 +77,9 @@ func (x *Ctx) PopFilter(outer *FilterArgs, saved FilterArgs) (left FilterArgs) {
 
 // FilterArgs is ngx.arg in body_filter_by_lua.
 type FilterArgs struct {
-	Data        []byte
-	EOF         bool
-	DataChanged bool
-	DataNil     bool
-	Result      int // what the code returned
+	Data   []byte
+	EOF    bool
+	Result int // what the code returned
 }
 
 // Worker is the Lua side of a worker, or, with lua_code_cache off, that of one request (see private.go).

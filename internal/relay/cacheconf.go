@@ -377,10 +377,7 @@ func BeginCaches(p *engine.Plane, h *engine.HTTP) error {
 	if s == nil {
 		return nil
 	}
-	var before *cacheSet
-	if old := p.HTTP(); old != nil && old != h {
-		before = cachesOf(old.Config.Values)
-	}
+	before := cachesOf(p.Before(h))
 	for _, c := range s.list {
 		c.Log = func() *nlog.Logger { return p.Params().Log }
 		if err := c.Adopt(before.find(c.tag, []byte(c.Name))); err != nil {

@@ -9,9 +9,13 @@ import (
 	"fmt"
 	"strings"
 
+	"moongate/internal/base/nlog"
 	"moongate/internal/base/units"
 	"moongate/internal/conf"
 )
+
+// Levels are the words of limit_req_log_level and limit_conn_log_level.
+var Levels = conf.Enum(conf.Case("info", nlog.Info), conf.Case("notice", nlog.Notice), conf.Case("warn", nlog.Warn), conf.Case("error", nlog.Error))
 
 // minSize is what nginx wants at least: eight pages.
 const minSize = 8 * 4096
@@ -68,6 +72,23 @@ func Add(c *conf.Cmd, name string, size int64, tag any) (*Zone, error) {
 	z := &Zone{Name: name, Size: size, Tag: tag}
 	s.list = append(s.list, z)
 	return z, nil
+}
+
+// Declare is Add for the directive that makes the zone, with what becomes its Data; key says what that has of a key. A zone is
+// made once. The errors are nginx's.
+func Declare[D any](c *conf.Cmd, name string, size int64, tag any, data *D, key func(*D) string) error {
+	if name == "" {
+		return c.Errorf("\"%s\" must have \"zone\" parameter", c.Name)
+	}
+	z, err := Add(c, name, size, tag)
+	if err != nil {
+		return err
+	}
+	if had, ok := z.Data.(*D); ok {
+		return c.Errorf("%s \"%s\" is already bound to key \"%s\"", c.Name, name, key(had))
+	}
+	z.Data = data
+	return nil
 }
 
 // Find gives the zone of a name that was declared for tag, nil when there is none.

@@ -44,7 +44,7 @@ var Module = engine.Module{
 			Set: conf.List(loc, readLimit, func(c *config) *[]limit { return &c.limits }),
 			Doc: "Bounds the requests with the same key that are served at one time; may be repeated with other zones. A connection counts while a request on it is served."},
 		{Name: "limit_conn_log_level", In: conf.HTTPServerLocation, Default: "error",
-			Set: conf.Slot(loc, conf.Enum(conf.Case("info", nlog.Info), conf.Case("notice", nlog.Notice), conf.Case("warn", nlog.Warn), conf.Case("error", nlog.Error)), func(c *config) *conf.Opt[nlog.Level] { return &c.logLevel }),
+			Set: conf.Slot(loc, zone.Levels, func(c *config) *conf.Opt[nlog.Level] { return &c.logLevel }),
 			Doc: "The severity of log lines about refusals."},
 		{Name: "limit_conn_status", In: conf.HTTPServerLocation, Default: "503", Set: conf.Slot(loc, conf.Int(400, 599), func(c *config) *conf.Opt[int] { return &c.status }),
 			Doc: "The status of refusals."},
@@ -71,19 +71,11 @@ func readZone(c *conf.Cmd) error {
 		return err
 	case !ok:
 		return c.InvalidParameter(c.Args[1])
-	case name == "":
-		return c.Errorf("\"%s\" must have \"zone\" parameter", c.Name)
 	}
-	z, err := zone.Add(c, name, size, zoneTag{})
-	if err != nil {
-		return err
-	}
-	if n, ok := z.Data.(*counts); ok {
-		return c.Errorf("%s \"%s\" is already bound to key \"%s\"", c.Name, name, n.key.Text)
-	}
-	z.Data = &counts{key: key}
-	return nil
+	return zone.Declare(c, name, size, zoneTag{}, &counts{key: key}, (*counts).keyText)
 }
+
+func (n *counts) keyText() string { return n.key.Text }
 
 func readLimit(c *conf.Cmd) (l limit, err error) {
 	if l.zone, err = zone.Add(c, c.Args[0], 0, zoneTag{}); err != nil {
@@ -107,13 +99,9 @@ func readLimit(c *conf.Cmd) (l limit, err error) {
 
 // adopt takes tables over from the snapshot before, or makes them.
 func adopt(p *engine.Plane, h *engine.HTTP) error {
-	var before map[any]any
-	if old := p.HTTP(); old != nil && old != h {
-		before = old.Config.Values
-	}
-	return zone.Adopt(h.Config.Values, before, zoneTag{}, "limit_conn_zone", func(z *zone.Zone) (string, **zone.Table[int64]) {
+	return zone.Adopt(h.Config.Values, p.Before(h), zoneTag{}, "limit_conn_zone", func(z *zone.Zone) (string, **zone.Table[int64]) {
 		d := z.Data.(*counts)
-		return d.key.Text, &d.table
+		return d.keyText(), &d.table
 	})
 }
 

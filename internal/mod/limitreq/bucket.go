@@ -122,7 +122,7 @@ func (d *decision) begin(r *engine.Request, b *buckets, s *zone.Shard[bucket], k
 	if e == nil {
 		d.expire(b, s, true)
 		if e = s.Add(k); e == nil {
-			r.Logger.Logf(nlog.Alert, nil, nil, "could not allocate node in limit_req zone \"%s\"", b.zone.Name)
+			r.Logger.Logf(nlog.Alert, nil, nil, "could not allocate node in limit_req zone \"%s\"", b.name)
 			d.worst = nil
 			return 0, over, pinned{}
 		}

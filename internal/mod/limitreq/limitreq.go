@@ -32,7 +32,7 @@ type limit struct {
 
 // buckets is a zone's Data.
 type buckets struct {
-	zone  *zone.Zone
+	name  string
 	key   *engine.Template
 	rate  int64 // thousandths of requests in a second
 	table *zone.Table[bucket]
@@ -50,9 +50,6 @@ type zoneTag struct{}
 
 var loc = conf.NewLevel[config](conf.KindLocation)
 
-// levels are the words of limit_req_log_level.
-var levels = conf.Enum(conf.Case("info", nlog.Info), conf.Case("notice", nlog.Notice), conf.Case("warn", nlog.Warn), conf.Case("error", nlog.Error))
-
 // Module is the limit_req family.
 var Module = engine.Module{
 	Module: conf.Module{Name: "limit_req", Directives: []conf.Directive{
@@ -61,7 +58,7 @@ var Module = engine.Module{
 		{Name: "limit_req", Syntax: "zone=name [burst=number] [nodelay | delay=number]", In: conf.HTTPServerLocation, Args: conf.Take123,
 			Set: conf.List(loc, readLimit, func(c *config) *[]limit { return &c.limits }),
 			Doc: "Bounds requests by a zone; may be repeated with others. Up to burst requests over the rate wait for their turn, those above `delay` only, with `nodelay` none; the others are refused."},
-		{Name: "limit_req_log_level", In: conf.HTTPServerLocation, Default: "error", Set: conf.Slot(loc, levels, func(c *config) *conf.Opt[nlog.Level] { return &c.logLevel }),
+		{Name: "limit_req_log_level", In: conf.HTTPServerLocation, Default: "error", Set: conf.Slot(loc, zone.Levels, func(c *config) *conf.Opt[nlog.Level] { return &c.logLevel }),
 			Doc: "The severity of log lines about refusals; those about delays are one below it."},
 		{Name: "limit_req_status", In: conf.HTTPServerLocation, Default: "503", Set: conf.Slot(loc, conf.Int(400, 599), func(c *config) *conf.Opt[int] { return &c.status }),
 			Doc: "The status of refusals."},
@@ -105,19 +102,10 @@ func readZone(c *conf.Cmd) error {
 			return c.Errorf("invalid rate \"%s\"", a)
 		}
 	}
-	if name == "" {
-		return c.Errorf("\"%s\" must have \"zone\" parameter", c.Name)
-	}
-	z, err := zone.Add(c, name, size, zoneTag{})
-	if err != nil {
-		return err
-	}
-	if b, ok := z.Data.(*buckets); ok {
-		return c.Errorf("%s \"%s\" is already bound to key \"%s\"", c.Name, name, b.key.Text)
-	}
-	z.Data = &buckets{zone: z, key: key, rate: rate * 1000 / scale}
-	return nil
+	return zone.Declare(c, name, size, zoneTag{}, &buckets{name: name, key: key, rate: rate * 1000 / scale}, (*buckets).keyText)
 }
+
+func (b *buckets) keyText() string { return b.key.Text }
 
 func readLimit(c *conf.Cmd) (l limit, err error) {
 	for _, a := range c.Args {
@@ -156,13 +144,9 @@ func readLimit(c *conf.Cmd) (l limit, err error) {
 
 // adopt takes tables over from the snapshot before, or makes them.
 func adopt(p *engine.Plane, h *engine.HTTP) error {
-	var before map[any]any
-	if old := p.HTTP(); old != nil && old != h {
-		before = old.Config.Values
-	}
-	return zone.Adopt(h.Config.Values, before, zoneTag{}, "limit_req", func(z *zone.Zone) (string, **zone.Table[bucket]) {
+	return zone.Adopt(h.Config.Values, p.Before(h), zoneTag{}, "limit_req", func(z *zone.Zone) (string, **zone.Table[bucket]) {
 		d := z.Data.(*buckets)
-		return d.key.Text, &d.table
+		return d.keyText(), &d.table
 	})
 }
 
