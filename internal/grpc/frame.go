@@ -152,11 +152,28 @@ func (d *TextDecoder) Complete() bool { return d.n == 0 }
 // AppendText encodes a piece of grpc-web-text, padded.
 func AppendText(dst, src []byte) []byte { return base64.StdEncoding.AppendEncode(dst, src) }
 
-// Reserved says that a header is gRPC's or HTTP's own and no metadata of the call. name is in lower case.
+// Reserved says that a header is gRPC's, Connect's or HTTP's own and no metadata of the call. name is in lower case.
 func Reserved(name string) bool {
 	switch name {
-	case "content-type", "te", "content-length", "connection", "host", "user-agent", "transfer-encoding", "upgrade", "accept-encoding", "content-encoding":
+	case "content-type", "te", "content-length", "connection", "host", "user-agent", "transfer-encoding", "upgrade", "accept-encoding", "content-encoding",
+		"keep-alive", "proxy-connection", "http2-settings", "expect", "trailer",
+		"connect-protocol-version", "connect-timeout-ms", "connect-content-encoding", "connect-accept-encoding":
 		return true
 	}
 	return len(name) > 4 && name[:5] == "grpc-" || name == "" || name[0] == ':'
+}
+
+// Sendable says that metadata can be sent by gRPC: HTTP allows more in names and values. name is in lower case.
+func Sendable(name string, value []byte) bool {
+	for i := range len(name) {
+		if b := name[i]; !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-' || b == '_' || b == '.') {
+			return false
+		}
+	}
+	for _, b := range value {
+		if b < ' ' || b > '~' {
+			return false
+		}
+	}
+	return name != ""
 }

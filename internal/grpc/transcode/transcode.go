@@ -6,10 +6,13 @@ package transcode
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -245,20 +248,23 @@ func (r *Rule) Request(types *dynamicpb.Types, values []string, query, contentTy
 			return nil, err
 		}
 	}
-	return m, nil
+	return m, proto.CheckInitialized(m)
 }
 
 func (r *Rule) readBody(types *dynamicpb.Types, m *dynamicpb.Message, body []byte) error {
 	if r.body == "" || len(body) == 0 {
 		return nil
 	}
-	opt := protojson.UnmarshalOptions{Resolver: types}
+	opt := protojson.UnmarshalOptions{Resolver: types, AllowPartial: true} // what is required may be in the path
 	if r.body == "*" {
 		return opt.Unmarshal(body, m)
 	}
 	f := m.Descriptor().Fields().ByName(protoreflect.Name(r.body))
 	if f.Message() != nil && !f.IsList() && !f.IsMap() {
 		return opt.Unmarshal(body, m.Mutable(f).Message().Interface())
+	}
+	if !json.Valid(body) { // so that it stays one value within the object
+		return errors.New("the body is no JSON")
 	}
 	whole := append([]byte(`{`+strconv.Quote(f.JSONName())+`:`), body...)
 	return opt.Unmarshal(append(whole, '}'), m)
@@ -270,20 +276,24 @@ func (r *Rule) readQuery(m *dynamicpb.Message, query string) error {
 		pair, query, _ = strings.Cut(query, "&")
 		name, value, _ := strings.Cut(pair, "=")
 		name = unescape(strings.ReplaceAll(name, "+", " "), false)
-		if name == "" || slices.ContainsFunc(r.vars, func(v variable) bool { return v.field == name }) {
-			continue
-		}
-		if r.body != "" && (name == r.body || strings.HasPrefix(name, r.body+".")) {
-			continue
-		}
-		if _, err := path(m.Descriptor(), name); err != nil {
+		fields, err := path(m.Descriptor(), name)
+		if err != nil {
 			continue // parameters of others
+		}
+		if r.body != "" && string(fields[0].Name()) == r.body || slices.ContainsFunc(r.vars, func(v variable) bool { return sameFields(m.Descriptor(), v.field, fields) }) {
+			continue
 		}
 		if err := Set(m, name, unescape(strings.ReplaceAll(value, "+", " "), false)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sameFields says that a dotted path, which is a valid one, is that of fields.
+func sameFields(d protoreflect.MessageDescriptor, dotted string, fields []protoreflect.FieldDescriptor) bool {
+	own, _ := path(d, dotted)
+	return slices.Equal(own, fields)
 }
 
 // path finds the fields of a dotted path, by names as declared or as in JSON.
@@ -346,12 +356,28 @@ func setMessage(at protoreflect.Message, f protoreflect.FieldDescriptor, dotted,
 	} else {
 		sub = at.Mutable(f).Message()
 	}
-	for _, form := range []string{strconv.Quote(text), text} {
-		if protojson.Unmarshal([]byte(form), sub.Interface()) == nil {
+	if f.Message().FullName() == "google.protobuf.FieldMask" && strings.Contains(text, "_") {
+		return setMask(sub, dotted, text)
+	}
+	quoted, _ := json.Marshal(text)
+	for _, form := range [][]byte{quoted, []byte(text)} {
+		if protojson.Unmarshal(form, sub.Interface()) == nil {
 			return nil
 		}
 	}
 	return fmt.Errorf("invalid value %q of field %q", text, dotted)
+}
+
+// setMask sets a FieldMask whose paths are written as fields are declared, where JSON has them in camel case.
+func setMask(mask protoreflect.Message, dotted, text string) error {
+	f := mask.Descriptor().Fields().ByName("paths")
+	if f == nil || !f.IsList() || f.Kind() != protoreflect.StringKind || !utf8.ValidString(text) {
+		return fmt.Errorf("invalid value %q of field %q", text, dotted)
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		mask.Mutable(f).List().Append(protoreflect.ValueOfString(part))
+	}
+	return nil
 }
 
 func scalar(f protoreflect.FieldDescriptor, s string) (protoreflect.Value, error) {

@@ -11,11 +11,11 @@ import (
 )
 
 const source = `syntax = "proto3"; package t;
-import "google/protobuf/timestamp.proto"; import "google/protobuf/wrappers.proto"; import "google/protobuf/any.proto"; import "google/protobuf/duration.proto";
+import "google/protobuf/timestamp.proto"; import "google/protobuf/wrappers.proto"; import "google/protobuf/any.proto"; import "google/protobuf/duration.proto"; import "google/protobuf/field_mask.proto";
 enum Color { RED = 0; BLUE = 1; }
 message Sub { string name = 1; int64 n = 2; }
 message Req { string name = 1; int32 id = 2; Sub sub = 3; repeated string tags = 4; Color color = 5; google.protobuf.Timestamp at = 6;
-  google.protobuf.Int64Value wrapped = 7; bytes raw = 8; bool on = 9; double x = 10; repeated Sub subs = 11; map<string, string> m = 12; google.protobuf.Any any = 13; google.protobuf.Duration d = 14; float f = 15; uint32 u = 16; uint64 uu = 17; }
+  google.protobuf.Int64Value wrapped = 7; bytes raw = 8; bool on = 9; double x = 10; repeated Sub subs = 11; map<string, string> m = 12; google.protobuf.Any any = 13; google.protobuf.Duration d = 14; float f = 15; uint32 u = 16; uint64 uu = 17; google.protobuf.FieldMask mask = 18; google.protobuf.StringValue text = 19; repeated string long_name = 20; }
 service S { rpc M(Req) returns (Req); }`
 
 func compile(t testing.TB) (*descriptor.Set, protoreflect.MethodDescriptor) {
@@ -74,6 +74,15 @@ func TestRequest(t *testing.T) {
 		{"/{name}", "*", "/n?id=5", `{"name":"other","id":3}`, `{"name":"n","id":3}`},
 		{"/{name}", "sub", "/n?id=5&sub.n=9", `{"name":"s"}`, `{"name":"n","id":5,"sub":{"name":"s"}}`},
 		{"/{name}", "tags", "/n", `["a","b"]`, `{"name":"n","tags":["a","b"]}`},
+		{"/{name}", "", "/n?mask=long_name,sub.n", "", `{"name":"n","mask":"longName,sub.n"}`},
+		{"/{name}", "", "/n?mask=longName,id", "", `{"name":"n","mask":"longName,id"}`},
+		{"/{name}", "", "/n?mask=a_%ff", "", `invalid value`},
+		{"/{name}", "", "/n?text=%07%22%F0%9F%98%80", "", `{"name":"n","text":"\u0007\"😀"}`},
+		{"/{name}", "long_name", "/n?longName=x", `["b"]`, `{"name":"n","longName":["b"]}`},
+		{"/{long_name}", "", "/p?longName=x", "", `{"longName":["p"]}`},
+		{"/{name}", "tags", "/n", `["a"],"id":5`, "the body is no JSON"},
+		{"/{name}", "tags", "/n", `["a"`, "the body is no JSON"},
+		{"/{name}", "id", "/n", `7`, `{"name":"n","id":7}`},
 		{"/{name}", "", "/n?color=1", "", `{"name":"n","color":"BLUE"}`},
 		{"/{name}", "", "/n?id=x", "", `invalid value "x" of field "id"`},
 		{"/{name}", "", "/n?m=x", "", `field "m" is a map`},
@@ -100,6 +109,31 @@ func TestRequest(t *testing.T) {
 		}
 		if !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s %s:\n got %s\nwant %s", c.target, c.text, got, c.want)
+		}
+	}
+}
+
+// TestRequired has a field of proto2 that must be there: in the path, the query or the body.
+func TestRequired(t *testing.T) {
+	set, err := (&descriptor.Sources{Text: map[string]string{"r.proto": `syntax = "proto2"; package r; message Req { required string name = 1; } service S { rpc M(Req) returns (Req); }`}}).Compile("r.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := set.Method("r.S", "M")
+	for _, c := range []struct{ template, query, text, want string }{
+		{"/{name}", "", `{}`, ""},
+		{"/x", "", `{"name":"n"}`, ""},
+		{"/x", "", `{}`, "proto:"},
+		{"/x", "", ``, "proto:"},
+	} {
+		r, err := Compile(m, descriptor.Rule{Verb: "POST", Path: c.template, Body: "*"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, _ := r.Match("POST", "/x")
+		_, err = r.Request(set.Types, values, "", "", []byte(c.text))
+		if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s %s: %v", c.template, c.text, err)
 		}
 	}
 }

@@ -23,20 +23,16 @@ func groupBalancer(w *engine.Worker, ch *channel) *upstream.Balancer {
 func metadataOf(c *lua.Call, i int) (fields []h2client.Field, bad string) {
 	add := func(name string, v lua.Value) {
 		name = strings.ToLower(name)
-		if grpc.Reserved(name) || !validName(name) {
+		if grpc.Reserved(name) || !grpc.Sendable(name, nil) {
 			bad = "invalid metadata name \"" + name + "\""
 			return
 		}
 		value := v.Text()
 		if strings.HasSuffix(name, "-bin") {
 			value = grpc.AppendBinary(nil, value)
-		} else {
-			for _, b := range value {
-				if b < ' ' || b > '~' {
-					bad = "invalid value of metadata \"" + name + "\""
-					return
-				}
-			}
+		} else if !grpc.Sendable(name, value) {
+			bad = "invalid value of metadata \"" + name + "\""
+			return
 		}
 		fields = append(fields, h2client.Field{Name: []byte(name), Value: append([]byte(nil), value...)})
 	}
@@ -57,15 +53,6 @@ func metadataOf(c *lua.Call, i int) (fields []h2client.Field, bad string) {
 		}
 	}
 	return fields, ""
-}
-
-func validName(name string) bool {
-	for i := range len(name) {
-		if b := name[i]; !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-' || b == '_' || b == '.') {
-			return false
-		}
-	}
-	return true
 }
 
 // fail returns nil and a status.

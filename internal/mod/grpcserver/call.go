@@ -486,11 +486,11 @@ func (c *call) fetch(n int) ([]byte, error) {
 	return b, nil
 }
 
-// whole reads the rest of the body.
-func (c *call) whole() ([]byte, error) {
+// whole reads the rest of the body, of at most limit bytes.
+func (c *call) whole(limit int64) ([]byte, error) {
 	for {
-		if int64(len(c.in)-c.pos) > c.conf.recvSize.V {
-			return nil, grpc.TooLarge(int64(len(c.in)-c.pos), c.conf.recvSize.V)
+		if int64(len(c.in)-c.pos) > limit {
+			return nil, grpc.TooLarge(int64(len(c.in)-c.pos), limit)
 		}
 		if err := c.more(len(c.in) - c.pos + 1); err == io.EOF {
 			b := c.in[c.pos:]

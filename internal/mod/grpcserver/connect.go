@@ -64,7 +64,7 @@ func (p *connectUnary) recv(c *call) ([]byte, error) {
 
 func (p *connectUnary) body(c *call) ([]byte, error) {
 	if !p.get {
-		return c.whole()
+		return c.whole(c.conf.recvSize.V)
 	}
 	q, err := url.ParseQuery(string(c.r.Args))
 	if err != nil {

@@ -264,7 +264,7 @@ local function forwarder(st, service, method, input, output, client_stream, serv
             if not bytes then
                 return nil, 10, "the request was dropped"
             end
-            local reply, code, message, details, header, trailer = client.call(channel_of(target, tls, most), path, bytes, native.remaining() or 0, native.metadata(), options)
+            local reply, code, message, details, header, trailer = client.call(channel_of(target, tls, most), path, bytes, native.remaining() or 0, native.metadata(true), options)
             if not reply then
                 return nil, code, message, details
             end
@@ -280,7 +280,7 @@ local function forwarder(st, service, method, input, output, client_stream, serv
 
     return function(first)
         local call = setmetatable({}, meta)
-        local raw, code, message = client.open(channel_of(target, tls, most), path, native.remaining() or 0, native.metadata())
+        local raw, code, message = client.open(channel_of(target, tls, most), path, native.remaining() or 0, native.metadata(true))
         if not raw then
             return nil, code, message
         end

@@ -27,7 +27,7 @@ func (p *plainJSON) recv(c *call) ([]byte, error) {
 	if c.received > 0 {
 		return nil, io.EOF
 	}
-	body, err := c.whole()
+	body, err := c.whole(c.conf.recvSize.V)
 	if err != nil {
 		return nil, err
 	}
@@ -120,18 +120,22 @@ func (p *plainJSON) send(c *call, msg []byte, last bool) error {
 		c.reply, c.ok = b, true
 		return nil
 	}
-	sse := events(c.r)
-	if !c.headSent {
-		ctype := "application/x-ndjson"
-		if sse {
-			ctype = "text/event-stream"
-			c.r.AddHeader(http1.HUnknown, []byte("Cache-Control"), []byte("no-cache"))
-		}
-		if err := c.sendHead(ctype); err != nil {
-			return err
-		}
+	if err := p.streamHead(c); err != nil {
+		return err
 	}
-	return c.output(line(sse, "", b), true, false)
+	return c.output(line(events(c.r), "", b), true, false)
+}
+
+// streamHead sends the head of a stream of responses.
+func (p *plainJSON) streamHead(c *call) error {
+	switch {
+	case c.headSent:
+		return nil
+	case events(c.r):
+		c.r.AddHeader(http1.HUnknown, []byte("Cache-Control"), []byte("no-cache"))
+		return c.sendHead("text/event-stream")
+	}
+	return c.sendHead("application/x-ndjson")
 }
 
 // sendRaw sends what a google.api.HttpBody holds. The first of a stream says the type.
@@ -175,7 +179,7 @@ func (p *plainJSON) finish(c *call, st *grpc.Status) error {
 		b, _ := json.Marshal(map[string]any{"error": c.plainError(st)})
 		return c.output(line(events(r), "error", b), false, true)
 	case st.Code == grpc.OK && c.m.serverStream:
-		if err := c.sendHead("application/x-ndjson"); err != nil {
+		if err := p.streamHead(c); err != nil {
 			return err
 		}
 		return c.output(nil, false, true)

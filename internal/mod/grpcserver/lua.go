@@ -31,7 +31,8 @@ var Library = lua.Library{
 			Doc: "Sends an encoded message; nil, code and message for a failure."},
 		{Name: "ngx.grpccall.set_header", Sig: "name:string, value:string", Run: luaHeader, Doc: "Adds a header to the response; false when its head has left."},
 		{Name: "ngx.grpccall.set_trailer", Sig: "name:string, value:string", Run: luaTrailer, Doc: "Adds a trailer to the response."},
-		{Name: "ngx.grpccall.metadata", Run: luaMetadata, Doc: "The client's metadata: a value, or a list of values, by lower-case name."},
+		{Name: "ngx.grpccall.metadata", Sig: "sendable?:boolean", Run: luaMetadata,
+			Doc: "The client's metadata: a value, or a list of values, by lower-case name; all, or what gRPC can send on."},
 		{Name: "ngx.grpccall.info", Run: luaInfo, Doc: "Service, method, protocol, peer and authority of the call."},
 		{Name: "ngx.grpccall.remaining", Run: luaRemaining, Doc: "The seconds to the deadline; nil without one."},
 		{Name: "ngx.grpccall.cancelled", Run: luaCancelled, Doc: "Whether the client has given up, or the deadline is over."},
@@ -294,24 +295,25 @@ func luaMetadata(c *lua.Call) lua.Outcome {
 	if k == nil {
 		return outside(c)
 	}
+	sendable := c.Bool(1)
 	w := c.Push()
 	w.Begin(0, 8)
 	for i := range k.r.In.List {
 		h := &k.r.In.List[i]
 		name := lower(h.Name)
-		if grpc.Reserved(string(name)) {
-			continue
-		}
-		if len(name) > 4 && string(name[len(name)-4:]) == "-bin" {
-			v, err := grpc.Binary(h.Value)
-			if err == nil {
-				w.Multi(name)
-				w.Str(v)
+		switch {
+		case grpc.Reserved(string(name)) || sendable && !grpc.Sendable(string(name), h.Value):
+		case bytes.HasSuffix(name, []byte("-bin")):
+			for part := range bytes.SplitSeq(h.Value, []byte(",")) { // values may be joined
+				if v, err := grpc.Binary(bytes.TrimSpace(part)); err == nil {
+					w.Multi(name)
+					w.Str(v)
+				}
 			}
-			continue
+		default:
+			w.Multi(name)
+			w.Str(h.Value)
 		}
-		w.Multi(name)
-		w.Str(h.Value)
 	}
 	w.End()
 	return c.Return()

@@ -228,7 +228,8 @@ func (c *call) untext() error {
 	if c.inEOF {
 		return nil
 	}
-	if _, err := c.whole(); err != nil {
+	// A frame of the largest size, in base64, and some that may follow.
+	if _, err := c.whole((c.conf.recvSize.V+2*grpc.FrameHead)/3*4 + 4<<10); err != nil {
 		return err
 	}
 	var d grpc.TextDecoder
