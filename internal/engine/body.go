@@ -44,6 +44,16 @@ var (
 // HasBody reports whether the client announced a body.
 func (r *Request) HasBody() bool { return r.ContentLength > 0 || r.ChunkedBody }
 
+// mayFollow reports whether there are bytes to be looked for: those of a body, or, on a stream that was not ended with its
+// head, any behind "Content-Length: 0", which make the request a bad one (RFC 9113 8.1.1).
+func (r *Request) mayFollow() bool {
+	if r.HasBody() {
+		return true
+	}
+	d, ok := r.Stream.(Downstream)
+	return ok && r.ContentLength == 0 && r.In.Version >= http1.Version20 && d.BodyLeft()
+}
+
 // Size is the length of the body that was read.
 func (b *Body) Size() int64 {
 	if b.File != nil {
@@ -80,12 +90,10 @@ func (r *Request) ReadBody() Status {
 	}
 	b := &r.Body
 	b.Read = true
-	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 { // even when nothing is to follow, as nginx does
-		if r.Stream.Continue(r) != nil {
-			return Error
-		}
+	if !r.Invite(true) {
+		return Error
 	}
-	if !r.HasBody() {
+	if !r.mayFollow() {
 		return OK
 	}
 	core := r.Core()
@@ -100,9 +108,8 @@ func (r *Request) ReadBody() Status {
 	}
 	buf := b.memory(r.W, int(size))
 	for {
-		if int64(len(buf)) == limit && r.ContentLength >= 0 && int64(len(buf)) == r.ContentLength {
-			// The end is known: no read is needed to find it, but the driver must see it.
-			break
+		if int64(len(buf)) == limit && int64(len(buf)) == r.ContentLength && r.In.Version < http1.Version20 {
+			break // the end is known: no read is needed to find it. A stream may go on, though it must not
 		}
 		if int64(len(buf)) == size {
 			var one [1]byte
@@ -143,12 +150,10 @@ func (r *Request) ReadBodyToFile() Status {
 		return OK
 	}
 	r.Body.Read = true
-	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 {
-		if r.Stream.Continue(r) != nil {
-			return Error
-		}
+	if !r.Invite(true) {
+		return Error
 	}
-	if !r.HasBody() {
+	if !r.mayFollow() {
 		f, err := r.CreateTemp(r.Core().BodyTemp.V)
 		if err != nil {
 			return 500
@@ -242,6 +247,9 @@ func (r *Request) bodyToFile(more []byte, wanted bool) Status {
 func (r *Request) DiscardBody() Status {
 	if r.Parent != nil || r.Body.Read || r.Discarded {
 		return OK
+	}
+	if !r.Invite(false) {
+		return Error
 	}
 	r.Discarded = true
 	d, ok := r.Stream.(Downstream)

@@ -241,6 +241,7 @@ func (r *Request) findConfig() Status {
 	}
 	if n := core.ClientMaxBodySize.V; n != 0 && r.ContentLength > n && !r.Discarded && r.IsMain() {
 		r.Logf(nlog.Error, "client intended to send too large body: %d bytes", r.ContentLength)
+		r.expect = refused
 		return 413
 	}
 	if redirect {

@@ -196,6 +196,7 @@ type life struct {
 	// ContentLength and ChunkedBody frame the request body; -1 and false: there is none.
 	ContentLength int64
 	ChunkedBody   bool
+	expect        expectation
 	Out           HeadersOut
 
 	HeaderSent  bool

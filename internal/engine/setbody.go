@@ -128,11 +128,8 @@ func (r *Request) Preread() Status {
 	if b.Read || !ok || r.Parent != nil || r.Discarded || !r.HasBody() {
 		return OK
 	}
-	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 {
-		if r.Stream.Continue(r) != nil {
-			return Error
-		}
-		return OK
+	if !r.Invite(true) {
+		return Error
 	}
 	size := min(int(r.Core().ClientBodyBufferSize.V), max(4<<10, r.Stream.Buffered()))
 	buf := b.memory(r.W, size)

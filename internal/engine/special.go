@@ -37,6 +37,7 @@ func (r *Request) specialResponse(st Status) Status {
 			}
 		}
 	}
+	r.expect = max(r.expect, refused)
 	if st := r.DiscardBody(); st != OK {
 		r.KeepAlive = false
 	}
@@ -79,6 +80,9 @@ func (r *Request) hasErrorPage(st Status) bool {
 
 // sendErrorPage follows an error_page: an internal redirect, a named location or an external redirect.
 func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
+	if p.Overwrite > 0 && p.Overwrite != 200 {
+		r.expect = max(r.expect, refused)
+	}
 	if p.Overwrite >= 0 {
 		r.ErrStatus = Status(p.Overwrite)
 	}
@@ -96,6 +100,7 @@ func (r *Request) sendErrorPage(p *ErrorPage, st Status) Status {
 	if len(uri) > 0 && uri[0] == '@' {
 		return r.NamedRedirect(uri)
 	}
+	r.expect = max(r.expect, refused)
 	if st := r.DiscardBody(); st != OK {
 		r.KeepAlive = false
 	}

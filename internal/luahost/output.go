@@ -22,6 +22,9 @@ func (x *Ctx) SendHead() engine.Status {
 	if ConfOf(r.Scope).DefaultType.V && !x.TypeSet && r.Out.Status != 304 {
 		r.SetContentType()
 	}
+	if !r.Body.Read && !r.Invite(false) {
+		return engine.Error
+	}
 	st := r.SendHead()
 	if st != engine.OK && st != engine.Error {
 		x.Refused = st
@@ -65,6 +68,7 @@ func (x *Ctx) SendLast() engine.Status {
 	if x.EOF || r.LastSent {
 		return engine.OK
 	}
+	r.DiscardBody() // as in nginx a body that nobody has read is not wanted any more
 	if x.Buffering && !r.HeaderSent {
 		b := x.buffered
 		x.buffered, x.Buffering = b[:0], false

@@ -189,6 +189,11 @@ func (c *conn) keepHead(r *engine.Request) {
 	c.buf, c.rpos, c.ex.headEnd = nb, 0, 0
 }
 
+// bodyInDoubt reports whether the client may send its body or the next request instead: it was not told to send the body.
+func (x *exchange) bodyInDoubt() bool {
+	return x.body.unread() && x.r.BodyMayNotCome() && x.Buffered() == 0
+}
+
 // skipBody reads the rest of a body that nobody wanted, so that the next request is found. It reports whether the
 // connection is usable after it.
 func (x *exchange) skipBody() bool {
@@ -196,7 +201,7 @@ func (x *exchange) skipBody() bool {
 	if b.over {
 		return true
 	}
-	if b.faulty || x.r.In.ExpectsContinue() && x.Buffered() == 0 {
+	if b.faulty || x.bodyInDoubt() {
 		return false
 	}
 	r := x.r

@@ -191,7 +191,7 @@ func (x *exchange) frame(r *engine.Request, core *engine.LocConf, last bool) {
 			r.KeepAlive = false
 		}
 	}
-	if r.KeepAlive && x.body.faulty {
+	if r.KeepAlive && (x.body.faulty || x.bodyInDoubt()) {
 		r.KeepAlive = false
 	}
 	if x.c.closing {

@@ -380,3 +380,56 @@ func TestGarbage(t *testing.T) {
 		t.Error(log)
 	}
 }
+
+// TestDeclaredLength: a body that is not as long as Content-Length says makes the request a bad one, wherever it was to go
+// (RFC 9113 8.1.1).
+func TestDeclaredLength(t *testing.T) {
+	_, addr := start(t, `location /read { content_by_lua_block { ngx.req.read_body() ngx.say("served") } }
+		location /file { client_body_in_file_only clean; content_by_lua_block { ngx.req.read_body() ngx.say("served") } }
+		location /proxy { proxy_pass http://127.0.0.1:8082; proxy_http_version 1.1; }
+		location /unbuffered { proxy_pass http://127.0.0.1:8082; proxy_http_version 1.1; proxy_request_buffering off; }
+		location /two { proxy_pass http://127.0.0.1:8083; proxy_http_version 2; }
+		location /grpc { grpc_pass grpc://127.0.0.1:8083; }
+	}
+	server { listen 127.0.0.1:8082; location / { content_by_lua_block { ngx.req.read_body() ngx.say("served") } } }
+	server { listen 127.0.0.1:8083; http2 on; location / { content_by_lua_block { ngx.req.read_body() ngx.say("served") } }`)
+	c := dial(t, addr)
+	for _, path := range []string{"/read", "/file", "/proxy", "/unbuffered", "/two", "/grpc"} {
+		for _, x := range []struct {
+			declared string
+			pieces   []string // DATA frames; the last one ends the stream
+			status   string
+		}{
+			{"0", []string{""}, "200"},
+			{"3", []string{"abc"}, "200"},
+			{"3", []string{"abc", ""}, "200"},
+			{"0", []string{"x"}, "400"},
+			{"0", []string{"", "x"}, "400"},
+			{"3", []string{"abc", "d"}, "400"},
+			{"3", []string{"abcd"}, "400"},
+			{"3", []string{"ab"}, "400"},
+			{"3", []string{""}, "400"},
+		} {
+			c.write(c.head(path, 0, ":method: POST", "content-length: "+x.declared))
+			id := c.last
+			for i, p := range x.pieces {
+				flags := http2.Flags(0)
+				if i == len(x.pieces)-1 {
+					flags = http2.EndStream
+				}
+				c.write(http2.AppendData(nil, id, []byte(p), flags))
+			}
+			r := c.response(id)
+			if r.fields[":status"] != x.status {
+				t.Errorf("%s: %s declared, %q sent: %v", path, x.declared, x.pieces, r)
+			}
+			if x.status == "400" {
+				f, _ := c.until(func(f frame) bool { return f.Type == http2.RSTStream && f.Stream == id })
+				if code, _ := http2.RSTStreamPayload(f.FrameHeader, f.p); code != http2.ProtocolError {
+					t.Errorf("%s: the stream ends with %v", path, code)
+				}
+			}
+		}
+	}
+	c.ping()
+}

@@ -312,7 +312,7 @@ func (s *stream) TryBody(r *engine.Request, p []byte) (int, error) {
 	switch {
 	case s.gone:
 		return 0, engine.ErrBodyClosed
-	case s.ended || b.left == 0 && !s.tunnel:
+	case s.ended:
 		return 0, io.EOF
 	}
 	s.fetch()
@@ -338,7 +338,7 @@ func (s *stream) WaitBody(deadline int64) error {
 }
 
 // BodyLeft reports whether a part of the body was not read.
-func (s *stream) BodyLeft() bool { return s.Buffered() > 0 || !s.ended && s.body.left != 0 }
+func (s *stream) BodyLeft() bool { return s.Buffered() > 0 || !s.ended }
 
 // Hijack makes the stream one of bytes only, both ways.
 func (s *stream) Hijack(r *engine.Request) engine.RawConn {

@@ -41,11 +41,10 @@ func requestSocket(c *lua.Call) lua.Outcome {
 		return c.ReturnNilErr("request body already exists")
 	case r.Discarded:
 		return c.ReturnNilErr("request body discarded")
+	case !r.Invite(true):
+		return c.ReturnNilErr("test expect failed")
 	case !r.HasBody():
 		return c.ReturnNilErr("no body")
-	}
-	if r.In.ExpectsContinue() && r.Stream.Continue(r) != nil {
-		return c.ReturnNilErr("test expect failed")
 	}
 	r.Body.Read = true // nobody else reads it
 	s := downstream(c, bodyOfRequest, r)

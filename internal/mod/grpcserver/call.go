@@ -165,7 +165,7 @@ func (c *call) release() {
 // run serves the call to its end.
 func (c *call) run() engine.Status {
 	r := c.r
-	if r.In.ExpectsContinue() && r.Stream.Buffered() == 0 && r.Stream.Continue(r) != nil {
+	if !r.Invite(true) {
 		return engine.Error
 	}
 	r.Out.Status, r.Out.ContentLength = 200, -1
