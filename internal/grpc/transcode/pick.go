@@ -54,6 +54,13 @@ func (t *Table) Sort() {
 	slices.SortStableFunc(t.rules, func(a, b *Rule) int { return weight(b) - weight(a) })
 }
 
+// DiscardUnknown has all rules leave out what bodies have of fields that are not in the message.
+func (t *Table) DiscardUnknown() {
+	for _, r := range t.rules {
+		r.lenient = true
+	}
+}
+
 // Len is the number of rules.
 func (t *Table) Len() int { return len(t.rules) }
 

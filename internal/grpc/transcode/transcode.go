@@ -44,6 +44,7 @@ type Rule struct {
 	suffix   string // after ':'
 	body     string // "*", a field, or none
 	respBody string
+	lenient  bool // what is not in the message is left out
 }
 
 // Compile reads a rule of a method.
@@ -255,7 +256,7 @@ func (r *Rule) readBody(types *dynamicpb.Types, m *dynamicpb.Message, body []byt
 	if r.body == "" || len(body) == 0 {
 		return nil
 	}
-	opt := protojson.UnmarshalOptions{Resolver: types, AllowPartial: true} // what is required may be in the path
+	opt := protojson.UnmarshalOptions{Resolver: types, AllowPartial: true, DiscardUnknown: r.lenient} // what is required may be in the path
 	if r.body == "*" {
 		return opt.Unmarshal(body, m)
 	}

@@ -68,6 +68,9 @@ func initLoc(lc *locConf, s *conf.Scope) error {
 		return nil
 	}
 	lc.rules.Sort()
+	if lc.unknown.V == "ignore" {
+		lc.rules.DiscardUnknown()
+	}
 	if lc.health.V {
 		lc.addNative("grpc.health.v1.Health", map[string]func(*call) *grpc.Status{"Check": healthCheck, "List": healthList, "Watch": healthWatch})
 	}

@@ -39,6 +39,7 @@ type locConf struct {
 	minSize  conf.Opt[int64]
 	speak    conf.Opt[uint32]
 	int64s   conf.Opt[string]
+	unknown  conf.Opt[string]
 	health   conf.Opt[bool]
 	reflect  conf.Opt[bool]
 
@@ -99,6 +100,8 @@ var Module = engine.Module{
 			Doc: "How services may be called: gRPC, grpc-web, the Connect protocol, JSON by google.api.http annotations or at /service/method."},
 		{Name: "grpc_int64", In: anywhere, Default: "number", Set: conf.Slot(locLevel, int64Modes, func(c *locConf) *conf.Opt[string] { return &c.int64s }),
 			Doc: "What handlers see of 64-bit integers: numbers, which are exact up to 2^53, or, where those are too small, strings that begin with \"#\"."},
+		{Name: "grpc_json_unknown_fields", In: anywhere, Default: "reject", Set: conf.Slot(locLevel, unknownModes, func(c *locConf) *conf.Opt[string] { return &c.unknown }),
+			Doc: "Whether JSON with fields that the message does not have is INVALID_ARGUMENT, or those fields are ignored, as clients that are newer than the server need it."},
 		flag("grpc_health", "Whether grpc.health.v1.Health is served beside the services.", func(c *locConf) *conf.Opt[bool] { return &c.health }),
 		flag("grpc_reflection", "Whether server reflection (v1 and v1alpha) is served beside the services.", func(c *locConf) *conf.Opt[bool] { return &c.reflect }),
 	}},
@@ -124,6 +127,7 @@ func oneOf(words ...string) conf.Type[string] {
 var (
 	compressions = oneOf("identity", "gzip")
 	int64Modes   = oneOf("number", "string")
+	unknownModes = oneOf("reject", "ignore")
 )
 
 func readPath(c *conf.Cmd) error {

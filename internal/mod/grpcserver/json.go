@@ -37,11 +37,7 @@ func (p *plainJSON) recv(c *call) ([]byte, error) {
 // message makes the message of a body.
 func (p *plainJSON) message(c *call, body []byte) ([]byte, error) {
 	if c.rule == nil {
-		wire, err := transcode.FromJSON(c.conf.set.Types, c.m.desc.Input(), body)
-		if err != nil {
-			return nil, invalid(err)
-		}
-		return wire, nil
+		return c.parse(body)
 	}
 	m, err := c.rule.Request(c.conf.set.Types, c.values, string(c.r.Args), string(c.r.In.Get(http1.HContentType)), body)
 	if err != nil {

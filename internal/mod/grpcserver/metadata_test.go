@@ -82,3 +82,24 @@ func allText(s string) string {
 	}
 	return string(out)
 }
+
+// TestUnknownFields sends JSON with a field too many, in all protocols that have JSON.
+func TestUnknownFields(t *testing.T) {
+	s := enginetest.StartIn(t, site(t), modules.Set(), greeterSite+`
+	server { listen 127.0.0.1:8083; grpc_json_unknown_fields ignore; location / { grpc_service hello.Greeter greeter; } }`)
+	body := `{"name":"a","later":{"x":[1]}}`
+	for _, c := range []struct{ target, ctype, body, ok, bad string }{
+		{"/v1/hello", "application/json", body, `"Hello a"`, `"code":3`},
+		{"/hello.Greeter/Say", "application/json", body, `"Hello a"`, `"invalid_argument"`},
+		{"/hello.Greeter/Say", "application/grpc-web+json", frame(0, body), "grpc-status: 0", "grpc-status: 3"},
+		{"/hello.Greeter/Count", "application/connect+json", frame(0, body), "\x02\x00\x00\x00\x02{}", `"invalid_argument"`},
+		{"/hello.Greeter/Sum", "application/json", `{"n":1}{"n":2,"later":1}`, `"n":"3"`, `"code":3`},
+	} {
+		for where, want := range map[string]string{"127.0.0.1:8080": c.bad, "127.0.0.1:8083": c.ok} {
+			_, _, text := get(t, s, where, "POST", c.target, c.body, "Content-Type: "+c.ctype)
+			if !strings.Contains(strings.ReplaceAll(text, `, "`, `,"`), want) {
+				t.Errorf("%s %s at %s: %q", c.target, c.ctype, where, text)
+			}
+		}
+	}
+}

@@ -197,7 +197,16 @@ func (c *call) fromJSON(msg []byte) ([]byte, error) {
 	if !c.json {
 		return msg, nil
 	}
-	wire, err := transcode.FromJSON(c.conf.set.Types, c.m.desc.Input(), msg)
+	return c.parse(msg)
+}
+
+// parse encodes a message that is given as JSON.
+func (c *call) parse(msg []byte) ([]byte, error) {
+	from := transcode.FromJSON
+	if c.conf.unknown.V == "ignore" {
+		from = transcode.FromSomeJSON
+	}
+	wire, err := from(c.conf.set.Types, c.m.desc.Input(), msg)
 	if err != nil {
 		return nil, invalid(err)
 	}
