@@ -193,7 +193,9 @@ func TestFlowControl(t *testing.T) {
 }
 
 func TestConcurrentStreams(t *testing.T) {
-	_, addr := start(t, `location /slow { content_by_lua_block { ngx.sleep(0.2) ngx.print(ngx.var.arg_n) } } location / { return 200 fast; }`)
+	_, addr := start(t, `
+		location /slow { content_by_lua_block { while not package.loaded.go do ngx.sleep(0.001) end ngx.print(ngx.var.arg_n) } }
+		location / { content_by_lua_block { package.loaded.go = true ngx.print("fast") } }`)
 	c := dial(t, addr)
 	var p []byte
 	for i := range 20 {

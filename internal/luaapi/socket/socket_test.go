@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -106,7 +107,7 @@ func TestTCP(t *testing.T) {
 }
 
 func TestUnix(t *testing.T) {
-	for _, name := range []string{t.TempDir() + "/sock", "@moongate-test"} {
+	for _, name := range []string{t.TempDir() + "/sock", fmt.Sprintf("@moongate-test-unix-%d", os.Getpid())} {
 		listen(t, "unix", name)
 		if got := run(t, `"unix:`+name+`"`, `local s = ngx.socket.stream() connect(s) s:send("x\n") ngx.print(s:receive())`); got != "x" {
 			t.Errorf("%s: %q", name, got)

@@ -197,13 +197,8 @@ func TestRetry(t *testing.T) {
 
 // TestErrorPage is how people turn errors of the gateway into statuses.
 func TestErrorPage(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	s := start(t, `server { listen 127.0.0.1:8080; location / { grpc_pass %s; error_page 502 = /error502grpc; }
-		location = /error502grpc { internal; default_type application/grpc; add_header grpc-status 14; add_header grpc-message "unavailable"; return 204; } }`, l.Addr())
+		location = /error502grpc { internal; default_type application/grpc; add_header grpc-status 14; add_header grpc-message "unavailable"; return 204; } }`, testkit.Refused(t))
 	got := post(s, "/svc/Any", "", oneMessage)
 	if !strings.HasPrefix(enginetest.Status(got), "204") || enginetest.Header(got, "grpc-status") != "14" || enginetest.Header(got, "grpc-message") != "unavailable" {
 		t.Errorf("got %q", got)

@@ -58,12 +58,12 @@ const greeterSite = `
 	server {
 		listen 127.0.0.1:8082;
 		http2 on;
-		grpc_handler_timeout 50ms;
+		grpc_handler_timeout 2s;
 		grpc_protocols grpc;
 		grpc_health off;
 		grpc_reflection off;
 		grpc_method_by_lua_block hello.Greeter/Say {
-			if request.name == "slow" then ngx.sleep(10) end
+			if request.name == "slow" then ngx.sleep(60) end
 			return {text = "block " .. request.name}
 		}
 	}`

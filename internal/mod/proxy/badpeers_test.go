@@ -82,7 +82,7 @@ func TestBadHeads(t *testing.T) {
 		groups += fmt.Sprintf("upstream u%d { server %s max_fails=0; server %s backup; }\n", i, addr, good)
 		wait := ""
 		if c.status == 504 {
-			wait = "proxy_read_timeout 1s;"
+			wait = "proxy_read_timeout 2s;"
 		}
 		conf += fmt.Sprintf("location /one%d { proxy_pass http://%s; %[3]s }\n location /two%[1]d { proxy_pass http://u%[1]d; %[3]s add_header X-Tries $upstream_status; }\n", i, addr, wait)
 	}

@@ -61,7 +61,7 @@ const cacheConf = `
 			proxy_cache one; proxy_cache_valid 200 1h; proxy_cache_valid 502 1h;
 			add_header X-Cache $upstream_cache_status always;
 			location / { proxy_pass http://UP; }
-			location /locked { proxy_pass http://UP; proxy_cache_lock on; }
+			location /locked { proxy_pass http://UP; proxy_cache_lock on; proxy_cache_lock_timeout 1m; proxy_cache_lock_age 1m; }
 			location /impatient { proxy_pass http://UP; proxy_cache_lock on; proxy_cache_lock_timeout 1ms; }
 		}
 	}`

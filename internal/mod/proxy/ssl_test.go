@@ -258,7 +258,7 @@ func TestHandshakesThatFail(t *testing.T) {
 	server { listen 127.0.0.1:8080;
 		location /plain { proxy_pass https://%s; }
 		location /closes { proxy_pass https://%s; }
-		location /silent { proxy_pass https://%s; proxy_connect_timeout 50ms; }
+		location /silent { proxy_pass https://%s; proxy_connect_timeout 500ms; }
 		location /old { proxy_pass https://%s; proxy_ssl_protocols TLSv1.3; }
 		location /next { proxy_pass https://next; }
 	}`, closes, good.Addr(), plain, closes, silent, old.Addr()))

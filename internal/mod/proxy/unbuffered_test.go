@@ -32,7 +32,7 @@ func TestSlowUpload(t *testing.T) {
 		body, _ := io.ReadAll(req.Body)
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	})
-	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(`proxy_http_version 1.1; proxy_read_timeout 500ms;
+	s := enginetest.Start(t, modules.Set(), fmt.Sprintf(`proxy_http_version 1.1; proxy_read_timeout 1500ms;
 		location / { proxy_pass http://%s; proxy_request_buffering off; }
 		location = /silent { proxy_pass http://%s; }`, up, up))
 	for _, frame := range []string{"Content-Length: 6\r\n\r\nabc|def", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n|3\r\ndef\r\n0\r\n\r\n"} {
@@ -136,7 +136,7 @@ func TestBytesLogged(t *testing.T) {
 	conn.Close()
 	head := len("GET /up HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
 	want := fmt.Sprintf("/c %d %d\n/up 0 %d\n", len(chunked), len("GET /c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), head+5)
-	if !poll.Until(10*time.Second, func() bool { return s.File("logs/access.log") == want }) {
+	if !poll.Until(time.Minute, func() bool { return s.File("logs/access.log") == want }) {
 		t.Errorf("access log %q, want %q", s.File("logs/access.log"), want)
 	}
 }
