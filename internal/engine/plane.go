@@ -147,7 +147,7 @@ func (p *Plane) Init(pp *plane.Params) error {
 	p.listeners = p.listenersOf(h, pp.Sockets)
 	p.http.Store(h)
 	for i := range max(pp.Workers, 1) {
-		w := &Worker{ID: i, Plane: p, HTTP: h, Values: make([]any, workerSlots)}
+		w := &Worker{ID: i, Plane: p, HTTP: h, Values: make([]any, workerSlots), ended: make(chan struct{})}
 		w.counters.calm.Store(true)
 		p.workers = append(p.workers, w)
 	}
@@ -182,6 +182,7 @@ func (p *Plane) Start() error {
 			defer p.done.Done()
 			loop.Go(func() { ready <- w.start() })
 			loop.Run()
+			close(w.ended)
 			loop.Close()
 		}()
 	}
@@ -325,6 +326,24 @@ func (p *Plane) Do(f func(w *Worker)) {
 		})
 	}
 	done.Wait()
+}
+
+// Ask is Do for who may come while the workers end: those that have ended are left out.
+func (p *Plane) Ask(f func(w *Worker)) {
+	done := make([]chan struct{}, len(p.workers))
+	for i, w := range p.workers {
+		done[i] = make(chan struct{})
+		w.Loop.Post(func() {
+			defer close(done[i])
+			f(w)
+		})
+	}
+	for i, w := range p.workers {
+		select {
+		case <-done[i]:
+		case <-w.ended:
+		}
+	}
 }
 
 // takeOver makes h the worker's snapshot.

@@ -35,6 +35,7 @@ type Worker struct {
 	// Background is the work that keeps a stopping worker alive, see AddBackground.
 	Background int
 	finished   bool
+	ended      chan struct{} // closed when its loop runs no more
 
 	counters counters
 	calm     calmness

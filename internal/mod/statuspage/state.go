@@ -163,10 +163,11 @@ func gather(p *engine.Plane, h *engine.HTTP) *State {
 	idle := make([][]int, len(p.Workers()))
 	memory := make([]int64, len(p.Workers()))
 	calls := make([][]tally.Series, len(p.Workers()))
-	p.Do(func(w *engine.Worker) {
+	p.Ask(func(w *engine.Worker) {
 		idle[w.ID] = relay.IdleOf(h, w)
 		calls[w.ID] = tally.Snapshot(w)
-		if lw := luahost.WorkerOf(w, h); lw != nil && lw.VM != nil {
+		// h may have been replaced: then a worker that has no request of it any more has ended its VM.
+		if lw := luahost.WorkerOf(w, w.HTTP); lw != nil && lw.VM != nil {
 			memory[w.ID] = int64(lw.VM.Mem())
 		}
 	})
