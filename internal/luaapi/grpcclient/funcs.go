@@ -1,6 +1,7 @@
 package grpcclient
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -84,7 +85,7 @@ func retriesOf(o lua.Packed) retries {
 	if list := o.Get("retry_on"); list.Type == lua.Table {
 		r.codes = 0
 		for _, v := range list.Table().Pairs() {
-			if code, ok := grpc.ParseCode(string(v.Text())); ok && code < 32 {
+			if code, ok := grpc.ParseCode(strings.ToUpper(string(v.Text()))); ok && code < 32 {
 				r.codes |= 1 << code
 			}
 		}
@@ -291,16 +292,17 @@ func closeStream(c *lua.Call) lua.Outcome {
 func pushFields(w *lua.Writer, list []field) {
 	w.Begin(0, len(list))
 	for _, f := range list {
-		value := f.value
-		if strings.HasSuffix(string(f.name), "-bin") {
-			v, err := grpc.Binary(value)
-			if err != nil {
-				continue
-			}
-			value = v
+		if !strings.HasSuffix(string(f.name), "-bin") {
+			w.Multi(f.name)
+			w.Str(f.value)
+			continue
 		}
-		w.Multi(f.name)
-		w.Str(value)
+		for part := range bytes.SplitSeq(f.value, []byte(",")) { // values may be joined
+			if v, err := grpc.Binary(bytes.TrimSpace(part)); err == nil {
+				w.Multi(f.name)
+				w.Str(v)
+			}
+		}
 	}
 	w.End()
 }

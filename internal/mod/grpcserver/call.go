@@ -44,6 +44,7 @@ type call struct {
 	status   *grpc.Status // set when the call was ended from outside of the handler, or by it
 	canceled bool
 	headSent bool
+	declared bool // the head says that messages may be compressed
 	headers  []http1.Header
 	trailers []http1.Header
 	received int

@@ -217,6 +217,7 @@ func (p *connectStream) head(c *call) error {
 		ctype = "application/connect+json"
 	}
 	if c.compress != "" {
+		c.declared = true
 		c.r.AddHeader(http1.HUnknown, []byte("Connect-Content-Encoding"), []byte(c.compress))
 	}
 	c.r.AddHeader(http1.HUnknown, []byte("Connect-Accept-Encoding"), []byte("gzip"))

@@ -183,7 +183,7 @@ func (c *call) takeResult(k *lua.Call) {
 		return
 	}
 	if k.Type(1) == lua.Str {
-		if c.m.serverStream {
+		if c.m.serverStream || c.sent > 0 { // what was sent with call:send is the reply
 			return
 		}
 		if err := c.send(k.Str(1), true); err != nil {
@@ -391,6 +391,9 @@ func luaCompression(c *lua.Call) lua.Outcome {
 	case "gzip":
 		if !k.accepts {
 			return c.ReturnFalseErr("the client does not accept gzip")
+		}
+		if k.headSent && !k.declared {
+			return c.ReturnFalseErr("the head, which has to say so, has left")
 		}
 		k.compress = "gzip"
 	case "identity":

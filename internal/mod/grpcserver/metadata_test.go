@@ -103,3 +103,27 @@ func TestUnknownFields(t *testing.T) {
 		}
 	}
 }
+
+// TestOneReply: what a handler of a method with one reply has sent is the reply, whatever it returns; and messages are compressed
+// only where the head says so.
+func TestOneReply(t *testing.T) {
+	s := enginetest.StartIn(t, site(t), modules.Set(), `grpc_proto greeter.proto; http2 on;
+	server { listen 127.0.0.1:8080; location / {
+		grpc_method_by_lua_block hello.Greeter/Say { call:send{text = "sent"} if request.name == "both" then return {text = "returned"} end }
+		grpc_method_by_lua_block hello.Greeter/Count {
+			call:send{text = "a"}
+			local ok, err = call:set_compression "gzip"
+			call:send{text = tostring(ok) .. tostring(err)}
+		}
+	} }`)
+	for _, name := range []string{"both", "none"} {
+		_, h, body := get(t, s, "", "POST", "/hello.Greeter/Say", frame(0, "\x0a\x04"+name), grpcType)
+		if h.Get("Grpc-Status") != "0" || body != frame(0, "\x0a\x04sent") {
+			t.Errorf("%s: %v %q", name, h, body)
+		}
+	}
+	_, h, body := get(t, s, "", "POST", "/hello.Greeter/Count", frame(0, ""), grpcType, "Grpc-Accept-Encoding: gzip")
+	if want := frame(0, "\x0a\x01a") + frame(0, "\x0a\x2cfalsethe head, which has to say so, has left"); h.Get("Grpc-Encoding") != "" || body != want {
+		t.Errorf("%v %q", h, body)
+	}
+}

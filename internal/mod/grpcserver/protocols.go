@@ -285,6 +285,7 @@ func (p *frames) head(c *call) error {
 		ctype += "+proto"
 	}
 	if c.compress != "" {
+		c.declared = true
 		r.AddHeader(http1.HUnknown, nameEncoding, gzipWord)
 	}
 	r.AddHeader(http1.HUnknown, nameAccept, accepted)
