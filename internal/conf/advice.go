@@ -51,10 +51,7 @@ func (p *parser) similar(c *Cmd) string {
 			return "this part of nginx is not built in"
 		}
 	}
-	best, closest := "", 3
-	if len(c.Name) < 4 {
-		return ""
-	}
+	best, closest := "", min(3, len(c.Name)-1) // of a short name less can be wrong
 	for _, r := range p.all {
 		d := distance(c.Name, r.Name, closest)
 		if d < closest || d == closest && best != "" && r.In&c.In != 0 && !p.allowed(best, c.In) {

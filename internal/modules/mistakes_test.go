@@ -19,6 +19,8 @@ func TestMistakes(t *testing.T) {
 		{"events { }\nhttp { server { location / { proxypass http://a; } } }", `unknown directive "proxypass" in FILE:2`, `did you mean "proxy_pass"?`},
 		{"events { }\nhttp { server { location / { content_by_lua_blok { } } } }", `unknown directive "content_by_lua_blok" in FILE:2`, `did you mean "content_by_lua_block"?`},
 		{"events { }\nhttp { server { server_name: a; } }", `unknown directive "server_name:" in FILE:2`, `did you mean "server_name"?`},
+		{"events { }\nhttp { server { rot html; } }", `unknown directive "rot" in FILE:2`, `did you mean "root"?`},
+		{"events { }\nhttp { server { xyz html; } }", `unknown directive "xyz" in FILE:2`, ""},
 		{"events { }\nhttp { listen 80; }", `"listen" directive is not allowed here in FILE:2`, `"listen" belongs in: server`},
 		{"events { }\nserver { }", `"server" directive is not allowed here in FILE:2`, `"server" belongs in: http, upstream`},
 		{"events { }\nhttp { proxy_pass http://127.0.0.1; }", `"proxy_pass" directive is not allowed here in FILE:2`, `"proxy_pass" belongs in: location, if in location, limit_except`},

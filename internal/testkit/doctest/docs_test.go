@@ -66,6 +66,26 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+func TestShows(t *testing.T) {
+	for command, want := range map[string]bool{
+		"curl localhost/":                            false,
+		"curl 'localhost/?a=1&b=2|3'":                false,
+		"curl -o /dev/null localhost/":               true,
+		"curl -s -o /dev/null -w '%{http_code}' a":   false,
+		"curl localhost/ | grep x":                   true,
+		"curl -H \"A: $(curl localhost/token)\" b":   true,
+		"curl -H \"A: $(curl -s localhost/t)\" b":    false,
+		"for i in 1 2; do curl localhost/; done":     false,
+		"for i in 1; do curl a; done | sort":         true,
+		"curl -s a > file & curl -s b; cat file":     false,
+		"head -c 9 /dev/zero | curl -d @- localhost": false,
+	} {
+		if got := shows(command); got != want {
+			t.Errorf("%s: %v", command, got)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	b := &block{line: 5, text: "$ a \\\n    b\n1\n2\n$ c <<E\n> d\n> E\n$ e\n\n3\n"}
 	var got []string

@@ -163,7 +163,28 @@ func (b *block) complete() error {
 	if checked[b.lang] && b.lang != "console" && len(b.attrs) == 0 {
 		return fmt.Errorf("a block of %s says nothing of how it is tried: file=NAME, in=server, in=http, at=/location or unchecked=REASON", b.lang)
 	}
+	if b.lang == "console" {
+		for _, c := range b.commands() {
+			if shows(c.text) {
+				return fmt.Errorf("curl shows its progress when the output goes elsewhere: curl -s in %q", c.text)
+			}
+		}
+	}
 	return nil
+}
+
+// curl is one command, up to what ends it, and quoted words.
+var curl = regexp.MustCompile(`\bcurl (?:'[^']*'|"[^"$]*"|[^'";|&)])*[|&)]?`)
+
+// shows reports whether a reader of the command sees the progress of curl, which the tests do not.
+func shows(command string) bool {
+	for _, c := range curl.FindAllString(command, -1) {
+		elsewhere := strings.HasSuffix(c, "|") || strings.HasSuffix(c, ")") || strings.Contains(c, " -o ") || strings.Contains(c, " > ") || strings.Contains(command, "done | ")
+		if elsewhere && !strings.HasPrefix(c, "curl -s ") {
+			return true
+		}
+	}
+	return false
 }
 
 // caption is what the text has to say so that readers know where a block belongs: the name of a file, the address that Lua
