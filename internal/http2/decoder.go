@@ -1,5 +1,7 @@
 package http2
 
+import "bytes"
+
 // Field is a field of a message, or a pseudo header.
 type Field struct {
 	Name, Value []byte
@@ -164,16 +166,41 @@ func (d *Decoder) indexed(i uint32, b *Block) (Field, error) {
 	name, value := d.t.bytes(e)
 	f := Field{Name: name, Value: value, Static: e.static, Faults: e.flags}
 	if b != nil {
+		if len(value) >= largeValue {
+			if f.Value = b.find(value); f.Value != nil {
+				value = nil
+			}
+		}
 		b.room(len(name) + len(value))
 		if f.Static != 0 {
 			f.Name = staticTable[f.Static].Name
 		} else {
 			f.Name = b.Keep(name)
 		}
-		f.Value = b.Keep(value)
+		if value != nil {
+			f.Value = b.Keep(value)
+		}
 	}
 	return f, nil
 }
+
+// largeValue is the length from which a value of the table is kept once for a Block, however often one byte names it.
+const largeValue = 256
+
+// find gives the copy of a large value that the Block has already.
+func (b *Block) find(value []byte) []byte {
+	for i := range b.List {
+		if v := b.List[i].Value; len(v) == len(value) && bytes.Equal(v, value) {
+			return v
+		}
+	}
+	return nil
+}
+
+// Weight is about how many bytes of memory the fields take, with what is made of them.
+func (b *Block) Weight() int { return b.Size + len(b.List)*fieldWeight }
+
+const fieldWeight = 128
 
 // literal reads a field whose value, and perhaps name, is spelt out.
 func (d *Decoder) literal(p []byte, mask byte, b *Block, l *Limits) (f Field, rest []byte, err error) {

@@ -154,6 +154,30 @@ func TestDecodeLimits(t *testing.T) {
 	}
 }
 
+// TestLargeValueIsKeptOnce: a byte that names a large entry of the table costs no copy each time.
+func TestLargeValueIsKeptOnce(t *testing.T) {
+	var d Decoder
+	d.Init(DefaultTableSize)
+	value := bytes.Repeat([]byte("v"), 2000)
+	in := append([]byte{0x40, 1, 'x', 0x7f, 0xd1, 0x0e}, value...)
+	var b Block
+	if err := d.Decode(&b, append(in, 0xbe, 0xbe), &wide); err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range b.List {
+		if !bytes.Equal(f.Value, value) || &f.Value[0] != &b.List[0].Value[0] {
+			t.Errorf("field %d has %d bytes of its own", i, len(f.Value))
+		}
+	}
+	if len(b.List) != 3 || b.Weight() < 3*2001 {
+		t.Errorf("%d fields, %d bytes", len(b.List), b.Weight())
+	}
+	b.Reset() // the copy of another Block is not this one's
+	if err := d.Decode(&b, []byte{0xbe}, &wide); err != nil || !bytes.Equal(b.List[0].Value, value) {
+		t.Error(err)
+	}
+}
+
 func TestFaults(t *testing.T) {
 	for _, c := range []struct {
 		name, value string

@@ -59,6 +59,7 @@ type conn struct {
 	partial    uint32 // the stream of a HEADERS frame that has not come in full
 	expired    uint32 // the stream whose head took too long
 	processing int    // requests under way, whatever became of their streams
+	heads      int    // Weight of their header blocks
 	epoch      uint32
 	greeted    bool // the preface has come
 	acked      bool // our settings were acknowledged

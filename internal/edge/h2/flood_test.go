@@ -168,3 +168,28 @@ func TestWindowViolation(t *testing.T) {
 	}
 	c.ping()
 }
+
+// TestHeads: a block of one byte per field is small on the wire and large in memory; the requests of a connection share what
+// their heads may take.
+func TestHeads(t *testing.T) {
+	s, addr := start(t, `location / { echo_sleep 60; } location /free { return 200 ok; }`)
+	c := dial(t, addr)
+	b := append([]byte{0x82, 0x86, 0x84, 0x01, 9}, "localhost"...)
+	b = append(append(b, 0x40, 1, 'x', 0), bytes.Repeat([]byte{0xbe}, 900)...)
+	const n = 40
+	for i := range uint32(n) {
+		c.write(http2.AppendHeaders(nil, 2*i+1, b, http2.EndStream, http2.DefaultFrameSize))
+	}
+	c.last = 2*n - 1
+	if r := c.response(c.last); r.reset == nil || *r.reset != http2.RefusedStream {
+		t.Error("the last of many:", r)
+	}
+	if !strings.Contains(s.ErrorLog(), "too large headers of concurrent streams") {
+		t.Error(s.ErrorLog())
+	}
+	c.ping()
+	other := dial(t, addr)
+	if r := other.response(other.get("/free")); r.body != "ok" {
+		t.Error("another connection:", r)
+	}
+}

@@ -284,12 +284,18 @@ func (c *conn) laterBlock(id uint32, end bool, block []byte) error {
 	return s.takeTrailers(end, block)
 }
 
+// headShare is how much memory the heads of a connection's requests may take on the average, if there are as many as may be.
+// A block of one byte per field becomes a hundred times as much.
+const headShare = 16 << 10
+
 // refuse says why there can be no new stream now.
 func (c *conn) refuse(end bool) string {
 	cf := c.config()
 	switch {
 	case c.processing >= cf.streams.V:
 		return sprintf("concurrent streams exceeded %d", c.processing)
+	case c.heads > cf.streams.V*headShare:
+		return sprintf("too large headers of concurrent streams: %d bytes", c.heads)
 	case !c.flood.stream(cf.streams.V):
 		return "client sent too many streams at once"
 	case !c.acked && !end && cf.preread.V < http2.DefaultWindow:
@@ -310,6 +316,8 @@ func (c *conn) begin(id uint32, end bool, block []byte) error {
 	}
 	c.idling = false
 	c.processing++
+	s.weight = s.block.Weight()
+	c.heads += s.weight
 	c.base.Requests++
 	core := c.core()
 	if k := core.KeepaliveTimeout.V.Timeout; k == 0 || c.base.Requests >= uint64(core.KeepaliveRequests.V) ||

@@ -22,10 +22,11 @@ type stream struct {
 
 // live is what begins anew with each stream.
 type live struct {
-	c    *conn
-	r    *engine.Request
-	id   uint32
-	size int // of the header block as it came
+	c      *conn
+	r      *engine.Request
+	id     uint32
+	size   int // of the header block as it came
+	weight int // of the header block as it is kept
 
 	// What the client may still do.
 	inClosed bool // END_STREAM has come
@@ -154,6 +155,7 @@ func (s *stream) done() {
 	s.r = nil
 	c.w.End(r)
 	delete(c.streams, s.id)
+	c.heads -= s.weight
 	s.recycle()
 	c.processing--
 	if c.running {
