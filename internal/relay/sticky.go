@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"crypto/md5"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -68,6 +69,19 @@ func OpenSessions(name string, size int64, timeout time.Duration) *Sessions {
 	s.timeout = timeout
 	s.mu.Unlock()
 	return s
+}
+
+// KeepSessions forgets the zones that no group of a configuration which has taken over has.
+func KeepSessions(list []*Group) {
+	used := map[*Sessions]bool{}
+	for _, g := range list {
+		if g.Sticky != nil && g.Sticky.Sessions != nil {
+			used[g.Sticky.Sessions] = true
+		}
+	}
+	sessionZones.Lock()
+	defer sessionZones.Unlock()
+	maps.DeleteFunc(sessionZones.all, func(_ string, s *Sessions) bool { return !used[s] })
 }
 
 // Find gives the server of a session, "" for none.

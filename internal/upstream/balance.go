@@ -303,7 +303,7 @@ func (p *peerState) ramp(due int, now int64) int {
 	due *= slowScale
 	if p.SlowStart > 0 {
 		if since := now - p.ready.Load(); p.ready.Load() > 0 && since < p.SlowStart {
-			return max(1, int(int64(due)*since/p.SlowStart))
+			return max(1, int(float64(due)*(float64(since)/float64(p.SlowStart)))) // in integers large weights and long times overflow
 		}
 	}
 	return due

@@ -204,6 +204,18 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
+func TestSlowStartOfLargeWeights(t *testing.T) {
+	p := &peerState{Peer: &Peer{Weight: 65535, SlowStart: int64(time.Hour), State: &State{}}}
+	p.ready.Store(second)
+	whole := 65535 * slowScale
+	for part := range 10 {
+		got := p.ramp(p.Weight, second+p.SlowStart*int64(part)/10)
+		if want := whole * part / 10; got < want-1 || got > want+1 {
+			t.Errorf("after %d tenths the weight is %d, want %d", part, got, want)
+		}
+	}
+}
+
 func TestResolvedKeepsWhatRemains(t *testing.T) {
 	g := &Group{Name: "g", Zone: true, Servers: []Server{{Name: "x.test:80", Host: "x.test", Port: 80, Weight: 2, MaxFails: 1, FailTimeout: DefaultFailTimeout}}}
 	g.Init()

@@ -34,6 +34,7 @@ func begin(p *engine.Plane, h *engine.HTTP) error {
 		kept[i] = &g.Group
 	}
 	upstream.Keep(kept)
+	relay.KeepSessions(all)
 	return relay.BeginCaches(p, h)
 }
 
