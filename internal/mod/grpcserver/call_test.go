@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -420,7 +422,14 @@ func TestCancel(t *testing.T) {
 func TestConfig(t *testing.T) {
 	dir := site(t)
 	cert.WriteFile(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A { B b = 1; }"))
+	if err := os.MkdirAll(filepath.Join(dir, "inc", "deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cert.WriteFile(t, filepath.Join(dir, "inc", "deep"), "in.proto", []byte(`syntax = "proto3"; package deep; import "deep/more.proto"; service S { rpc M(X) returns (X); }`))
+	cert.WriteFile(t, filepath.Join(dir, "inc", "deep"), "more.proto", []byte(`syntax = "proto3"; package deep; message X { }`))
 	for text, want := range map[string]string{
+		`grpc_proto_path inc; grpc_proto deep/in.proto; server { grpc_service deep.S s; }`: "",
+		`grpc_proto_path inc; grpc_proto deep/nosuch.proto;`:                               "nosuch.proto: file not found",
 		`grpc_proto bad.proto;`:                    "bad.proto:2: ",
 		`grpc_proto nosuch.proto;`:                 "nosuch.proto",
 		`grpc_proto greeter.lua;`:                  "invalid descriptor set",

@@ -6,6 +6,9 @@
 package grpcserver
 
 import (
+	"errors"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -73,7 +76,7 @@ var Module = engine.Module{
 		{Name: "grpc_proto_path", Syntax: "directory ...", In: conf.HTTP, Args: conf.OneMore, Set: conf.Func(readPath),
 			Doc: "Directories in which files that .proto files import are looked for. Stands before grpc_proto."},
 		{Name: "grpc_proto", Syntax: "file ...", In: conf.HTTP, Args: conf.OneMore, Set: conf.Func(readProto),
-			Doc: "Loads .proto files, or binary descriptor sets, whose services and messages become known. Stands before what names them."},
+			Doc: "Loads .proto files, or binary descriptor sets, whose services and messages become known. Files that are not beside the configuration are looked for where imports are. Stands before what names them."},
 		{Name: "grpc_service", Syntax: "service module", In: conf.Server | conf.Location, Args: conf.Take2, Set: conf.Func(readService),
 			Doc: "Answers calls of a service with the functions of a Lua module, which are named as the service's methods."},
 		{Name: "grpc_method_by_lua_block", Syntax: "service/method { lua-script }", In: conf.Server | conf.Location, Args: conf.Take1 | conf.Block,
@@ -142,10 +145,10 @@ func readProto(c *conf.Cmd) error {
 	m := mainLevel.Of(c.Scope)
 	var names []string
 	sets := m.own
-	for _, name := range c.Args {
-		name = c.Config().FullConfName(name)
+	for _, given := range c.Args {
+		name := c.Config().FullConfName(given)
 		if strings.HasSuffix(name, ".proto") {
-			names = append(names, name)
+			names = append(names, m.source(c, given, name))
 			continue
 		}
 		b, err := c.Config().ReadFile(name)
@@ -172,6 +175,22 @@ func readProto(c *conf.Cmd) error {
 	}
 	m.own, m.set = sets, all
 	return nil
+}
+
+// source is where a .proto file is: beside the configuration, else where imports are.
+func (m *mainConf) source(c *conf.Cmd, given, full string) string {
+	if given == full {
+		return full
+	}
+	if _, err := c.Config().ReadFile(full); !errors.Is(err, fs.ErrNotExist) {
+		return full
+	}
+	for _, dir := range m.paths {
+		if _, err := c.Config().ReadFile(filepath.Join(dir, given)); err == nil {
+			return given
+		}
+	}
+	return full
 }
 
 // service is a service as bound in a block.

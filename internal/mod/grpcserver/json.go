@@ -52,32 +52,69 @@ func (p *plainJSON) message(c *call, body []byte) ([]byte, error) {
 
 // value is the next of a stream of JSON values; the members of an array count one by one.
 func (p *plainJSON) value(c *call) ([]byte, error) {
+	var s scanner
 	for {
-		text := c.in[c.pos:]
-		skip := 0
-		for skip < len(text) && bytes.IndexByte([]byte(" \t\r\n,[]"), text[skip]) >= 0 {
-			skip++
-		}
-		d := json.NewDecoder(bytes.NewReader(text[skip:]))
-		var raw json.RawMessage
-		err := d.Decode(&raw)
-		switch {
-		case err == nil:
-			c.pos += skip + int(d.InputOffset())
-			return p.message(c, raw)
-		case err != io.EOF && err != io.ErrUnexpectedEOF:
-			return nil, &grpc.Status{Code: grpc.InvalidArgument, Message: "invalid JSON: " + err.Error()}
-		}
-		if int64(len(text)) > c.conf.recvSize.V {
-			return nil, grpc.TooLarge(int64(len(text)), c.conf.recvSize.V)
-		}
-		if moreErr := c.more(len(text) + 1); moreErr != nil {
-			if moreErr == io.EOF && err == io.ErrUnexpectedEOF {
-				return nil, &grpc.Status{Code: grpc.InvalidArgument, Message: "invalid JSON: unexpected end"}
+		if s == (scanner{}) {
+			for c.pos < len(c.in) && bytes.IndexByte([]byte(" \t\r\n,[]"), c.in[c.pos]) >= 0 {
+				c.pos++
 			}
-			return nil, moreErr
+		}
+		text := c.in[c.pos:]
+		n, complete := s.end(text)
+		if int64(n) > c.conf.recvSize.V {
+			return nil, grpc.TooLarge(int64(n), c.conf.recvSize.V)
+		}
+		if complete {
+			c.pos += n
+			return p.message(c, text[:n])
+		}
+		switch err := c.more(len(text) + 1); {
+		case err == nil:
+		case err != io.EOF || len(text) == 0:
+			return nil, err
+		case s.depth > 0 || s.str:
+			return nil, &grpc.Status{Code: grpc.InvalidArgument, Message: "invalid JSON: unexpected end"}
+		default:
+			c.pos = len(c.in)
+			return p.message(c, text)
 		}
 	}
+}
+
+// scanner finds the end of a JSON value that comes in pieces, and looks at each byte once; whether it is a value shows later.
+type scanner struct {
+	at, depth int
+	str, esc  bool
+}
+
+// end gives the length of the value that text begins with, or of what was looked at so far. Each text begins with the one
+// before it.
+func (s *scanner) end(text []byte) (n int, complete bool) {
+	for ; s.at < len(text); s.at++ {
+		b := text[s.at]
+		switch {
+		case s.esc:
+			s.esc = false
+		case s.str && b == '\\':
+			s.esc = true
+		case s.str && b == '"':
+			if s.str = false; s.depth == 0 {
+				return s.at + 1, true
+			}
+		case s.str:
+		case s.depth == 0 && s.at > 0 && bytes.IndexByte([]byte("\" \t\r\n,[]{}"), b) >= 0: // behind a number or a word
+			return s.at, true
+		case b == '"':
+			s.str = true
+		case b == '{' || b == '[':
+			s.depth++
+		case b == '}' || b == ']':
+			if s.depth--; s.depth <= 0 {
+				return s.at + 1, true
+			}
+		}
+	}
+	return s.at, false
 }
 
 func (p *plainJSON) render(c *call, msg []byte) ([]byte, error) {
