@@ -17,6 +17,7 @@ import (
 	"moongate/internal/engine/enginetest"
 	"moongate/internal/mod/corevars"
 	"moongate/internal/mod/rewrite"
+	"moongate/internal/testkit"
 )
 
 func set(more ...*engine.Module) *engine.Set {
@@ -135,13 +136,7 @@ func TestDefault(t *testing.T) {
 func TestFlushTimer(t *testing.T) {
 	s := enginetest.Start(t, set(), "location / { access_log logs/a.log combined buffer=1k flush=5ms; return 200 x; }")
 	s.Get("/")
-	for range 10000 { // the worker's own clock drives the timer
-		if s.File("logs/a.log") != "" {
-			return
-		}
-		s.Do(func(w *engine.Worker) {})
-	}
-	t.Error("the buffer was not written")
+	testkit.Eventually(t, "the buffer is written", func() bool { return s.File("logs/a.log") != "" })
 }
 
 func TestSyslog(t *testing.T) {

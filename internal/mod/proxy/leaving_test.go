@@ -33,7 +33,7 @@ func TestClientLeavesCheck(t *testing.T) {
 	io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
 	<-asked
 	conn.Close()
-	if !poll.Until(10*time.Second, func() bool { return s.File("logs/access.log") == "/x 499 0\n" }) {
+	if !poll.Until(time.Minute, func() bool { return s.File("logs/access.log") == "/x 499 0\n" }) {
 		t.Errorf("access log %q", s.File("logs/access.log"))
 	}
 	if log := s.ErrorLog(); strings.Contains(log, "unexpected status") || strings.Count(log, "\n") != 1 {
