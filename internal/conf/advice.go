@@ -29,6 +29,7 @@ var advices = []struct{ msg, text string }{
 	{`unexpected end of file, expecting "}"`, `count the braces: a block further up is still open`},
 	{`unexpected "==" in condition`, `compare with "=" or "!="`},
 	{"cannot load certificate", "a name of a file begins at the folder of the configuration file"},
+	{"getpwnam(", "this machine has no such user"},
 	{"no \"ssl_certificate\" is defined", `a server that listens with "ssl" needs ssl_certificate and ssl_certificate_key`},
 }
 
@@ -123,6 +124,9 @@ func (p *parser) whereAllowed(rows []*row) string {
 	var in Context
 	for _, r := range rows {
 		in |= r.In
+	}
+	if in == Main {
+		return "\"" + rows[0].Name + "\" belongs outside of all blocks"
 	}
 	return "\"" + rows[0].Name + "\" belongs in: " + in.String()
 }

@@ -22,6 +22,8 @@ func TestMistakes(t *testing.T) {
 		{"events { }\nhttp { server { rot html; } }", `unknown directive "rot" in FILE:2`, `did you mean "root"?`},
 		{"events { }\nhttp { server { xyz html; } }", `unknown directive "xyz" in FILE:2`, ""},
 		{"events { }\nhttp { listen 80; }", `"listen" directive is not allowed here in FILE:2`, `"listen" belongs in: server`},
+		{"events { }\nhttp { worker_processes 2; }", `"worker_processes" directive is not allowed here in FILE:2`, `"worker_processes" belongs outside of all blocks`},
+		{"user nosuchuser_;", `getpwnam("nosuchuser_") failed in FILE:1`, "this machine has no such user"},
 		{"events { }\nserver { }", `"server" directive is not allowed here in FILE:2`, `"server" belongs in: http, upstream`},
 		{"events { }\nhttp { proxy_pass http://127.0.0.1; }", `"proxy_pass" directive is not allowed here in FILE:2`, `"proxy_pass" belongs in: location, if in location, limit_except`},
 		{"events { }\nhttp { include nofile.conf; }", `open() "DIR/nofile.conf" failed (2: No such file or directory) in FILE:2`, ""},

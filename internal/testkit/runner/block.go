@@ -27,9 +27,7 @@ func (f *fileRun) runBlock(b *blocks.Block, out *report.Block, shared bool) {
 		return
 	}
 	t.aliases()
-	if f.r.opts.Strict {
-		t.unknownSections()
-	}
+	t.unknownSections(f.r.opts.Strict)
 	reason, err := t.skipReason()
 	if err != nil {
 		t.fail("skip sections", err)

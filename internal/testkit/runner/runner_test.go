@@ -95,7 +95,7 @@ func TestFailures(t *testing.T) {
 		{"variable", "--- config\n $TEST_NGINX_NO_SUCH_VALUE;\n--- request\nGET /t\n", "no environment TEST_NGINX_NO_SUCH_VALUE"},
 		{"filter", conf + "--- request\nGET /t\n--- response_body_filters: frob\n", "unknown filter"},
 		{"broken code", conf + "--- request eval\n\"GET /t\" .\n", "syntax error"},
-		{"misspelt", conf + "--- request\nGET /t\n--- respnse_body\nx\n", "unknown section \"respnse_body\""},
+		{"misspelt", conf + "--- request\nGET /t\n--- respnse_body\nx\n", "unknown section \"respnse_body\": did you mean \"response_body\"?"},
 		{"shutdown log", conf + "--- request\nGET /t\n--- shutdown_error_log\nno such line\n", "at shutdown"},
 		{"no config", "--- request\nGET /t\n", "no config section"},
 	} {
@@ -103,6 +103,14 @@ func TestFailures(t *testing.T) {
 		if got := render(f); f.Err != nil || len(f.Blocks) != 1 || f.Blocks[0].Status() != report.Fail || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got\n%s\nwant %q", c.name, got, c.want)
 		}
+	}
+}
+
+func TestMisspeltSectionIsNoted(t *testing.T) {
+	f := run(t, Options{}, "=== a\n--- config\n    location = /t { return 200 \"one\"; }\n--- request\nGET /t\n--- respnse_body: two\n--- my_own_section: x\n")
+	if len(f.Blocks) != 1 || f.Blocks[0].Status() != report.Pass || len(f.Blocks[0].Notes) != 1 ||
+		!strings.HasSuffix(f.Blocks[0].Notes[0], `unknown section "respnse_body": did you mean "response_body"?`) {
+		t.Errorf("%s%q", render(f), f.Blocks[0].Notes)
 	}
 }
 

@@ -2,8 +2,10 @@ package runner
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
+	"moongate/internal/conf"
 	"moongate/internal/testkit/pattern"
 	"moongate/internal/testkit/perl"
 	"moongate/internal/testkit/report"
@@ -38,10 +40,23 @@ func words(s string) map[string]bool {
 	return m
 }
 
-func (t *test) unknownSections() {
+// unknownSections fails the block for names that mean nothing here. Unless strict it passes, as with test-nginx, and what
+// looks like a slip of the pen is noted: nothing checks such a section.
+func (t *test) unknownSections(strict bool) {
 	for _, s := range t.src.Sections {
-		if !known[s.Name] && !ignored(s.Name) {
-			t.add(report.Assert{Name: "sections are known", Diag: fmt.Sprintf("%s:%d: unknown section %q", t.f.src.Path, s.Line-1, s.Name)})
+		if known[s.Name] || ignored(s.Name) {
+			continue
+		}
+		text := fmt.Sprintf("%s:%d: unknown section %q", t.f.src.Path, s.Line-1, s.Name)
+		meant := conf.Closest(s.Name, maps.Keys(known))
+		if meant != "" {
+			text += fmt.Sprintf(": did you mean %q?", meant)
+		}
+		switch {
+		case strict:
+			t.add(report.Assert{Name: "sections are known", Diag: text})
+		case meant != "":
+			t.out.Notes = append(t.out.Notes, text)
 		}
 	}
 }
