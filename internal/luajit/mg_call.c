@@ -197,6 +197,24 @@ void mg_pack(mg_vm *vm, lua_State *L, int first, int n, mg_val *out)
 
 /* --- the call --- */
 
+int mg_back_protected(lua_State *main)
+{
+    (void) main;
+    return 0;
+}
+
+/*
+ * Makes L the running coroutine again after others ran inside a C function which it called. LuaJIT does so itself when
+ * the function returns, but not when it raises an error: a pcall in L would go on with the other's stack in compiled code.
+ */
+void mg_back(mg_vm *vm, lua_State *L)
+{
+    vm->strayed = 0;
+    lua_pushvalue(vm->L, MG_SLOT_BACK);
+    lua_xmove(vm->L, L, 1);
+    lua_call(L, 0, 0);
+}
+
 /* Go may run handlers nested in this call; what belongs to the caller's run is put back afterwards. */
 static void mg_cross(mg_vm *vm, mg_call *c)
 {
@@ -213,6 +231,10 @@ static void mg_cross(mg_vm *vm, mg_call *c)
     vm->blocked = blocked;
     vm->depth = depth;
     vm->op = -1;
+
+    if (mg_unlikely(vm->strayed)) {
+        mg_back(vm, c->L);
+    }
 }
 
 static void mg_call_go(lua_State *L, mg_func *f, int n, mg_result *r)
@@ -573,6 +595,7 @@ int32_t mg_vm_ref(mg_vm *vm, lua_State *L, int idx)
     lua_pushvalue(L, idx);
     lua_xmove(L, vm->L, 1);
 
+    vm->strayed = 1;
     if (lua_pcall(vm->L, 1, 0, 0) != 0) {
         lua_pop(vm->L, 1);
         return LUA_NOREF;
@@ -624,6 +647,7 @@ int mg_vm_concat(mg_vm *vm, lua_State *L, int first, int n)
         lua_xmove(L, vm->L, 1);
     }
 
+    vm->strayed = 1;
     if (lua_pcall(vm->L, n, 0, 0) != 0) {
         mg_vm_setmsg(vm, lua_tostring(vm->L, -1), strlen(lua_tostring(vm->L, -1)));
         lua_pop(vm->L, 1);

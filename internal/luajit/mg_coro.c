@@ -218,7 +218,13 @@ static int mg_co_run(lua_State *L, mg_vm *vm, int wrap)
     }
 
     n = mg_hand_over(co, L, lua_gettop(co), wrap);
-    return n >= 0 ? n : luaL_error(L, "too many results to resume");
+
+    if (n < 0) {
+        mg_back(vm, L);
+        return luaL_error(L, "too many results to resume");
+    }
+
+    return n;
 }
 
 static int mg_co_resume(lua_State *L)
@@ -375,6 +381,7 @@ mg_thread *mg_thread_new(mg_vm *vm)
     t->cap = 8;
     t->args = malloc((size_t) t->cap * sizeof(mg_val));
 
+    vm->strayed = 1;
     if (t->args == NULL || lua_cpcall(vm->L, mg_thread_protected, t) != 0) {
         free(t->args);
         free(t);
@@ -495,6 +502,7 @@ int mg_thread_args(mg_thread *t, const uint8_t *p, size_t len)
     vm->job = &s;
     lua_pushvalue(vm->L, MG_SLOT_ARGS);
 
+    vm->strayed = 1;
     if (lua_pcall(vm->L, 0, 0, 0) != 0) {
         mg_vm_setmsg(vm, "not enough memory", 17);
         lua_pop(vm->L, 1);
@@ -561,7 +569,9 @@ static int mg_run(mg_thread *t, mg_vm *vm)
     }
 
     for (;;) {
+        vm->strayed = 0;
         rc = lua_resume(t->cur, n);
+        vm->strayed = 1;
 
         if (rc == LUA_YIELD && vm->op >= 0) {
             t->cur = vm->op_co;

@@ -51,6 +51,7 @@ int mg_vm_load(mg_vm *vm, const char *src, size_t len, const char *name, int32_t
 {
     mg_chunk c = {src, name, len, LUA_NOREF};
 
+    vm->strayed = 1;
     if (lua_cpcall(vm->L, mg_load_protected, &c) != 0) {
         return mg_load_fail(vm);
     }
@@ -95,6 +96,7 @@ void mg_vm_path(mg_vm *vm, const char *field, const char *value, size_t len)
 {
     mg_path p = {field, value, len};
 
+    vm->strayed = 1;
     if (lua_cpcall(vm->L, mg_path_protected, &p) != 0) {
         lua_pop(vm->L, 1);
     }
@@ -115,6 +117,7 @@ int mg_gc_protected(lua_State *L)
 void mg_vm_gc(mg_vm *vm)
 {
     lua_pushvalue(vm->L, MG_SLOT_GC);
+    vm->strayed = 1;
     if (lua_pcall(vm->L, 0, 0, 0) != 0) {
         lua_pop(vm->L, 1);
     }

@@ -498,6 +498,7 @@ static void mg_vm_slots(lua_State *L)
 {
     static const lua_CFunction slots[MG_SLOTS] = {
         mg_pack_protected, mg_concat_protected, mg_ref_protected, mg_args_protected, mg_gc_protected,
+        mg_back_protected,
     };
 
     lua_settop(L, 0);

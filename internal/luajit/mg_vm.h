@@ -111,6 +111,7 @@ typedef struct mg_vm {
     int32_t    tid;      /* the thread which runs it */
     int32_t    stalled;  /* function index told about it */
     int32_t    inside;   /* calls of Go from Lua under way: what they run may not wait */
+    int32_t    strayed;  /* another coroutine than the caller's has run since Lua called Go: see mg_back */
     char       text[512]; /* of an error found in C */
     mg_result  fin; /* what mg_async_finish makes of the operation */
 
@@ -141,7 +142,7 @@ typedef struct mg_vm {
 } mg_vm;
 
 /* Stack slots of the main state: functions to run there protected, made once. */
-enum { MG_SLOT_PACK = 1, MG_SLOT_CONCAT, MG_SLOT_REF, MG_SLOT_ARGS, MG_SLOT_GC, MG_SLOTS = MG_SLOT_GC };
+enum { MG_SLOT_PACK = 1, MG_SLOT_CONCAT, MG_SLOT_REF, MG_SLOT_ARGS, MG_SLOT_GC, MG_SLOT_BACK, MG_SLOTS = MG_SLOT_BACK };
 
 /* mg_vm.c */
 mg_vm *mg_vm_new(int slot, int nfuncs, int nviews);
@@ -158,6 +159,8 @@ int mg_ctx_set(lua_State *L, mg_vm *vm);
 int mg_ref_protected(lua_State *main);
 int mg_args_protected(lua_State *main);
 int mg_gc_protected(lua_State *main);
+int mg_back_protected(lua_State *main);
+void mg_back(mg_vm *vm, lua_State *L);
 int mg_async(lua_State *L);
 int mg_async_finish(lua_State *L);
 int mg_view(lua_State *L);

@@ -369,6 +369,7 @@ int mg_pack_table(mg_vm *vm, lua_State *L, int idx, int max)
     lua_pushvalue(L, idx);
     lua_xmove(L, vm->L, 1);
 
+    vm->strayed = 1;
     if (lua_pcall(vm->L, 1, 0, 0) != 0) {
         lua_pop(vm->L, 1);
         k.rc = MG_PACK_MEMORY;

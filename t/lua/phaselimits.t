@@ -320,3 +320,55 @@ GET /t
 GET /t
 --- response_body
 false API disabled in the current context
+
+
+
+=== TEST 13: a thread killed while its process runs or its bytes are awaited, where phases do not wait by default
+--- http_config
+    lua_phase_limits off;
+    init_by_lua_block {
+        function killed(where)
+            local pipe = require "ngx.pipe"
+            local p = assert(pipe.spawn({ "cat" }))
+            p:set_timeouts(0, 0, 0, 0)
+            local list = {}
+            for _, f in ipairs { p.wait, p.stdout_read_line, p.stderr_read_any } do
+                local t = ngx.thread.spawn(f, p, 1)
+                list[#list + 1] = tostring(ngx.thread.kill(t)) .. " " .. tostring(ngx.thread.wait(t))
+            end
+            -- what the killed waited for can be waited for again, and nothing was taken by them
+            assert(p:write("left\n"))
+            list[#list + 1] = tostring(p:stdout_read_line())
+            assert(p:shutdown("stdin"))
+            list[#list + 1] = tostring(p:stderr_read_all()) .. "|"
+            list[#list + 1] = table.concat({ tostring(p:wait()) }, " ")
+            return where .. ": " .. table.concat(list, ", ")
+        end
+        inited = killed("init")
+    }
+    init_worker_by_lua_block { started = killed("init_worker") }
+--- config
+    location /t {
+        set_by_lua_block $set { return killed("set") }
+        content_by_lua_block { ngx.say(inited) ngx.say(started) ngx.say(ngx.var.set) }
+        header_filter_by_lua_block { ngx.header.X = killed("header") }
+        body_filter_by_lua_block {
+            if ngx.arg[2] then
+                ngx.arg[1] = ngx.arg[1] .. killed("body") .. "\n"
+            end
+        }
+        log_by_lua_block { ngx.log(ngx.WARN, killed("log")) }
+    }
+--- request
+GET /t
+--- response_headers
+X: header: 1 nil, 1 nil, 1 nil, left, |, true
+--- response_body
+init: 1 nil, 1 nil, 1 nil, left, |, true
+init_worker: 1 nil, 1 nil, 1 nil, left, |, true
+set: 1 nil, 1 nil, 1 nil, left, |, true
+body: 1 nil, 1 nil, 1 nil, left, |, true
+--- error_log
+log: 1 nil, 1 nil, 1 nil, left, |, true
+--- no_error_log
+[alert]

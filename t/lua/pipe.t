@@ -154,3 +154,38 @@ nildirective "lua_capture_error_log" is not set
 true
 nilAPI disabled in the current context
 number
+
+
+
+=== TEST 7: an error after a table was read, caught in compiled code, leaves the right coroutine running
+--- config
+    location /t {
+        content_by_lua_block {
+            local pipe = require "ngx.pipe"
+            local function try(f, ...)
+                local r = { pcall(f, ...) }
+                for i = 1, 5 do
+                    r[i] = tostring(r[i])
+                end
+                return table.concat(r, " ")
+            end
+            local said = {}
+            for i = 1, 300 do
+                said[try(pipe.spawn, {})] = true
+                said[try(pipe.spawn, "ls", { environ = "x" })] = true
+            end
+            local list = {}
+            for s in pairs(said) do
+                list[#list + 1] = s
+            end
+            table.sort(list)
+            ngx.say(table.concat(list, "\n"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+false bad args arg: non-empty table expected nil nil nil
+false bad environ option: table expected, got string nil nil nil
+--- no_error_log
+[error]

@@ -29,8 +29,14 @@ end
 local ffi = require "ffi"
 local cast, gc, tonumber = ffi.cast, ffi.gc, tonumber
 
+-- The address behind a pointer; 0 for none. What is no pointer raises FFI's error, as in a call by FFI.
+local slot = ffi.new("void *[1]")
 local function address(p)
-  return p ~= nil and tonumber(cast("uintptr_t", p)) or 0
+  if p == nil then
+    return 0
+  end
+  slot[0] = p
+  return tonumber(cast("uintptr_t", slot[0]))
 end
 
 if name == "ngx.ssl.proxysslcert" then

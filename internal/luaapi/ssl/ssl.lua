@@ -31,9 +31,14 @@ _M.parse_der_cert = parser(host._der_cert, free_cert)
 _M.parse_pem_priv_key = parser(host._pem_key, free_key)
 _M.parse_der_priv_key = parser(host._der_key, free_key)
 
--- The address behind a pointer; 0 for none.
+-- The address behind a pointer; 0 for none. What is no pointer raises FFI's error, as in a call by FFI.
+local slot = ffi.new("void *[1]")
 local function address(p)
-  return p ~= nil and tonumber(cast("uintptr_t", p)) or 0
+  if p == nil then
+    return 0
+  end
+  slot[0] = p
+  return tonumber(cast("uintptr_t", slot[0]))
 end
 
 local set_cert, set_key, verify = host._set_cert, host._set_key, host._verify_client

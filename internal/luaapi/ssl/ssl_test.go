@@ -99,7 +99,13 @@ func TestCertificate(t *testing.T) {
 			ok, err = ssl.parse_pem_cert("rubbish")
 			assert(ok == nil and err == "PEM_read_bio_X509_AUX() failed", err)
 			ok, err = ssl.set_cert(nil)
-			assert(ok == nil and err == "invalid certificate chain", err)`,
+			assert(ok == nil and err == "invalid certificate chain", err)
+			for _, f in ipairs { ssl.set_cert, ssl.set_priv_key, ssl.verify_client } do
+				for _, v in ipairs { "rubbish", 1, true, {}, 1ULL } do
+					ok, err = pcall(f, v)
+					assert(not ok and err:find("to 'void *'", 1, true), err)
+				end
+			end`,
 	} {
 		s := newSite(t)
 		s.start(t, server(`ssl_certificate_by_lua_block { ngx.sleep(0.001) `+code+` } return 204;`))
