@@ -47,3 +47,45 @@ GET /t
 nilhandshake failed
 --- error_log
 SSL_do_handshake() failed (SSL: error:0A00010B:SSL routines::wrong version number)
+
+
+
+=== TEST 3: setoption takes numbers and booleans
+--- config
+    location /t {
+        content_by_lua_block {
+            local s = ngx.socket.tcp()
+            assert(s:connect("127.0.0.1", ngx.var.server_port))
+            for _, v in ipairs { true, 1, "1", "x", {} } do
+                ngx.say(type(v), ": ", select(2, pcall(s.setoption, s, "keepalive", v)))
+            end
+            ngx.say(s:setoption("keepalive", false), " ", s:getoption("keepalive"))
+        }
+    }
+--- request
+GET /t
+--- response_body
+boolean: true
+number: true
+string: bad argument #3 to '?' (cannot convert 'string' to 'int')
+string: bad argument #3 to '?' (cannot convert 'string' to 'int')
+table: bad argument #3 to '?' (cannot convert 'table' to 'int')
+true 0
+
+
+
+=== TEST 4: a datagram that cannot be sent is logged
+--- config
+    location /t {
+        content_by_lua_block {
+            local s = ngx.socket.udp()
+            assert(s:setpeername("127.0.0.1", ngx.var.server_port))
+            ngx.say(s:send(("x"):rep(70000)))
+        }
+    }
+--- request
+GET /t
+--- response_body
+nilmessage too long
+--- error_log
+send() failed (90: Message too long)

@@ -480,11 +480,11 @@ func setOption(c *lua.Call) lua.Outcome {
 		return out
 	}
 	v := c.Int(3)
-	if c.Type(3) == lua.Bool {
-		v = 0
-		if c.Bool(3) {
-			v = 1
-		}
+	switch t := c.Type(3); {
+	case t == lua.Bool && c.Bool(3):
+		v = 1
+	case t != lua.Bool && t != lua.Number:
+		return c.ArgError(3, "cannot convert '"+t.String()+"' to 'int'")
 	}
 	if err := syscall.SetsockoptInt(s.fd(), opt[0], opt[1], v); err != nil {
 		return c.ReturnNilErr(errText(err))

@@ -243,11 +243,23 @@ func udpSend(c *lua.Call) lua.Outcome {
 	}
 	switch {
 	case err != nil:
+		u.log(c, sendLevel(err), err, "send() failed")
 		return c.ReturnNilErr(strerror(err))
 	case n != len(b):
 		return c.ReturnNilErr("partial write")
 	}
 	return c.ReturnOK()
+}
+
+// sendLevel is the level of a line about a datagram that could not be sent: what the network does is an error, what
+// we should not have tried an alert, as nginx has it.
+func sendLevel(err error) nlog.Level {
+	switch err {
+	case syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, syscall.ENOTCONN, syscall.ETIMEDOUT,
+		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH:
+		return nlog.Error
+	}
+	return nlog.Alert
 }
 
 func udpReceive(c *lua.Call) lua.Outcome {
