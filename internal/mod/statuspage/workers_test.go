@@ -14,9 +14,10 @@ import (
 )
 
 const twoWorkers = `worker_processes 2; events { } http { server { listen 127.0.0.1:8080;
+	rewrite_by_lua_block { ngx.req.read_body() }
 	location /status { status_page json; } location /metrics { prometheus_metrics; } } }`
 
-// hold begins a request for the status which goes on when a byte more comes.
+// hold begins a request for the status that waits for a byte of its body.
 func hold(t *testing.T, s *enginetest.Server, uri string) net.Conn {
 	t.Helper()
 	c := s.Dial()
