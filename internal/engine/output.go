@@ -186,6 +186,10 @@ func (r *Request) Flush() error { return r.Output(&Chunk{Flush: true}) }
 // Pending is the number of bytes queued for the client.
 func (r *Request) Pending() int64 { return r.Stream.Pending() }
 
+// Pusher is a Stream whose Flush leaves the sending to the end of the worker's turn, so that what several streams of a connection
+// have to send leaves at once. Push sends now, for a producer that may go on without a wait.
+type Pusher interface{ Push() }
+
 // Drain parks until at most max bytes are queued: producers call it between pieces.
 func (r *Request) Drain(max int64) error {
 	if r.Aborted {

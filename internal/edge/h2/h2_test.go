@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"moongate/internal/engine"
@@ -434,4 +435,28 @@ func TestDeclaredLength(t *testing.T) {
 		}
 	}
 	c.ping()
+}
+
+// TestFlush: what a handler has flushed and waited for leaves before the handler goes on, without a pause of the loop.
+func TestFlush(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, addr := start(t, `location / { content_by_lua_block { ngx.say("first") ngx.flush(true)
+		local f = io.open("`+fifo+`") f:read("*a") f:close() ngx.say("second") } }`)
+	c := dial(t, addr)
+	c.get("/")
+	if f, _ := c.until(func(f frame) bool { return f.Type == http2.Data }); string(f.p) != "first\n" {
+		t.Error(f)
+	}
+	f, err := os.OpenFile(fifo, os.O_WRONLY, 0) // the worker is blocked until now
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if r := c.response(1); r.body != "second\n" {
+		t.Error(r)
+	}
 }

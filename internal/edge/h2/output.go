@@ -476,6 +476,13 @@ func (s *stream) Flush(r *engine.Request) error {
 	return nil
 }
 
+// Push implements engine.Pusher.
+func (s *stream) Push() {
+	if !s.gone && !s.c.dead {
+		s.c.write()
+	}
+}
+
 // Pending is the number of bytes that wait for windows or the socket.
 func (s *stream) Pending() int64 {
 	if s.queued == 0 && s.last && !s.outClosed {

@@ -64,6 +64,7 @@ var _ interface {
 	engine.Watcher
 	engine.Downstream
 	engine.Rester
+	engine.Pusher
 } = (*stream)(nil)
 
 type freeList struct{ first *stream }

@@ -78,6 +78,9 @@ func runFlush(c *lua.Call) lua.Outcome {
 		return c.ReturnNilErr("nginx output filter error")
 	}
 	if c.Bool(1) && c.MayWait() && r.IsMain() {
+		if p, ok := r.Stream.(engine.Pusher); ok {
+			p.Push()
+		}
 		if n := r.Stream.Pending(); n > 0 && r.Logger.On(nlog.Debug) {
 			r.Logf(nlog.Debug, "lua flush requires waiting: buffered 0x%x, delayed:1", n)
 		}
