@@ -1,5 +1,7 @@
 package grpctest
 
+//lint:file-ignore SA1019 the old version of reflection is what this serves: servers have it
+
 import (
 	"testing"
 
